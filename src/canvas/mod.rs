@@ -1,0 +1,1 @@
+//! Sources of student data, and the privacy at their door.

@@ -1,0 +1,86 @@
+//! Findings: what a check found wrong, in words a person can act on.
+//!
+//! A check is a rule, a finding its breach. Findings are values that travel in an outcome; who is
+//! told about them is decided by the alert rules, later. A finding names tables, columns, files and
+//! counts; it never quotes a value from a row about a person.
+
+use serde::{Deserialize, Serialize};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing; nothing to do.
+    Info,
+    /// The night goes on, and a person should look (exit code 9).
+    Warning,
+    /// Something is wrong in what was made; a person must act.
+    Error,
+}
+
+/// A breach of a check.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule that was breached: a stable, dotted name such as `schema.unknown_column`.
+    pub check: String,
+    /// What it is about: a table, `table.column`, a file, a model.
+    pub subject: String,
+    /// What was found, and why that matters, in one sentence.
+    pub message: String,
+    /// What to do about it, in one sentence.
+    pub advice: String,
+}
+
+impl Finding {
+    /// Returns a finding; `advice` says what to do.
+    pub fn new(
+        severity: Severity,
+        check: &str,
+        subject: impl Into<String>,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            check: check.to_owned(),
+            subject: subject.into(),
+            message: message.into(),
+            advice: advice.into(),
+        }
+    }
+}
+
+/// How one check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// The rule holds.
+    Pass,
+    /// The rule is breached within its warning limit.
+    Warn,
+    /// The rule is breached.
+    Fail,
+    /// The rule could not be evaluated: it looked at nothing, or its evaluation failed. Never a pass.
+    Error,
+    /// The rule does not apply now, for the stated reason.
+    Skipped,
+}
+
+/// One check as it was evaluated: what was expected and what was observed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckOutcome {
+    /// The rule's stable name, such as `keys.unique`.
+    pub check: String,
+    /// The table, column or set that was looked at.
+    pub subject: String,
+    /// How it ended.
+    pub status: CheckStatus,
+    /// What was observed, in words.
+    pub observed: String,
+    /// What was expected, in words.
+    pub expected: String,
+    /// How many rows (or values) were looked at.
+    pub looked_at: u64,
+}

@@ -1,0 +1,157 @@
+//! What an attempt returns: counts, measurements, findings and every effect it wants.
+//!
+//! A job body only returns an [`Outcome`]; the engine commits it in one transaction. So a body can run
+//! in a child process, and a body that dies has had no effect. Everything here is serialisable and small:
+//! data stay in the lake, outcomes name them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::check::Finding;
+use super::ids::SnapshotId;
+use super::measurement::Measurement;
+
+/// Everything an attempt did and wants committed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outcome {
+    /// One line for a person: what was done.
+    pub summary: String,
+    /// Why nothing needed doing, or why the job was skipped; `None` when work was done.
+    pub reason: Option<Reason>,
+    /// Numbers made on the way.
+    pub measurements: Vec<Measurement>,
+    /// What is wrong or noteworthy.
+    pub findings: Vec<Finding>,
+    /// Snapshots that become current with the commit.
+    pub snapshots: Vec<SnapshotRef>,
+    /// Source cursors to move, by `<source>/<table>`.
+    pub cursors: BTreeMap<String, String>,
+    /// Models and promotions to record.
+    pub models: Vec<ModelRecord>,
+    /// E-mails to put in the outbox.
+    pub mails: Vec<MailRecord>,
+    /// Facts for later jobs of the run, by name (such as `drift`): small JSON values.
+    pub facts: BTreeMap<String, serde_json::Value>,
+    /// Entries for the audit log, such as a reading of the identity map.
+    pub audit: Vec<String>,
+}
+
+/// Why a job ended without doing its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Inputs, parameters and code are those of an earlier success.
+    UpToDate,
+    /// Nobody is enrolled at the logical date (between terms).
+    NobodyEnrolled,
+    /// There is not enough history yet to do it.
+    NotEnoughHistory,
+}
+
+impl Reason {
+    /// Returns the reason in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::UpToDate => "up to date",
+            Self::NobodyEnrolled => "nobody is enrolled (between terms)",
+            Self::NotEnoughHistory => "not enough history yet",
+        }
+    }
+}
+
+/// A committed (or to be committed) snapshot of a dataset in the lake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotRef {
+    /// The dataset's key in the lake, such as `restricted/tables/submissions`.
+    pub dataset: String,
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// Rows in all its parts.
+    pub rows: u64,
+    /// Bytes in all its parts.
+    pub size_bytes: u64,
+    /// Whether it stands in for a newer one that could not be had.
+    #[serde(default)]
+    pub stale: bool,
+    /// The snapshots it was made from (`dataset@snapshot`).
+    #[serde(default)]
+    pub inputs: Vec<String>,
+}
+
+/// A model in the registry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// The model's name, such as `at_risk`.
+    pub model: String,
+    /// The version: the hash of its artefact.
+    pub version: String,
+    /// What it is now.
+    pub role: ModelRole,
+    /// The key of its artefact folder in the lake.
+    pub artefact: String,
+    /// Why it has this role: the gate's words.
+    pub why: String,
+    /// The model card's facts: recipe, data, metrics. Small JSON.
+    pub card: serde_json::Value,
+}
+
+/// What a model version is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelRole {
+    /// The one in use.
+    Champion,
+    /// The one under trial.
+    Challenger,
+    /// No longer in use.
+    Retired,
+}
+
+/// An e-mail for the outbox: finished bytes, sent at least once under one Message-ID.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailRecord {
+    /// The Message-ID without angle brackets: made from DAG, logical date and template, so a repeat is the same mail.
+    pub message_id: String,
+    /// The envelope's sender.
+    pub from: String,
+    /// The envelope's recipients.
+    pub to: Vec<String>,
+    /// The subject, for lists (it holds nothing about a person).
+    pub subject: String,
+    /// The whole RFC 5322 message.
+    pub message: String,
+}
+
+/// Why an attempt failed, and whether another try might help.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// It might work later: a time-out, a refused connection, a busy store.
+    #[error("{0:#}")]
+    Retry(anyhow::Error),
+    /// It will not work until somebody changes something.
+    #[error("{0:#}")]
+    Fail(anyhow::Error),
+    /// It was told to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl JobError {
+    /// Returns an error that another attempt might get past.
+    pub fn retry(error: impl Into<anyhow::Error>) -> Self {
+        Self::Retry(error.into())
+    }
+
+    /// Returns an error that another attempt would meet again.
+    pub fn fail(error: impl Into<anyhow::Error>) -> Self {
+        Self::Fail(error.into())
+    }
+}
+
+impl From<anyhow::Error> for JobError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Fail(error)
+    }
+}

@@ -1,0 +1,1 @@
+//! Feature sets and labels, built from what was visible at a cutoff.

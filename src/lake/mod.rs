@@ -1,0 +1,1 @@
+//! Object storage: keys, tables, publishing, browsing.

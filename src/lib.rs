@@ -1,0 +1,23 @@
+//! Nocturne: a university's learning-analytics night in one binary.
+//!
+//! The map (imports go down only; `tests/it/architecture.rs` holds the table):
+//!
+//! ```text
+//! domain ← config, telemetry ← store | lake | canvas ← engine | features | ml | report ← jobs ← app ← http | cli
+//! ```
+//!
+//! - [`domain`]: what things are, and every decision, pure.
+//! - [`lake`]: object storage: keys, tables, publishing, browsing.
+//! - [`canvas`]: sources of student data, and the privacy at their door; the simulated Canvas.
+//! - [`features`]: feature sets and labels, built from what was visible at a cutoff.
+//! - [`ml`]: models, evaluation, drift and quality figures.
+//! - [`report`]: what people read: reports, e-mails, charts.
+//!
+//! To add a kind of job: one file in `src/jobs/` and two lines in `src/jobs/mod.rs`; its header says how.
+
+pub mod canvas;
+pub mod domain;
+pub mod features;
+pub mod lake;
+pub mod ml;
+pub mod report;

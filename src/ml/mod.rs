@@ -1,0 +1,1 @@
+//! Models, their evaluation, drift and quality figures.
