@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - [`domain`]: what things are, and every decision, pure.
+//! - [`store`]: state: runs, attempts, events, the commit.
 //! - [`lake`]: object storage: keys, tables, publishing, browsing.
 //! - [`canvas`]: sources of student data, and the privacy at their door; the simulated Canvas.
 //! - [`features`]: feature sets and labels, built from what was visible at a cutoff.
@@ -21,3 +22,4 @@ pub mod features;
 pub mod lake;
 pub mod ml;
 pub mod report;
+pub mod store;

@@ -8,9 +8,13 @@
 
 pub mod check;
 pub mod clock;
+pub mod dag;
 pub mod ids;
+pub mod job;
 pub mod lineage;
 pub mod measurement;
 pub mod outcome;
+pub mod retry;
+pub mod run;
 pub mod source;
 pub mod table;

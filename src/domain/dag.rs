@@ -1,0 +1,162 @@
+//! A validated DAG: a schedule and its jobs, with nothing left to check.
+//!
+//! `spec` makes these from a file and refuses every mistake at once; whoever holds a [`Dag`] may rely on it: every
+//! kind exists, its params parse, every need names a job, and there is no cycle. The form is serialisable, because
+//! the state store keeps each version that was run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::civil::Time;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{DagName, JobName, KindName};
+use super::retry::RetryPolicy;
+
+/// One DAG.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dag {
+    /// Its name, which is its file's.
+    pub name: DagName,
+    /// What it is for, in a sentence; may be empty.
+    pub description: String,
+    /// When it runs by itself; `None`: only when asked.
+    pub schedule: Option<Schedule>,
+    /// The IANA name of the zone in which its dates and times are meant.
+    pub timezone: String,
+    /// By when a run should be done, in local time.
+    pub deadline: Option<Time>,
+    /// How many jobs may run at once; at least 1.
+    pub max_parallel: usize,
+    /// The jobs, by name.
+    pub jobs: BTreeMap<JobName, Job>,
+    /// The hash of the file's text: the DAG's version.
+    pub version: String,
+}
+
+/// When a DAG runs by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The cron expression (5 or 6 fields, or `@daily` and its like), already parsed once.
+    pub cron: String,
+    /// What happens to a time that the clocks jump over.
+    pub gap: GapPolicy,
+    /// Which of two equal local times counts when clocks go back.
+    pub fold: FoldPolicy,
+    /// Which missed slots are made up for after downtime.
+    pub catch_up: CatchUp,
+    /// What happens when the earlier run still runs.
+    pub overlap: OverlapPolicy,
+}
+
+/// What happens to a local time that does not exist (`dst.gap`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GapPolicy {
+    /// It runs at the first instant after the gap.
+    #[default]
+    Next,
+    /// It does not run that day.
+    Skip,
+}
+
+/// Which of two equal local times counts (`dst.overlap`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FoldPolicy {
+    /// The first.
+    #[default]
+    First,
+    /// The second.
+    Second,
+}
+
+/// Which missed slots are made up for (`catch_up`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CatchUp {
+    /// None of them.
+    None,
+    /// The latest one.
+    #[default]
+    Latest,
+    /// All, in order.
+    All,
+}
+
+/// What happens when a slot comes and the DAG's earlier run still runs (`overlap`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OverlapPolicy {
+    /// The slot is skipped, and that is recorded.
+    #[default]
+    Skip,
+    /// The new run waits.
+    Queue,
+    /// The earlier run is cancelled.
+    Replace,
+    /// Both run.
+    Allow,
+}
+
+/// A node of a DAG.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name within the DAG.
+    pub name: JobName,
+    /// The kind that does it.
+    pub kind: KindName,
+    /// The kind's parameters (`with`), valid by the kind's schema.
+    pub params: serde_json::Value,
+    /// The jobs it needs.
+    pub needs: Vec<JobName>,
+    /// When it may start, given how its needs ended.
+    pub when: When,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How often, and after what wait, a failed attempt is tried again.
+    pub retry: RetryPolicy,
+}
+
+/// When a job may start, given how its needs ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// All needs succeeded.
+    #[default]
+    AllSuccess,
+    /// All needs ended, however.
+    AllDone,
+    /// At least one need failed (all have ended).
+    OneFailed,
+    /// All needs ended and none failed; skipped ones are fine.
+    NoneFailed,
+    /// At least one need succeeded (all have ended).
+    OneSuccess,
+    /// At once, without waiting.
+    Always,
+}
+
+impl Dag {
+    /// Returns the jobs that `job` needs, directly and through others, and `job` itself.
+    pub fn with_needs(&self, job: &JobName) -> Vec<JobName> {
+        let mut found = vec![job.clone()];
+        let mut next = 0;
+        while next < found.len() {
+            if let Some(job) = self.jobs.get(&found[next]) {
+                for need in &job.needs {
+                    if !found.contains(need) {
+                        found.push(need.clone());
+                    }
+                }
+            }
+            next += 1;
+        }
+        found
+    }
+
+    /// Returns `job` and every job that needs it, directly and through others.
+    pub fn with_dependents(&self, job: &JobName) -> Vec<JobName> {
+        self.jobs.keys().filter(|name| self.with_needs(name).contains(job)).cloned().collect()
+    }
+}

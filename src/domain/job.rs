@@ -1,0 +1,97 @@
+//! What a job body is given: everything it may know, as one serialisable value.
+//!
+//! A body sees the state of the house only through its [`JobInput`]: the committed snapshots, cursors and models
+//! as they were when the attempt began, and the jobs of this run so far. So the same input gives the same outcome,
+//! and a body could run in another process.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{DagName, JobName, KindName, RunId};
+use super::outcome::{ModelRecord, Outcome, SnapshotRef};
+use super::run::JobState;
+
+/// The input of one attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobInput {
+    /// The run.
+    pub run_id: RunId,
+    /// The DAG.
+    pub dag: DagName,
+    /// The job.
+    pub job: JobName,
+    /// The job's kind.
+    pub kind: KindName,
+    /// The kind's parameters.
+    pub params: serde_json::Value,
+    /// The logical date: the run covers through the end of the day before it, in `timezone`.
+    pub logical_date: Date,
+    /// The IANA name of the DAG's zone.
+    pub timezone: String,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// Whether what is up to date is done again all the same.
+    pub force: Force,
+    /// The current snapshot of every dataset, by dataset key.
+    pub snapshots: BTreeMap<String, SnapshotRef>,
+    /// The sources' cursors, by `<source>/<table>`.
+    pub cursors: BTreeMap<String, String>,
+    /// The champions and challengers, newest first.
+    pub models: Vec<ModelRecord>,
+    /// The run's other jobs so far, in the order in which they began.
+    pub jobs: Vec<JobView>,
+    /// The outcome of this job's last success for the same DAG, whatever its date.
+    pub last_success: Option<Outcome>,
+}
+
+/// Whether what is up to date is done again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Force {
+    /// No: an up-to-date job is done.
+    #[default]
+    No,
+    /// Yes: everything is rebuilt (no e-mail goes out twice all the same).
+    Rebuild,
+}
+
+/// A job of a run, as others see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its name.
+    pub name: JobName,
+    /// Its kind.
+    pub kind: KindName,
+    /// Its state.
+    pub state: JobState,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// What its successful attempt returned.
+    pub outcome: Option<Outcome>,
+    /// Why its last attempt failed, or why it was skipped.
+    pub error: Option<String>,
+}
+
+impl JobInput {
+    /// Returns the current snapshot of `dataset`.
+    pub fn snapshot(&self, dataset: &str) -> Option<&SnapshotRef> {
+        self.snapshots.get(dataset)
+    }
+
+    /// Returns the champion of `model`.
+    pub fn champion(&self, model: &str) -> Option<&ModelRecord> {
+        self.models.iter().find(|m| m.model == model && m.role == super::outcome::ModelRole::Champion)
+    }
+
+    /// Returns the facts called `name` that jobs of this run left, in the order in which they began.
+    pub fn facts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a JobName, &'a serde_json::Value)> {
+        self.jobs.iter().filter_map(move |job| Some((&job.name, job.outcome.as_ref()?.facts.get(name)?)))
+    }
+}

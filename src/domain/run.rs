@@ -1,0 +1,258 @@
+//! The states of a run and of its jobs, and the only ways between them.
+//!
+//! One `match` per machine; whatever it does not list is illegal, and an error. The words are the same in the
+//! database, the API, the command line and the logs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ids::JobName;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Returns the state's word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownState;
+
+            fn from_str(text: &str) -> Result<Self, UnknownState> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(UnknownState(text.to_owned())),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+/// A word that names no state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no state")]
+pub struct UnknownState(pub String);
+
+words! {
+    /// The state of a run.
+    RunState {
+        /// It waits to be taken up.
+        Queued = "queued",
+        /// Its jobs are being done.
+        Running = "running",
+        /// Every job that mattered succeeded.
+        Succeeded = "succeeded",
+        /// A job failed.
+        Failed = "failed",
+        /// A person stopped it.
+        Cancelled = "cancelled",
+    }
+}
+
+words! {
+    /// The state of a job within a run.
+    JobState {
+        /// It waits for its needs or a free place.
+        Queued = "queued",
+        /// An attempt runs.
+        Running = "running",
+        /// An attempt failed and another will follow.
+        Retrying = "retrying",
+        /// It is done; the reason says whether work was needed.
+        Succeeded = "succeeded",
+        /// Its last attempt failed.
+        Failed = "failed",
+        /// A person stopped it.
+        Cancelled = "cancelled",
+        /// Its `when` rule says that it is not wanted, or it was not asked for.
+        Skipped = "skipped",
+        /// A job it needs failed.
+        UpstreamFailed = "upstream_failed",
+    }
+}
+
+impl RunState {
+    /// Returns whether nothing more will happen to the run.
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl JobState {
+    /// Returns whether nothing more will happen to the job in this run.
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Skipped | Self::UpstreamFailed)
+    }
+
+    /// Returns whether the job ended badly.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::UpstreamFailed)
+    }
+}
+
+/// What happens to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RunEvent {
+    /// It was asked for.
+    Queued {
+        /// By what: `schedule`, `command`, `backfill`.
+        trigger: String,
+    },
+    /// A scheduler took it up (again).
+    Started,
+    /// It ended.
+    Finished {
+        /// How.
+        state: RunState,
+    },
+}
+
+/// What happens to a job of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum JobEvent {
+    /// An attempt began.
+    AttemptStarted {
+        /// Its number, from 1.
+        attempt: u32,
+    },
+    /// The attempt's outcome was committed.
+    AttemptSucceeded {
+        /// Its number.
+        attempt: u32,
+        /// Its summary.
+        summary: String,
+    },
+    /// The attempt failed.
+    AttemptFailed {
+        /// Its number.
+        attempt: u32,
+        /// Why, with its chain of causes.
+        error: String,
+        /// When the next one begins; `None`: never.
+        retry_at: Option<Timestamp>,
+    },
+    /// The attempt was lost: its process died. It counts as no try of the policy.
+    AttemptLost {
+        /// Its number.
+        attempt: u32,
+    },
+    /// The job's rule says that it is not wanted.
+    Skipped {
+        /// Why, in words.
+        why: String,
+    },
+    /// A job it needs failed.
+    UpstreamFailed {
+        /// Which.
+        upstream: JobName,
+    },
+    /// A person stopped it.
+    Cancelled,
+}
+
+/// A transition that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is {state}: `{event}` cannot happen to it")]
+pub struct IllegalTransition {
+    /// `run` or `job`.
+    pub what: &'static str,
+    /// The state it is in.
+    pub state: &'static str,
+    /// The event.
+    pub event: String,
+}
+
+impl RunState {
+    /// Returns the state after `event`; a run begins as `None`.
+    ///
+    /// # Errors
+    /// When the event cannot happen in this state.
+    pub fn after(before: Option<Self>, event: &RunEvent) -> Result<Self, IllegalTransition> {
+        match (before, event) {
+            (None, RunEvent::Queued { .. }) => Ok(Self::Queued),
+            (Some(Self::Queued | Self::Running), RunEvent::Started) => Ok(Self::Running),
+            (Some(Self::Queued), RunEvent::Finished { state: Self::Cancelled }) => Ok(Self::Cancelled),
+            (Some(Self::Running), RunEvent::Finished { state }) if state.is_done() => Ok(*state),
+            _ => Err(IllegalTransition {
+                what: "run",
+                state: before.map_or("not there", Self::as_str),
+                event: format!("{event:?}"),
+            }),
+        }
+    }
+}
+
+impl JobState {
+    /// Returns the state after `event`.
+    ///
+    /// # Errors
+    /// When the event cannot happen in this state.
+    pub fn after(self, event: &JobEvent) -> Result<Self, IllegalTransition> {
+        match (self, event) {
+            (Self::Queued | Self::Retrying, JobEvent::AttemptStarted { .. }) => Ok(Self::Running),
+            (Self::Running, JobEvent::AttemptSucceeded { .. }) => Ok(Self::Succeeded),
+            (Self::Running, JobEvent::AttemptFailed { retry_at: Some(_), .. }) => Ok(Self::Retrying),
+            (Self::Running, JobEvent::AttemptFailed { retry_at: None, .. }) => Ok(Self::Failed),
+            (Self::Running, JobEvent::AttemptLost { .. }) => Ok(Self::Retrying),
+            (Self::Queued, JobEvent::Skipped { .. }) => Ok(Self::Skipped),
+            (Self::Queued, JobEvent::UpstreamFailed { .. }) => Ok(Self::UpstreamFailed),
+            (Self::Queued | Self::Running | Self::Retrying, JobEvent::Cancelled) => Ok(Self::Cancelled),
+            _ => Err(IllegalTransition { what: "job", state: self.as_str(), event: format!("{event:?}") }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_is_done_stays_done() {
+        let states =
+            [JobState::Succeeded, JobState::Failed, JobState::Cancelled, JobState::Skipped, JobState::UpstreamFailed];
+        for state in states {
+            assert!(state.is_done());
+            assert!(state.after(&JobEvent::AttemptStarted { attempt: 2 }).is_err(), "{state}");
+            assert!(state.after(&JobEvent::Cancelled).is_err(), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_lost_attempt_is_followed_by_another() {
+        let state = JobState::Running.after(&JobEvent::AttemptLost { attempt: 1 }).unwrap();
+
+        assert_eq!(state.after(&JobEvent::AttemptStarted { attempt: 2 }).unwrap(), JobState::Running);
+    }
+
+    #[test]
+    fn a_running_run_may_be_taken_up_again_after_a_crash() {
+        assert_eq!(RunState::after(Some(RunState::Running), &RunEvent::Started).unwrap(), RunState::Running);
+        assert!(RunState::after(Some(RunState::Failed), &RunEvent::Started).is_err());
+    }
+
+    #[test]
+    fn the_words_are_those_of_the_design() {
+        for word in ["queued", "running", "retrying", "succeeded", "failed", "cancelled", "skipped", "upstream_failed"]
+        {
+            assert_eq!(word.parse::<JobState>().unwrap().as_str(), word);
+        }
+    }
+}
