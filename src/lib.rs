@@ -18,8 +18,10 @@
 
 pub mod canvas;
 pub mod domain;
+pub mod engine;
 pub mod features;
 pub mod lake;
 pub mod ml;
 pub mod report;
 pub mod store;
+pub mod telemetry;

@@ -131,7 +131,7 @@ impl TableContract {
     pub fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
         let mut refers = |column: &str, from: &str| {
-            if !self.columns.get(column).is_some_and(|c| c.dropped.is_none()) {
+            if self.columns.get(column).is_none_or(|c| c.dropped.is_some()) {
                 mistakes.push(format!("table `{}`: {from} names the column `{column}`, which is not kept", self.name));
             }
         };
