@@ -9,6 +9,7 @@
 pub mod check;
 pub mod clock;
 pub mod dag;
+pub mod document;
 pub mod ids;
 pub mod job;
 pub mod lineage;
@@ -16,5 +17,7 @@ pub mod measurement;
 pub mod outcome;
 pub mod retry;
 pub mod run;
+pub mod schedule;
 pub mod source;
+pub mod spec;
 pub mod table;

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub snapshots: Vec<SnapshotRef>,
     /// Source cursors to move, by `<source>/<table>`.
     pub cursors: BTreeMap<String, String>,
+    /// Files under fixed names (reports, model cards) to put in place after the commit.
+    pub files: Vec<FileRef>,
     /// Models and promotions to record.
     pub models: Vec<ModelRecord>,
     /// E-mails to put in the outbox.
@@ -78,6 +80,17 @@ pub struct SnapshotRef {
     /// The snapshots it was made from (`dataset@snapshot`).
     #[serde(default)]
     pub inputs: Vec<String>,
+}
+
+/// A file that lies staged under its content's hash and is put under its name after the commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRef {
+    /// The key under which readers find it.
+    pub key: String,
+    /// The SHA-256 of its bytes, by which it lies staged.
+    pub sha256: String,
+    /// Its size.
+    pub size_bytes: u64,
 }
 
 /// A model in the registry.

@@ -130,6 +130,7 @@ impl Attempting {
             reason: last.outcome.reason.or(Some(Reason::UpToDate)),
             snapshots: Vec::new(),
             cursors: std::collections::BTreeMap::new(),
+            files: Vec::new(),
             models: Vec::new(),
             mails: Vec::new(),
             audit: Vec::new(),
