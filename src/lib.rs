@@ -17,6 +17,7 @@
 //! To add a kind of job: one file in `src/jobs/` and two lines in `src/jobs/mod.rs`; its header says how.
 
 pub mod canvas;
+pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod features;

@@ -109,6 +109,11 @@ impl Document {
         Ok(Self { name, value, places, prefix: Vec::new(), text })
     }
 
+    /// Returns a document that has content and no text: its mistakes have paths and no lines.
+    pub fn of_value(name: impl Into<String>, value: Value) -> Self {
+        Self { name: name.into(), text: String::new(), value, places: Vec::new(), prefix: Vec::new() }
+    }
+
     /// Returns the part of this document at `path`, whose content is `value`: its mistakes stand where they do here.
     pub fn part(&self, path: &[&str], value: Value) -> Self {
         Self { value, prefix: path.iter().map(|key| (*key).to_owned()).collect(), ..self.clone() }
@@ -218,27 +223,14 @@ fn constants(error: &jsonschema::ValidationError<'_>) -> Vec<String> {
 
 /// Returns "allowed are …", led by "did you mean" where a word is near.
 pub fn among(found: &str, allowed: &[String]) -> String {
-    let near =
-        allowed.iter().map(|word| (distance(found, word), word)).filter(|(d, word)| *d <= 1 + word.len() / 4).min();
+    let near = allowed
+        .iter()
+        .map(|word| (strsim::damerau_levenshtein(found, word), word))
+        .filter(|(d, word)| *d <= 1 + word.len() / 4)
+        .min();
     let list =
         if allowed.is_empty() { "none is allowed here".to_owned() } else { format!("allowed: {}", allowed.join(", ")) };
     near.map_or(list.clone(), |(_, word)| format!("did you mean `{word}`? {list}"))
-}
-
-/// The number of single-letter changes between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// The keys that the schema around an `additionalProperties` knows.

@@ -1,0 +1,58 @@
+//! The sections that say what counts and from where on it is told: population, labels, features, quality, drift.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who counts.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Population {
+    /// Only courses of these accounts (ids); empty: all.
+    pub accounts: Vec<i64>,
+}
+
+/// When labels are known and what they mean.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Labels {
+    /// Days after a course's end at which its results, withdrawals included, count as known.
+    #[schemars(range(min = 0, max = 365))]
+    pub lag_days: i64,
+    /// A final mark below this is a fail, on 0 to 100.
+    pub pass_mark: f64,
+}
+
+/// Feature partitions.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    /// The course weeks of past courses on which models are trained.
+    pub weeks: Vec<u32>,
+    /// How long after a cutoff a delivery still counts as known at it: the night that follows.
+    pub delivery_grace: String,
+}
+
+/// Limits of the quality checks.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quality {
+    /// A table whose newest delivery is older than this many days is stale.
+    #[schemars(range(min = 0))]
+    pub fresh_days: i64,
+    /// A larger change of a table's rows since the last night, as a share, is a warning.
+    pub row_change: f64,
+    /// A larger share of references that lead nowhere is a warning.
+    pub orphan_share: f64,
+}
+
+/// Limits of drift.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drift {
+    /// The Kolmogorov-Smirnov distance that counts as drift while there are too few terms to learn one.
+    pub fallback_ks: f64,
+    /// The population stability index that counts as drift while there are too few terms to learn one.
+    pub fallback_psi: f64,
+    /// The share of the model's importance that must have drifted for a warning.
+    pub alarm_share: f64,
+}

@@ -1,0 +1,57 @@
+//! E-mail: by default files to look at, with a server configured real letters.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::secret::SecretReference;
+
+/// E-mail.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// How it leaves.
+    pub transport: MailTransport,
+    /// The folder of `.eml` files (`transport = "eml"`).
+    pub folder: PathBuf,
+    /// The SMTP server's host.
+    pub host: Option<String>,
+    /// The SMTP server's port; without it that of the security chosen.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// How the connection is secured.
+    pub security: Security,
+    /// The user to log in as.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<SecretReference>,
+    /// A file of certificates (PEM) to trust beside the well-known ones.
+    pub ca_file: Option<PathBuf>,
+    /// The sender.
+    pub from: String,
+    /// Who gets the digest.
+    pub to: Vec<String>,
+    /// Whom an answer reaches.
+    pub reply_to: Option<String>,
+}
+
+/// How e-mail leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MailTransport {
+    /// As files; nothing leaves the machine.
+    Eml,
+    /// Through an SMTP server.
+    Smtp,
+}
+
+/// How the connection to the SMTP server is secured. There is no unsecured one, and no falling back to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Security {
+    /// Plain greeting, then TLS before anything else (port 587).
+    Starttls,
+    /// TLS from the first byte (port 465).
+    Tls,
+}

@@ -1,0 +1,95 @@
+//! The sections that say where things are: the institution, folders, stores, the engine, logs.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::secret::SecretReference;
+
+/// The institution, as reports name it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Institution {
+    /// Its name.
+    pub name: String,
+    /// The IANA zone of its dates; a DAG may state another.
+    pub timezone: String,
+    /// A line that must stand wherever its data are shown, such as the licence of an open data set.
+    pub attribution: Option<String>,
+}
+
+/// Folders, relative to the working directory.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Paths {
+    /// What the program keeps: the scheduler's lock, the identity map.
+    pub state: PathBuf,
+    /// DAG files.
+    pub jobs: PathBuf,
+    /// Feature sets and labels of the site; those of the program are used where the folder is missing.
+    pub sql: PathBuf,
+    /// Model recipes.
+    pub models: PathBuf,
+    /// Scratch files: may be emptied between runs.
+    pub scratch: PathBuf,
+    /// Logs of attempts.
+    pub logs: PathBuf,
+}
+
+/// The state store.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// `sqlite://PATH` or `postgres://…`.
+    pub url: String,
+}
+
+/// The lake.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lake {
+    /// A folder, `memory://` or `s3://bucket/prefix`.
+    pub url: String,
+    /// The endpoint of an S3-compatible store; without it AWS's.
+    pub endpoint: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The access key's id.
+    pub access_key_id: Option<SecretReference>,
+    /// The secret access key.
+    pub secret_access_key: Option<SecretReference>,
+    /// Whether plain HTTP is allowed: on loopback and in closed networks only.
+    pub allow_http: bool,
+}
+
+/// The engine.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// How often a run's owner says that it lives, and looks for a request to stop, in seconds.
+    #[schemars(range(min = 1, max = 60))]
+    pub heartbeat_secs: u64,
+    /// How long an attempt that is told to stop may take, in seconds.
+    pub stop_grace_secs: u64,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines, in tracing's words, such as `warn,nocturne=info`.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,62 @@
+//! Where student data come from, and how people in them are protected.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::secret::SecretReference;
+
+/// A source.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// What kind of source it is.
+    pub kind: SourceKind,
+    /// The folder or prefix (`s3://…`) of the exports.
+    pub path: Option<String>,
+    /// Whether the data name nobody already: only then may they be read without a pseudonym key of one's own.
+    #[serde(default)]
+    pub anonymous: bool,
+    /// Tables that Canvas does not have, by the names of their contracts.
+    #[serde(default)]
+    pub extra: Vec<String>,
+    /// A folder of contracts of the site's own tables, beside those of the program.
+    pub contracts: Option<PathBuf>,
+}
+
+/// What kind of source it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// Exports of Canvas Data 2 in a folder or an object store.
+    Files,
+    /// The simulated institution.
+    Simulation,
+}
+
+/// The simulated institution.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Simulation {
+    /// The seed: the same seed and date give the same data.
+    pub seed: u64,
+    /// How many students it has.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub students: u32,
+    /// The year of its first term.
+    #[schemars(range(min = 2000, max = 2100))]
+    pub first_year: i16,
+    /// Its IANA zone.
+    pub zone: String,
+}
+
+/// Pseudonyms.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Privacy {
+    /// The key of the pseudonyms: at least 32 characters, kept for as long as the lake is.
+    pub key: Option<SecretReference>,
+    /// The file of the encrypted identity map; without it none is kept.
+    pub identity_map: Option<PathBuf>,
+}
