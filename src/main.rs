@@ -1,3 +1,2 @@
-//! The thin binary: everything is in the library.
-
+//! thin
 fn main() {}

@@ -210,7 +210,7 @@ fn constants(error: &jsonschema::ValidationError<'_>) -> Vec<String> {
     for option in context.iter().flatten() {
         match option.kind() {
             ValidationErrorKind::Constant { expected_value } => {
-                words.extend(expected_value.as_str().map(str::to_owned))
+                words.extend(expected_value.as_str().map(str::to_owned));
             }
             ValidationErrorKind::Enum { options } => {
                 words.extend(options.as_array().into_iter().flatten().filter_map(|o| o.as_str().map(str::to_owned)));
@@ -305,7 +305,7 @@ fn spanned_value(
             .as_str()
             .parse::<f64>()
             .ok()
-            .and_then(|n| serde_json::Number::from_f64(n))
+            .and_then(serde_json::Number::from_f64)
             .map_or_else(|| Value::String(n.as_str().to_owned()), Value::Number),
         DeValue::Array(items) => {
             let items = items.iter().enumerate().map(|(i, item)| {
