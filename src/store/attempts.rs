@@ -33,6 +33,17 @@ const LAST_SUCCESS: &str = include_str!("../../sql/state/last_success.sql");
 /// What the job says after an attempt that nobody ended.
 const LOST: &str = "the attempt was lost: its process died";
 
+/// A job of a run, and now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JobAt<'a> {
+    /// The run.
+    pub(super) run_id: &'a RunId,
+    /// The job.
+    pub(super) job: &'a JobName,
+    /// Now.
+    pub(super) now: Timestamp,
+}
+
 /// Which attempt ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ended<'a> {
@@ -44,6 +55,13 @@ pub(super) struct Ended<'a> {
     pub(super) attempt: u32,
     /// Now.
     pub(super) now: Timestamp,
+}
+
+impl<'a> Ended<'a> {
+    /// Returns the job whose attempt it is.
+    pub(super) fn job_at(&self) -> JobAt<'a> {
+        JobAt { run_id: &self.claim.run_id, job: self.job, now: self.now }
+    }
 }
 
 /// How an attempt's row ends.
@@ -78,7 +96,7 @@ pub(super) async fn start(
     let after = before.after(&event)?;
     tx.execute(ATTEMPT_INSERT, &[run_id.into(), job.into(), attempt.into(), now.into()]).await?;
     tx.execute(JOB_BEGIN, &[run_id.into(), job.into(), after.as_str().into(), attempt.into(), now.into()]).await?;
-    runs::write_event(&mut tx, run_id, Some(job), &event, now).await?;
+    runs::write_job_event(&mut tx, JobAt { run_id, job, now }, &event).await?;
     tx.commit().await?;
     Ok(attempt)
 }
@@ -96,12 +114,12 @@ pub(super) async fn finish(database: &Database, ended: Ended<'_>, end: AttemptEn
         return Err(IllegalTransition { what: "job", state: before.as_str(), event }.into());
     }
 
-    apply(&mut tx, run_id, job, before, &event, now).await?;
+    apply(&mut tx, ended.job_at(), before, &event).await?;
     let outcome = match &end {
         AttemptEnd::Succeeded { outcome, .. } => Some(tx.json("an outcome", outcome)?),
         _ => None,
     };
-    end_attempt(&mut tx, run_id, job, attempt, &ending_of(&end, outcome.as_deref()), now).await?;
+    end_attempt(&mut tx, ended.job_at(), attempt, &ending_of(&end, outcome.as_deref())).await?;
     if let AttemptEnd::Succeeded { outcome, .. } = &end {
         commit::write_effects(&mut tx, ended, outcome).await?;
     }
@@ -118,15 +136,16 @@ pub(super) async fn finish_unattempted(
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("ending a job without an attempt").await?;
     runs::hold_running(&mut tx, claim, now).await?;
-    let (before, attempts) = state_of(&mut tx, &claim.run_id, job).await?;
+    let at = JobAt { run_id: &claim.run_id, job, now };
+    let (before, attempts) = state_of(&mut tx, at.run_id, job).await?;
     let event = match end {
         Unattempted::Skipped { why } => JobEvent::Skipped { why },
         Unattempted::UpstreamFailed { upstream } => JobEvent::UpstreamFailed { upstream },
         Unattempted::Cancelled => JobEvent::Cancelled,
     };
-    apply(&mut tx, &claim.run_id, job, before, &event, now).await?;
+    apply(&mut tx, at, before, &event).await?;
     if before == JobState::Running {
-        end_attempt(&mut tx, &claim.run_id, job, attempts, &cancelled(), now).await?;
+        end_attempt(&mut tx, at, attempts, &cancelled()).await?;
     }
     tx.commit().await
 }
@@ -134,12 +153,11 @@ pub(super) async fn finish_unattempted(
 /// Changes a job's state by an event, and writes the event.
 pub(super) async fn apply(
     tx: &mut Transaction,
-    run_id: &RunId,
-    job: &JobName,
+    at: JobAt<'_>,
     before: JobState,
     event: &JobEvent,
-    now: Timestamp,
 ) -> Result<(), StoreError> {
+    let JobAt { run_id, job, now } = at;
     let after = before.after(event)?;
     let finished_at = after.is_done().then_some(now);
     let error = match event {
@@ -151,15 +169,16 @@ pub(super) async fn apply(
     };
     let binds = [run_id.into(), job.into(), after.as_str().into(), finished_at.into(), error.as_deref().into()];
     tx.execute(JOB_CHANGE, &binds).await?;
-    runs::write_event(tx, run_id, Some(job), event, now).await
+    runs::write_job_event(tx, at, event).await
 }
 
 /// Marks what an earlier owner left running as lost; the jobs are retrying then.
 pub(super) async fn lose_running(tx: &mut Transaction, run_id: &RunId, now: Timestamp) -> Result<(), StoreError> {
     for (job, before, attempt) in open_jobs(tx, run_id).await? {
+        let at = JobAt { run_id, job: &job, now };
         if before == JobState::Running {
-            apply(tx, run_id, &job, before, &JobEvent::AttemptLost { attempt }, now).await?;
-            end_attempt(tx, run_id, &job, attempt, &lost(), now).await?;
+            apply(tx, at, before, &JobEvent::AttemptLost { attempt }).await?;
+            end_attempt(tx, at, attempt, &lost()).await?;
         }
     }
     Ok(())
@@ -168,9 +187,10 @@ pub(super) async fn lose_running(tx: &mut Transaction, run_id: &RunId, now: Time
 /// Cancels the jobs that are open, with the attempts that run.
 pub(super) async fn cancel_open(tx: &mut Transaction, run_id: &RunId, now: Timestamp) -> Result<(), StoreError> {
     for (job, before, attempt) in open_jobs(tx, run_id).await? {
-        apply(tx, run_id, &job, before, &JobEvent::Cancelled, now).await?;
+        let at = JobAt { run_id, job: &job, now };
+        apply(tx, at, before, &JobEvent::Cancelled).await?;
         if before == JobState::Running {
-            end_attempt(tx, run_id, &job, attempt, &cancelled(), now).await?;
+            end_attempt(tx, at, attempt, &cancelled()).await?;
         }
     }
     Ok(())
@@ -222,20 +242,13 @@ async fn open_jobs(tx: &mut Transaction, run_id: &RunId) -> Result<Vec<(JobName,
     rows.iter().map(|row| Ok((row.parse("job")?, row.parse("state")?, row.count("attempts")?))).collect()
 }
 
-async fn end_attempt(
-    tx: &mut Transaction,
-    run_id: &RunId,
-    job: &JobName,
-    attempt: u32,
-    ending: &Ending<'_>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn end_attempt(tx: &mut Transaction, at: JobAt<'_>, attempt: u32, ending: &Ending<'_>) -> Result<(), StoreError> {
     let binds: [Bind<'_>; 9] = [
-        run_id.into(),
-        job.into(),
+        at.run_id.into(),
+        at.job.into(),
         attempt.into(),
         ending.state.into(),
-        now.into(),
+        at.now.into(),
         ending.retry_at.into(),
         ending.error.into(),
         ending.fingerprint.into(),

@@ -7,7 +7,7 @@
 
 use jiff::Timestamp;
 
-use super::database::{Database, Transaction};
+use super::database::{Bind, Database, Transaction};
 use super::error::StoreError;
 use super::row::Row;
 use crate::domain::ids::{JobName, RunId, content_hash};
@@ -16,7 +16,7 @@ const INSERT: &str = include_str!("../../sql/state/audit_insert.sql");
 const HEAD_NEXT: &str = "UPDATE audit_head SET seq = seq + 1 RETURNING seq, hash";
 const HEAD_HASH: &str = "UPDATE audit_head SET hash = $1";
 const HEAD: &str = "SELECT seq, hash FROM audit_head";
-const ALL: &str = "SELECT seq, at, run_id, job, attempt, entry, hash FROM audit_log ORDER BY seq";
+const ENTRIES: &str = "SELECT seq, at, run_id, job, attempt, entry, hash FROM audit_log WHERE seq <= $1 ORDER BY seq";
 
 /// Where an entry comes from.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,78 +27,107 @@ pub(super) struct Origin<'a> {
     pub(super) attempt: Option<(&'a JobName, u32)>,
 }
 
+/// An entry as it is hashed.
+struct Entry {
+    seq: i64,
+    at: Timestamp,
+    run_id: Option<String>,
+    job: Option<String>,
+    attempt: Option<i64>,
+    text: String,
+}
+
 /// Appends an entry.
 pub(super) async fn append(
     tx: &mut Transaction,
     origin: Origin<'_>,
-    entry: &str,
+    text: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let head = tx.row(HEAD_NEXT, &[]).await?.ok_or_else(no_head)?;
-    let (seq, previous) = (head.int("seq")?, head.text("hash")?);
     let (job, attempt) = origin.attempt.unzip();
-    let (run_id, job) = (origin.run_id.map(RunId::as_str), job.map(JobName::as_str));
+    let entry = Entry {
+        seq: head.int("seq")?,
+        at: now,
+        run_id: origin.run_id.map(ToString::to_string),
+        job: job.map(ToString::to_string),
+        attempt: attempt.map(i64::from),
+        text: text.to_owned(),
+    };
+    let hash = entry.chained_to(&head.text("hash")?);
 
-    let hash = chained(&previous, &canonical(seq, now, run_id, job, attempt.map(i64::from), entry));
-
-    let attempt = super::database::Bind::Int(attempt.map(i64::from));
-    tx.execute(INSERT, &[seq.into(), now.into(), run_id.into(), job.into(), attempt, entry.into(), (&hash).into()])
-        .await?;
+    let binds = [
+        entry.seq.into(),
+        now.into(),
+        entry.run_id.as_deref().into(),
+        entry.job.as_deref().into(),
+        Bind::Int(entry.attempt),
+        text.into(),
+        (&hash).into(),
+    ];
+    tx.execute(INSERT, &binds).await?;
     tx.execute(HEAD_HASH, &[(&hash).into()]).await?;
     Ok(())
 }
 
 /// Walks the whole chain; returns the number of entries and what is wrong with them.
 pub(super) async fn verify(database: &Database) -> Result<(u64, Vec<String>), StoreError> {
-    let rows = database.rows("verifying the audit log", ALL, &[]).await?;
     let head = database.row("verifying the audit log", HEAD, &[]).await?.ok_or_else(no_head)?;
+    let (written, head_hash) = (head.int("seq")?, head.text("hash")?);
+    // What was appended since the head was read is the next check's.
+    let rows = database.rows("verifying the audit log", ENTRIES, &[written.into()]).await?;
 
     let mut problems = Vec::new();
-    let (mut entries, mut expected_seq, mut previous) = (0, 1, String::new());
+    let (mut entries, mut last, mut previous) = (0, 0, String::new());
     for row in &rows {
-        let (seq, stored) = (row.int("seq")?, row.text("hash")?);
-        if seq != expected_seq {
-            problems.push(format!("audit log: entry {expected_seq} is missing"));
+        let (entry, stored) = (Entry::of(row)?, row.text("hash")?);
+        if entry.seq != last + 1 {
+            problems.push(format!("audit log: entry {} is missing", last + 1));
         }
-        if chained(&previous, &canonical_of(row)?) != stored {
-            problems.push(format!("audit log: entry {seq} or the one before it was changed"));
+        if entry.chained_to(&previous) != stored {
+            problems.push(format!("audit log: entry {} or the one before it was changed", entry.seq));
         }
-        (entries, expected_seq, previous) = (entries + 1, seq + 1, stored);
+        (entries, last, previous) = (entries + 1, entry.seq, stored);
     }
-    let (last, hash) = (head.int("seq")?, head.text("hash")?);
-    if (last, &hash) != (expected_seq - 1, &previous) {
-        problems.push(format!("audit log: it ends at entry {}, and {last} were written", expected_seq - 1));
+    if (written, &head_hash) != (last, &previous) {
+        problems.push(format!("audit log: it ends at entry {last}, and {written} were written"));
     }
     Ok((entries, problems))
 }
 
-fn chained(previous: &str, canonical: &str) -> String {
-    content_hash(format!("{previous}{canonical}").as_bytes())
-}
+impl Entry {
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.int("seq")?,
+            at: row.instant("at")?,
+            run_id: row.text_or_null("run_id")?,
+            job: row.text_or_null("job")?,
+            attempt: row.int_or_null("attempt")?,
+            text: row.text("entry")?,
+        })
+    }
 
-fn canonical(
-    seq: i64,
-    at: Timestamp,
-    run_id: Option<&str>,
-    job: Option<&str>,
-    attempt: Option<i64>,
-    entry: &str,
-) -> String {
-    serde_json::json!([seq, at.as_microsecond(), run_id, job, attempt, entry]).to_string()
-}
-
-fn canonical_of(row: &Row) -> Result<String, StoreError> {
-    let (run_id, job) = (row.text_or_null("run_id")?, row.text_or_null("job")?);
-    Ok(canonical(
-        row.int("seq")?,
-        row.instant("at")?,
-        run_id.as_deref(),
-        job.as_deref(),
-        row.int_or_null("attempt")?,
-        &row.text("entry")?,
-    ))
+    /// Returns the hash over the previous entry's and this one's canonical JSON: an array in this order, for ever.
+    fn chained_to(&self, previous: &str) -> String {
+        let micros = self.at.as_microsecond();
+        let canonical = serde_json::json!([self.seq, micros, self.run_id, self.job, self.attempt, self.text]);
+        content_hash(format!("{previous}{canonical}").as_bytes())
+    }
 }
 
 fn no_head() -> StoreError {
     StoreError::Unreadable { what: "audit_head", found: "no row".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_an_entry_is_the_same_for_ever() {
+        let at = Timestamp::from_second(1_795_000_000).unwrap();
+        let entry = Entry { seq: 1, at, run_id: None, job: None, attempt: None, text: "a \"word\"".to_owned() };
+
+        assert_eq!(entry.chained_to(""), content_hash(br#"[1,1795000000000000,null,null,null,"a \"word\""]"#));
+    }
 }

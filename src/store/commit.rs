@@ -37,7 +37,7 @@ pub(super) async fn write_effects(tx: &mut Transaction, ended: Ended<'_>, outcom
     let mut mails: Vec<_> = outcome.mails.iter().collect();
     mails.sort_by(|a, b| a.message_id.cmp(&b.message_id));
     for mail in mails {
-        outbox::put(tx, &ended.claim.run_id, ended.job, mail, ended.now).await?;
+        outbox::put(tx, ended.job_at(), mail).await?;
     }
     let origin = audit::Origin { run_id: Some(&ended.claim.run_id), attempt: Some((ended.job, ended.attempt)) };
     for entry in &outcome.audit {

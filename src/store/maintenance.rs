@@ -10,11 +10,15 @@ use super::database::{Database, Pools};
 use super::error::StoreError;
 use super::sql_store::connect;
 use super::sqlite::IfMissing;
-use super::{attempts, audit, commit, migrations, runs, sqlite};
-use crate::domain::ids::RunId;
+use super::{audit, commit, migrations, runs, sqlite};
+use crate::domain::ids::{KindName, RunId};
+use crate::domain::outcome::Outcome;
+use crate::domain::run::JobState;
 
 const RUN_IDS: &str = "SELECT run_id FROM runs ORDER BY run_id";
-const ATTEMPTS: &str = "SELECT run_id, job, attempt, state FROM attempts ORDER BY run_id, job, attempt";
+const JOBS: &str = "SELECT run_id, job, kind, state FROM jobs ORDER BY run_id, job";
+const OPEN_IN_DONE: &str = include_str!("../../sql/state/open_in_done.sql");
+const ATTEMPTS: &str = "SELECT run_id, job, attempt, state, outcome FROM attempts ORDER BY run_id, job, attempt";
 const ATTEMPT_STATES: [&str; 5] = ["running", "succeeded", "failed", "lost", "cancelled"];
 
 /// What a migration did.
@@ -69,6 +73,7 @@ pub async fn check(url: &str) -> Result<CheckReport, StoreError> {
     report.audit_entries = entries;
     report.problems.extend(problems);
     check_runs(&database, &mut report).await?;
+    check_jobs(&database, &mut report).await?;
     check_attempts(&database, &mut report).await?;
     note(&mut report, "snapshots", commit::snapshots(&database).await)?;
     note(&mut report, "models", commit::models(&database).await)?;
@@ -86,6 +91,11 @@ pub async fn backup(url: &str, target: &Path) -> Result<(), StoreError> {
     };
     sqlite::prepare_backup(target)?;
     let copied = sqlx::query("VACUUM INTO $1").bind(target.display().to_string()).execute(write).await;
+    if copied.is_err()
+        && let Err(error) = std::fs::remove_file(target)
+    {
+        tracing::warn!(%error, path = %target.display(), "Could not remove the unfinished backup");
+    }
     copied.map(|_| ()).map_err(|cause| StoreError::Query { operation: "copying the database", cause })
 }
 
@@ -111,26 +121,35 @@ async fn check_runs(database: &Database, report: &mut CheckReport) -> Result<(),
         let run_id = RunId::from_stored(row.text("run_id")?);
         let what = format!("run {run_id}");
         report.runs += 1;
+        note(report, &what, runs::one(database, &run_id).await)?;
         note(report, &what, runs::dag_of(database, &run_id).await)?;
         note(report, &what, runs::events(database, &run_id, 0).await)?;
-        let run = note(report, &what, runs::one(database, &run_id).await)?.flatten();
-        let jobs = note(report, &what, attempts::jobs(database, &run_id).await)?.unwrap_or_default();
-        let open = jobs.iter().filter(|job| !job.state.is_done()).count();
-        if run.is_some_and(|run| run.state.is_done()) && open > 0 {
-            report.problems.push(format!("{what} is done and {open} of its jobs are not"));
-        }
+    }
+    for row in database.rows("checking the runs", OPEN_IN_DONE, &[]).await? {
+        let (run_id, job) = (row.text("run_id")?, row.text("job")?);
+        report.problems.push(format!("run {run_id} is done and its job `{job}` is not"));
+    }
+    Ok(())
+}
+
+async fn check_jobs(database: &Database, report: &mut CheckReport) -> Result<(), StoreError> {
+    for row in database.rows("checking the jobs", JOBS, &[]).await? {
+        let what = format!("run {}, job `{}`", row.text("run_id")?, row.text("job")?);
+        note(report, &what, row.parse::<JobState>("state"))?;
+        note(report, &what, row.parse::<KindName>("kind"))?;
     }
     Ok(())
 }
 
 async fn check_attempts(database: &Database, report: &mut CheckReport) -> Result<(), StoreError> {
     for row in database.rows("checking the attempts", ATTEMPTS, &[]).await? {
+        let what = format!("run {}, job `{}`, attempt {}", row.text("run_id")?, row.text("job")?, row.int("attempt")?);
         report.attempts += 1;
         let state = row.text("state")?;
         if !ATTEMPT_STATES.contains(&state.as_str()) {
-            let (run_id, job, attempt) = (row.text("run_id")?, row.text("job")?, row.int("attempt")?);
-            report.problems.push(format!("run {run_id}: attempt {attempt} of `{job}` is `{state}`, which is no state"));
+            report.problems.push(format!("{what}: `state` is not readable ({state})"));
         }
+        note(report, &what, row.json_or_null::<Outcome>("outcome"))?;
     }
     Ok(())
 }

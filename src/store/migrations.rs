@@ -50,6 +50,9 @@ async fn visit(database: &Database, visit: Visit) -> Result<i64, StoreError> {
     if found > KNOWN {
         return Err(StoreError::Newer { url: url(), found, known: KNOWN });
     }
+    if visit == Visit::Apply && found < KNOWN {
+        tracing::info!(from = found, to = KNOWN, "Migrated the state store {}", database.url);
+    }
     Ok(found)
 }
 
@@ -97,4 +100,29 @@ fn migrator(text_of: fn(&(i64, &'static str, &'static str, &'static str)) -> &'s
     // Both transactions above already keep others out; sqlx's lock would be let go before they commit.
     migrator.set_locking(false);
     migrator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The statements under `sql/state` are shared, so the tables must be.
+    #[test]
+    fn both_databases_have_the_same_tables_but_for_the_key_of_events() {
+        for (number, _, sqlite, postgres) in MIGRATIONS {
+            let statements = |text: &'static str| text.lines().filter(|line| !line.starts_with("--"));
+            let pairs = statements(sqlite).zip(statements(postgres));
+            let different: Vec<_> = pairs.filter(|(a, b)| a != b).map(|(a, _)| a.trim()).collect();
+
+            assert_eq!(statements(sqlite).count(), statements(postgres).count(), "migration {number}");
+            assert_eq!(different, ["seq    INTEGER PRIMARY KEY AUTOINCREMENT,"], "migration {number}");
+        }
+    }
+
+    #[test]
+    fn migrations_are_numbered_without_gaps() {
+        let numbers: Vec<_> = MIGRATIONS.iter().map(|migration| migration.0).collect();
+
+        assert_eq!(numbers, (1..=KNOWN).collect::<Vec<_>>());
+    }
 }

@@ -5,11 +5,11 @@
 
 use jiff::Timestamp;
 
+use super::attempts::JobAt;
 use super::contract::OutboxMail;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::row::Row;
-use crate::domain::ids::{JobName, RunId};
 use crate::domain::outcome::MailRecord;
 
 const INSERT: &str = include_str!("../../sql/state/outbox_insert.sql");
@@ -19,13 +19,7 @@ const SENT: &str = "UPDATE outbox SET sent_at = COALESCE(sent_at, $2), tries = t
 const IS_THERE: &str = "SELECT message_id FROM outbox WHERE message_id = $1";
 
 /// Puts an e-mail in the outbox, as part of a commit.
-pub(super) async fn put(
-    tx: &mut Transaction,
-    run_id: &RunId,
-    job: &JobName,
-    mail: &MailRecord,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub(super) async fn put(tx: &mut Transaction, at: JobAt<'_>, mail: &MailRecord) -> Result<(), StoreError> {
     let to = tx.json("the recipients", &mail.to)?;
     let binds = [
         (&mail.message_id).into(),
@@ -33,9 +27,9 @@ pub(super) async fn put(
         (&to).into(),
         (&mail.subject).into(),
         (&mail.message).into(),
-        run_id.into(),
-        job.into(),
-        now.into(),
+        at.run_id.into(),
+        at.job.into(),
+        at.now.into(),
     ];
     tx.execute(INSERT, &binds).await?;
     Ok(())

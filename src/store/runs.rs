@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::attempts;
+use super::attempts::{self, JobAt};
 use super::audit;
 use super::contract::{Claim, EventRecord, NewRun, RunFilter, RunRecord};
 use super::database::{Bind, Database, Transaction};
@@ -14,7 +14,7 @@ use super::error::StoreError;
 use super::row::Row;
 use super::schedule;
 use crate::domain::dag::Dag;
-use crate::domain::ids::{JobName, RunId, content_hash};
+use crate::domain::ids::{RunId, content_hash};
 use crate::domain::job::Force;
 use crate::domain::run::{IllegalTransition, JobEvent, JobState, RunEvent, RunState};
 
@@ -50,20 +50,21 @@ pub(super) async fn create(database: &Database, new: NewRun) -> Result<Option<Ru
     let number: u32 = number.as_ref().map_or(Ok(1), |row| row.count("n"))?;
     let run_id = RunId::new(&dag.name, new.logical_date, number);
     if let Some(slot) = new.slot {
-        let decision = schedule::Decision::Run(&run_id);
-        if !schedule::take_slot(&mut tx, &dag.name, slot, decision, new.now).await? {
+        let slot = schedule::Slot { dag: &dag.name, at: slot };
+        if !schedule::take_slot(&mut tx, slot, schedule::Decision::Run(&run_id), new.now).await? {
             return Ok(None);
         }
     }
 
     insert(&mut tx, &new, &run_id, number).await?;
     let event = RunEvent::Queued { trigger: new.trigger.clone() };
-    write_event(&mut tx, &run_id, None, &event, new.now).await?;
+    write_run_event(&mut tx, &run_id, &event, new.now).await?;
     for job in dag.jobs.values() {
         attempts::insert_job(&mut tx, &run_id, job).await?;
         if new.only.as_ref().is_some_and(|only| !only.contains(&job.name)) {
             let event = JobEvent::Skipped { why: NOT_ASKED_FOR.to_owned() };
-            attempts::apply(&mut tx, &run_id, &job.name, JobState::Queued, &event, new.now).await?;
+            let at = JobAt { run_id: &run_id, job: &job.name, now: new.now };
+            attempts::apply(&mut tx, at, JobState::Queued, &event).await?;
         }
     }
     let record = tx.row(SELECT, &select_one(&run_id)).await?.map(|row| record_of(&row)).transpose()?;
@@ -110,7 +111,7 @@ pub(super) async fn claim(
     let state = RunState::after(Some(before), &event)?;
     let row = tx.row(CLAIM, &[run_id.into(), state.as_str().into(), owner.into(), now.into()]).await?;
     let token = row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?.int("token")?;
-    write_event(&mut tx, run_id, None, &event, now).await?;
+    write_run_event(&mut tx, run_id, &event, now).await?;
     attempts::lose_running(&mut tx, run_id, now).await?;
     tx.commit().await?;
     Ok(Claim { run_id: run_id.clone(), token })
@@ -131,8 +132,8 @@ pub(super) async fn finish(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("ending a run").await?;
-    let before = hold(&mut tx, claim, now).await?;
-    end(&mut tx, &claim.run_id, before, state, now).await?;
+    hold(&mut tx, claim, now).await?;
+    end(&mut tx, &claim.run_id, &RunEvent::Finished { state }, now).await?;
     tx.commit().await
 }
 
@@ -146,7 +147,7 @@ pub(super) async fn request_cancel(database: &Database, run_id: &RunId, now: Tim
     if !asked_before {
         tx.execute(WISH_CANCEL, &[run_id.into()]).await?;
         if before == RunState::Queued {
-            end(&mut tx, run_id, before, RunState::Cancelled, now).await?;
+            end(&mut tx, run_id, &RunEvent::Finished { state: RunState::Cancelled }, now).await?;
         }
         let origin = audit::Origin { run_id: Some(run_id), attempt: None };
         audit::append(&mut tx, origin, "a person asked to cancel the run", now).await?;
@@ -155,22 +156,16 @@ pub(super) async fn request_cancel(database: &Database, run_id: &RunId, now: Tim
     Ok(true)
 }
 
-async fn end(
-    tx: &mut Transaction,
-    run_id: &RunId,
-    before: RunState,
-    state: RunState,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let event = RunEvent::Finished { state };
-    let after = RunState::after(Some(before), &event)?;
+async fn end(tx: &mut Transaction, run_id: &RunId, event: &RunEvent, now: Timestamp) -> Result<(), StoreError> {
+    let (before, _) = lock(tx, run_id).await?;
+    let after = RunState::after(Some(before), event)?;
     if after == RunState::Cancelled {
         attempts::cancel_open(tx, run_id, now).await?;
     } else {
         attempts::refuse_open(tx, run_id).await?;
     }
     tx.execute(FINISH, &[run_id.into(), after.as_str().into(), now.into()]).await?;
-    write_event(tx, run_id, None, &event, now).await
+    write_run_event(tx, run_id, event, now).await
 }
 
 /// Checks that `claim` still owns its run, notes that its owner lives, and returns the run's state.
@@ -200,17 +195,21 @@ async fn lock(tx: &mut Transaction, run_id: &RunId) -> Result<(RunState, bool), 
     Ok((row.parse("state")?, row.flag("cancel_requested")?))
 }
 
-/// Writes an event of a run or of one of its jobs.
-pub(super) async fn write_event(
+async fn write_run_event(
     tx: &mut Transaction,
     run_id: &RunId,
-    job: Option<&JobName>,
-    event: &impl serde::Serialize,
+    event: &RunEvent,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let event = tx.json("an event", event)?;
-    let job = job.map(JobName::as_str);
-    tx.execute(EVENT_INSERT, &[now.into(), run_id.into(), job.into(), (&event).into()]).await?;
+    tx.execute(EVENT_INSERT, &[now.into(), run_id.into(), Bind::Text(None), (&event).into()]).await?;
+    Ok(())
+}
+
+/// Writes an event of a job.
+pub(super) async fn write_job_event(tx: &mut Transaction, at: JobAt<'_>, event: &JobEvent) -> Result<(), StoreError> {
+    let event = tx.json("an event", event)?;
+    tx.execute(EVENT_INSERT, &[at.now.into(), at.run_id.into(), at.job.into(), (&event).into()]).await?;
     Ok(())
 }
 

@@ -17,6 +17,15 @@ const WATERMARK: &str = "SELECT slot FROM watermarks WHERE dag = $1";
 const STOPPED: &str = "DELETE FROM schedulers WHERE owner = $1";
 const LIVING: &str = "SELECT owner FROM schedulers WHERE alive_until > $1";
 
+/// A slot of a DAG's schedule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot<'a> {
+    /// The DAG.
+    pub(super) dag: &'a DagName,
+    /// The instant that the schedule names.
+    pub(super) at: Timestamp,
+}
+
 /// What becomes of a slot.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Decision<'a> {
@@ -29,8 +38,7 @@ pub(super) enum Decision<'a> {
 /// Takes a slot and moves the watermark; returns whether the slot was free.
 pub(super) async fn take_slot(
     tx: &mut Transaction,
-    dag: &DagName,
-    slot: Timestamp,
+    slot: Slot<'_>,
     decision: Decision<'_>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -38,11 +46,12 @@ pub(super) async fn take_slot(
         Decision::Run(run_id) => (Some(run_id.as_str()), None),
         Decision::Skip(why) => (None, Some(why)),
     };
-    let taken = tx.execute(SLOT_TAKE, &[dag.into(), slot.into(), run_id.into(), why.into(), now.into()]).await?;
+    let taken =
+        tx.execute(SLOT_TAKE, &[slot.dag.into(), slot.at.into(), run_id.into(), why.into(), now.into()]).await?;
     if taken == 0 {
         return Ok(false);
     }
-    tx.execute(WATERMARK_MOVE, &[dag.into(), slot.into()]).await?;
+    tx.execute(WATERMARK_MOVE, &[slot.dag.into(), slot.at.into()]).await?;
     Ok(true)
 }
 
@@ -55,7 +64,7 @@ pub(super) async fn skip_slot(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("skipping a slot").await?;
-    if take_slot(&mut tx, dag, slot, Decision::Skip(why), now).await? {
+    if take_slot(&mut tx, Slot { dag, at: slot }, Decision::Skip(why), now).await? {
         let entry = format!("the slot {slot} of DAG {dag} was skipped: {why}");
         audit::append(&mut tx, audit::Origin::default(), &entry, now).await?;
     }

@@ -3,7 +3,8 @@
 use nocturne::store::{RunFilter, StoreError, backup, open};
 use sqlx::{Connection, PgConnection};
 
-use super::fixtures::{Place, new_run};
+use super::commit::effects;
+use super::fixtures::{Place, at, full_outcome, job, new_run, running, success};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_that_start_at_once_migrate_one_after_the_other() {
@@ -15,6 +16,40 @@ async fn programs_that_start_at_once_migrate_one_after_the_other() {
         store.create_run(new_run()).await.unwrap().unwrap();
     }
     assert_eq!(stores[0].runs(&RunFilter::default()).await.unwrap().len(), 6);
+}
+
+/// The commit waits for the audit log's head, its last row, when its caller goes away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_is_dropped_at_its_last_statement_leaves_nothing() {
+    let place = Place::postgres().await;
+    let store = place.open().await;
+    let (run, claim) = running(&*store).await;
+    store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
+    let before = (store.events(&run.run_id, 0).await.unwrap(), store.jobs(&run.run_id).await.unwrap());
+    let mut other = PgConnection::connect(&place.url).await.unwrap();
+    let mut lock = other.begin().await.unwrap();
+    sqlx::query("SELECT seq FROM audit_head FOR UPDATE").execute(&mut *lock).await.unwrap();
+
+    let name = job("pull");
+    let commit = store.finish_attempt(&claim, &name, 1, success(full_outcome()), at(3));
+    tokio::select! {
+        ended = commit => panic!("it did not wait: {ended:?}"),
+        () = until_one_waits(&place) => {}
+    }
+    lock.rollback().await.unwrap();
+
+    let after = (store.events(&run.run_id, 0).await.unwrap(), store.jobs(&run.run_id).await.unwrap());
+    assert_eq!(before, after);
+    assert_eq!(effects(&*store).await, 0);
+    store.finish_attempt(&claim, &name, 1, success(full_outcome()), at(4)).await.unwrap();
+    assert_eq!(effects(&*store).await, 5);
+}
+
+async fn until_one_waits(place: &Place) {
+    let mut observer = PgConnection::connect(&place.url).await.unwrap();
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut observer).await.unwrap() == 0 {}
 }
 
 #[tokio::test]

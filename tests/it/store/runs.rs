@@ -94,8 +94,9 @@ pub(super) async fn runs_are_listed_newest_first_and_filtered(place: &Place) {
 
     assert_eq!(ids(RunFilter::default()).await, [newer.run_id.clone(), old.run_id.clone()]);
     assert_eq!(ids(RunFilter { limit: Some(1), ..RunFilter::default() }).await, [newer.run_id]);
-    assert_eq!(ids(RunFilter { open: true, ..RunFilter::default() }).await, [old.run_id.clone()]);
-    assert_eq!(ids(RunFilter { logical_date: Some(DAY), ..RunFilter::default() }).await, [old.run_id]);
+    let open = ids(RunFilter { open: true, ..RunFilter::default() }).await;
+    assert_eq!(open, ids(RunFilter { logical_date: Some(DAY), ..RunFilter::default() }).await);
+    assert_eq!(open, [old.run_id]);
     assert!(ids(RunFilter { dag: Some("weekly".parse().unwrap()), ..RunFilter::default() }).await.is_empty());
     assert_eq!(ids(RunFilter { dag: Some(dag_name()), ..RunFilter::default() }).await.len(), 2);
 }

@@ -153,8 +153,10 @@ async fn a_check_names_states_that_are_none_and_rows_that_lead_nowhere() {
         problems,
         [
             "a row of `events` names a row of `runs` that is not there",
-            "run nightly.2026-11-20.1: `state` is not readable (sleeping)",
-            "run nightly.2026-11-20.1: attempt 1 of `pull` is `done`, which is no state",
+            "run nightly.2026-11-20.1, job `digest`: `state` is not readable (sleeping)",
+            "run nightly.2026-11-20.1, job `pull`, attempt 1: `state` is not readable (done)",
+            "run nightly.2026-11-20.1, job `pull`, attempt 1: `outcome` is not readable \
+             (JSON of 1 characters, line 1 column 1)",
         ]
     );
     let unreadable = store.jobs(&claim.run_id).await.unwrap_err();
