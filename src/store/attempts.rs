@@ -116,8 +116,8 @@ pub(super) async fn finish(database: &Database, ended: Ended<'_>, end: AttemptEn
 
     apply(&mut tx, ended.job_at(), before, &event).await?;
     let outcome = match &end {
-        AttemptEnd::Succeeded { outcome, .. } => Some(tx.json("an outcome", outcome)?),
-        _ => None,
+        AttemptEnd::Succeeded { outcome, .. } => Some(readable_json(&tx, outcome)?),
+        AttemptEnd::Failed { .. } | AttemptEnd::Lost | AttemptEnd::Cancelled => None,
     };
     end_attempt(&mut tx, ended.job_at(), attempt, &ending_of(&end, outcome.as_deref())).await?;
     if let AttemptEnd::Succeeded { outcome, .. } = &end {
@@ -229,6 +229,16 @@ pub(super) async fn last_success(
         fingerprint: row.text_or_null("fingerprint")?,
         outcome: row.json("outcome")?,
     }))
+}
+
+/// Returns an outcome as JSON that reads back: a figure that is NaN or infinite is written as `null`, and would make
+/// the run unreadable for ever.
+fn readable_json(tx: &Transaction, outcome: &Outcome) -> Result<String, StoreError> {
+    let json = tx.json("an outcome", outcome)?;
+    match serde_json::from_str::<Outcome>(&json) {
+        Ok(_) => Ok(json),
+        Err(cause) => Err(StoreError::NotReadBack { what: "an outcome", cause }),
+    }
 }
 
 async fn state_of(tx: &mut Transaction, run_id: &RunId, job: &JobName) -> Result<(JobState, u32), StoreError> {

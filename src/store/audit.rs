@@ -7,7 +7,7 @@
 
 use jiff::Timestamp;
 
-use super::database::{Bind, Database, Transaction};
+use super::database::{Bind, Database, Transaction, storable};
 use super::error::StoreError;
 use super::row::Row;
 use crate::domain::ids::{JobName, RunId, content_hash};
@@ -52,7 +52,7 @@ pub(super) async fn append(
         run_id: origin.run_id.map(ToString::to_string),
         job: job.map(ToString::to_string),
         attempt: attempt.map(i64::from),
-        text: text.to_owned(),
+        text: storable(text).into_owned(),
     };
     let hash = entry.chained_to(&head.text("hash")?);
 
@@ -62,7 +62,7 @@ pub(super) async fn append(
         entry.run_id.as_deref().into(),
         entry.job.as_deref().into(),
         Bind::Int(entry.attempt),
-        text.into(),
+        (&entry.text).into(),
         (&hash).into(),
     ];
     tx.execute(INSERT, &binds).await?;

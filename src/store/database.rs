@@ -7,6 +7,8 @@
 //! It promises that a write transaction on SQLite holds the write lock from its first moment (`BEGIN IMMEDIATE`):
 //! one that reads first and writes later could fail at once, whatever the busy time-out.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
 
@@ -63,7 +65,7 @@ macro_rules! bound {
         let mut query = sqlx::query($sql);
         for bind in $binds {
             query = match bind {
-                Bind::Text(text) => query.bind(*text),
+                Bind::Text(text) => query.bind(text.map(storable)),
                 Bind::Int(number) => query.bind(*number),
             };
         }
@@ -147,6 +149,11 @@ impl Transaction {
     fn failed(&self, cause: sqlx::Error) -> StoreError {
         StoreError::Query { operation: self.operation, cause }
     }
+}
+
+/// Returns `text` as both databases can keep it: PostgreSQL's text has no NUL, and an error message of a program may.
+pub(super) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
 macro_rules! bind_text {

@@ -84,6 +84,15 @@ pub enum StoreError {
         #[source]
         cause: serde_json::Error,
     },
+    /// A value cannot be read back from the JSON it was written as.
+    #[error("{what} holds a figure that is not finite (NaN or infinite), and could not be read again")]
+    NotReadBack {
+        /// What was to be written.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        cause: serde_json::Error,
+    },
     /// A number does not fit into a column.
     #[error("{what} of {value} is more than the state store can hold")]
     TooLarge {

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use nocturne::domain::ids::RunId;
+use nocturne::domain::measurement::Measurement;
 use nocturne::domain::outcome::{ModelRole, Outcome};
 use nocturne::domain::run::JobState;
 use nocturne::store::{StateStore, check};
@@ -45,7 +46,10 @@ pub(super) async fn a_failing_effect_leaves_nothing_of_the_commit(place: &Place)
     let mut named_twice = full_outcome();
     named_twice.snapshots.push(snapshot("restricted/tables/users", "u2"));
 
-    for failing in [too_large, named_twice] {
+    let mut not_finite = full_outcome();
+    not_finite.measurements.push(Measurement::new("model.auc", f64::NAN));
+
+    for failing in [too_large, named_twice, not_finite] {
         store.finish_attempt(&claim, &job("pull"), 1, success(failing), at(3)).await.unwrap_err();
 
         let after = (store.events(&run.run_id, 0).await.unwrap(), store.jobs(&run.run_id).await.unwrap());

@@ -12,6 +12,7 @@ use nocturne::domain::job::Force;
 use nocturne::domain::outcome::{MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
 use nocturne::store::{self, AttemptEnd, Claim, NewRun, RunRecord, StateStore};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::postgres;
@@ -34,6 +35,17 @@ impl Place {
 
     pub(super) fn folder(&self) -> &std::path::Path {
         self.folder.as_ref().unwrap().path()
+    }
+
+    /// Runs statements beside the store, as another program might.
+    pub(super) async fn execute(&self, statements: &'static str) {
+        if self.folder.is_some() {
+            let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+        } else {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+        }
     }
 
     pub(super) async fn open(&self) -> Arc<dyn StateStore> {

@@ -51,6 +51,8 @@ contract! {
     runs::reopening_keeps_everything,
     runs::retries_show_their_error_until_one_succeeds,
     runs::jobs_are_listed_in_the_order_in_which_they_began,
+    runs::a_nul_in_an_error_does_not_keep_an_attempt_from_ending,
+    runs::the_oldest_stored_forms_are_still_read,
     ownership::a_stale_worker_is_fenced,
     ownership::what_the_earlier_owner_left_running_is_lost,
     ownership::only_one_of_concurrent_starts_begins_the_attempt,

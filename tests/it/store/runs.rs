@@ -1,11 +1,11 @@
 //! The contract: runs and their jobs, from the wish to the end.
 
 use nocturne::domain::job::Force;
-use nocturne::domain::run::{JobState, RunState};
-use nocturne::store::{RunFilter, StoreError, Unattempted};
+use nocturne::domain::outcome::{ModelRole, Outcome};
+use nocturne::domain::run::{JobEvent, JobState, RunEvent, RunState};
+use nocturne::store::{AttemptEnd, RunFilter, StoreError, Unattempted, check};
 
 use super::fixtures::{DAY, Place, at, dag, dag_name, failure, full_outcome, job, new_run, running, succeed, success};
-use nocturne::domain::outcome::Outcome;
 
 pub(super) async fn a_new_run_is_numbered_and_its_jobs_wait(place: &Place) {
     let store = place.open().await;
@@ -229,4 +229,47 @@ pub(super) async fn jobs_are_listed_in_the_order_in_which_they_began(place: &Pla
     let later = store.events(&run.run_id, events[1].seq).await.unwrap();
     assert_eq!(later, events[2..]);
     assert!(events.is_sorted_by(|a, b| a.seq < b.seq));
+}
+
+/// A program's last words may hold anything; PostgreSQL's text does not take a NUL.
+pub(super) async fn a_nul_in_an_error_does_not_keep_an_attempt_from_ending(place: &Place) {
+    let store = place.open().await;
+    let (run, claim) = running(&*store).await;
+    store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
+
+    let end = AttemptEnd::Failed { error: "exit 1: \0garbage".to_owned(), retry_at: None };
+    store.finish_attempt(&claim, &job("pull"), 1, end, at(3)).await.unwrap();
+
+    let pull = store.jobs(&run.run_id).await.unwrap().remove(0);
+    assert_eq!((pull.state, pull.error.as_deref()), (JobState::Failed, Some("exit 1: \u{fffd}garbage")));
+}
+
+/// The rows of `tests/fixtures/state/0001.sql` are as the first schema's program wrote them.
+pub(super) async fn the_oldest_stored_forms_are_still_read(place: &Place) {
+    let store = place.open().await;
+    place.execute(include_str!("../../fixtures/state/0001.sql")).await;
+
+    let runs = store.runs(&RunFilter::default()).await.unwrap();
+    let [run] = runs.as_slice() else { panic!("{runs:?}") };
+    assert_eq!((run.run_id.as_str(), run.state, run.force), ("nightly.2025-09-01.1", RunState::Failed, Force::Rebuild));
+    assert_eq!((run.only.as_ref().unwrap().len(), run.slot), (3, Some(at(0))));
+    let dag = store.dag_of(&run.run_id).await.unwrap();
+    assert_eq!((dag.max_parallel, dag.deadline), (2, Some(jiff::civil::time(6, 30, 0, 0))));
+    let jobs = store.jobs(&run.run_id).await.unwrap();
+    let states: Vec<_> = jobs.iter().map(|job| (job.name.as_str(), job.state)).collect();
+    let [pull, features, digest] = [JobState::Succeeded, JobState::Failed, JobState::UpstreamFailed];
+    assert_eq!(states, [("pull", pull), ("features", features), ("digest", digest)]);
+    let outcome = jobs[0].outcome.as_ref().unwrap();
+    assert_eq!((outcome.measurements.len(), outcome.findings.len(), outcome.mails.len()), (1, 1, 1));
+    for event in store.events(&run.run_id, 0).await.unwrap() {
+        match event.job {
+            Some(_) => drop(serde_json::from_value::<JobEvent>(event.event).unwrap()),
+            None => drop(serde_json::from_value::<RunEvent>(event.event).unwrap()),
+        }
+    }
+    assert_eq!(store.snapshots().await.unwrap()["restricted/tables/users"].inputs, ["restricted/raw/canvas/users@0a"]);
+    assert_eq!(store.models().await.unwrap()[0].role, ModelRole::Champion);
+    assert_eq!(store.outbox_due(at(99)).await.unwrap()[0].tries, 1);
+    let report = check(&place.url).await.unwrap();
+    assert_eq!((report.audit_entries, report.problems), (1, vec![]));
 }
