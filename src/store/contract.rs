@@ -178,14 +178,21 @@ pub struct RunFilter {
 }
 
 /// The contract of a state store.
+///
+/// # Errors
+/// Every method: [`StoreError::Query`] when the database fails (see [`StoreError::is_transient`]) and
+/// [`StoreError::Unreadable`] when what is stored does not parse. Methods that take a [`Claim`]: `Fenced` when it is
+/// void, `Illegal` when the state does not allow it, `NoRun` and `NoSuchJob` when there is no such thing. After any
+/// error nothing was written.
 #[async_trait]
 pub trait StateStore: Send + Sync {
     /// Makes a run: allocates its id, keeps the DAG's version, queues its jobs, moves the schedule's watermark when
-    /// it has a slot. Returns `None` when that slot has a run already.
+    /// it has a slot. Returns `None` when that slot was dealt with already, by a run or by [`Self::skip_slot`]. Jobs in
+    /// `only` that the DAG does not have are refused ([`StoreError::NoJob`]).
     async fn create_run(&self, new: NewRun) -> Result<Option<RunRecord>, StoreError>;
 
-    /// Takes a run up: it is running now, and its earlier owner's token is void. Attempts that the earlier owner left
-    /// running become lost (their jobs: retrying).
+    /// Takes a run up: it is running now, and its earlier owner's token is void, whether that owner lives or not.
+    /// Attempts that the earlier owner left running become lost (their jobs: retrying).
     async fn claim_run(&self, run_id: &RunId, owner: &str, now: Timestamp) -> Result<Claim, StoreError>;
 
     /// Says that the owner still lives.
@@ -195,7 +202,8 @@ pub trait StateStore: Send + Sync {
     async fn start_attempt(&self, claim: &Claim, job: &JobName, now: Timestamp) -> Result<u32, StoreError>;
 
     /// Ends an attempt; with an outcome, this is *the commit*: snapshots, cursors, models, outbox rows and the
-    /// attempt's end, in one transaction.
+    /// attempt's end, in one transaction. Only the job's latest attempt can end, and only once. An outcome with a
+    /// figure that is not finite is refused.
     async fn finish_attempt(
         &self,
         claim: &Claim,
@@ -214,7 +222,8 @@ pub trait StateStore: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Ends a run.
+    /// Ends a run. With `Cancelled`, what is open in it is cancelled too; with any other state, open jobs are an error
+    /// ([`StoreError::OpenJobs`]).
     async fn finish_run(&self, claim: &Claim, state: RunState, now: Timestamp) -> Result<(), StoreError>;
 
     /// Asks to stop a run; returns whether it was still open. A queued run is cancelled at once.
@@ -241,7 +250,8 @@ pub trait StateStore: Send + Sync {
     /// Returns the sources' cursors.
     async fn cursors(&self) -> Result<BTreeMap<String, String>, StoreError>;
 
-    /// Returns the models that are not retired, newest first. A new champion retires the earlier one of its name.
+    /// Returns the models that are not retired, newest (by first recording) first. A new champion retires the earlier
+    /// one of its name.
     async fn models(&self) -> Result<Vec<ModelRecord>, StoreError>;
 
     /// Returns a job's last success: for `logical_date`, or for any date.
@@ -255,7 +265,7 @@ pub trait StateStore: Send + Sync {
     /// Returns the e-mails not yet sent whose next try is due, oldest first.
     async fn outbox_due(&self, now: Timestamp) -> Result<Vec<OutboxMail>, StoreError>;
 
-    /// Records that an e-mail was sent.
+    /// Records that an e-mail was sent; it stays sent, whatever is reported later.
     async fn outbox_sent(&self, message_id: &str, now: Timestamp) -> Result<(), StoreError>;
 
     /// Records that an e-mail could not be sent, and when to try again.
@@ -264,7 +274,8 @@ pub trait StateStore: Send + Sync {
     /// Returns the last slot that a DAG's schedule has dealt with.
     async fn watermark(&self, dag: &DagName) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Moves the watermark of a DAG's schedule without a run (a slot that is skipped), with the reason as an audit entry.
+    /// Moves the watermark of a DAG's schedule (forward only) without a run (a slot that is skipped), with the reason
+    /// as an audit entry.
     async fn skip_slot(&self, dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> Result<(), StoreError>;
 
     /// Says that a scheduler lives, or (with `None`) that it has stopped.

@@ -183,8 +183,11 @@ impl StoreError {
 }
 
 /// SQLite: `SQLITE_BUSY` (5) and `SQLITE_LOCKED` (6), whatever their extension in the higher bits. PostgreSQL: the
-/// classes connection (08), rollback (40), resources (53) and operator intervention (57).
+/// classes connection (08), rollback (40), resources (53) and operator intervention (57), and a lock not to be had.
 fn is_transient_code(code: &str) -> bool {
+    if code == "55P03" {
+        return true;
+    }
     if code.len() == 5 && ["08", "40", "53", "57"].contains(&&code[..2]) {
         return true;
     }
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn busy_and_broken_connections_are_transient_and_wrong_data_is_not() {
-        for code in ["5", "517", "6", "40001", "40P01", "08006", "57P01"] {
+        for code in ["5", "517", "6", "40001", "40P01", "08006", "57P01", "55P03"] {
             assert!(is_transient_code(code), "{code}");
         }
         for code in ["1", "11", "787", "23505", "42P01"] {

@@ -15,6 +15,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Runs the server until its input closes. `$1`: the binaries; `$2`: the folder; the rest: how to change the user.
 const HOLD: &str = r#"
+trap '' INT TERM
+exec 2>&1
 bin=$1; home=$2; shift 2
 "$@" "$bin/initdb" -D "$home/data" -U nocturne -A trust -E UTF8 --locale=C --no-sync </dev/null >"$home/log" 2>&1 ||
     { cat "$home/log"; exit 1; }
@@ -69,6 +71,7 @@ fn start() -> Server {
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut said = [0; 6];
