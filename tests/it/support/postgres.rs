@@ -13,13 +13,20 @@ use std::sync::{Mutex, OnceLock};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// Runs the server until its input closes. `$1`: the binaries; `$2`: the folder; the rest: how to change the user.
+/// Runs the server until its input closes. `$1`: the binaries; `$2`: the folder; `$3`: an empty cluster, made by the
+/// first process that needs it and copied by the others (a copy takes a tenth of `initdb`'s time, and some test
+/// runners start a process per test); the rest: how to change the user.
 const HOLD: &str = r#"
 trap '' INT TERM
 exec 2>&1
-bin=$1; home=$2; shift 2
-"$@" "$bin/initdb" -D "$home/data" -U nocturne -A trust -E UTF8 --locale=C --no-sync </dev/null >"$home/log" 2>&1 ||
-    { cat "$home/log"; exit 1; }
+bin=$1; home=$2; empty=$3; shift 3
+if [ -d "$empty" ]; then
+    cp -a "$empty" "$home/data" || exit 1
+else
+    "$@" "$bin/initdb" -D "$home/data" -U nocturne -A trust -E UTF8 --locale=C --no-sync </dev/null >"$home/log" 2>&1 ||
+        { cat "$home/log"; exit 1; }
+    cp -a "$home/data" "$empty.$$" && mv -T "$empty.$$" "$empty" 2>/dev/null || rm -rf "$empty.$$"
+fi
 "$@" "$bin/postgres" -D "$home/data" -k "$home" -c listen_addresses= -c fsync=off -c synchronous_commit=off \
     -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB </dev/null >>"$home/log" 2>&1 &
 server=$!
@@ -64,9 +71,12 @@ fn start() -> Server {
     let binaries = binaries();
     let home = tempfile::Builder::new().prefix("nocturne-pg-").tempdir_in("/tmp").unwrap().keep();
     let user = as_other_user(&home);
+    let version = binaries.parent().and_then(Path::file_name).unwrap().to_string_lossy();
+    let owner = std::fs::metadata(&home).unwrap().uid();
+    let empty = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{version}-{owner}"));
     let mut shell = Command::new("sh")
         .args(["-c", HOLD, "postgres-for-tests"])
-        .args([&binaries, &home])
+        .args([&binaries, &home, &empty])
         .args(if user.is_empty() { vec!["env".to_owned()] } else { user })
         .current_dir("/")
         .stdin(Stdio::piped())
