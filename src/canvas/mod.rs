@@ -1,1 +1,3 @@
 //! Sources of student data, and the privacy at their door.
+
+pub mod sim;
