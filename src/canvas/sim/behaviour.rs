@@ -140,8 +140,8 @@ impl<'a> Life<'a> {
         };
         Self {
             scene,
-            preparation: 0.65 * person.ability + 0.7 * dice.normal(),
-            drive: 0.3 * person.ability + 0.5 * person.diligence + 0.6 * dice.normal(),
+            preparation: 0.55 * person.ability + 0.6 * dice.normal(),
+            drive: 0.2 * person.ability + 0.35 * person.diligence + 0.45 * dice.normal(),
             last_mark: None,
             resolve,
             work_days: BTreeSet::new(),
@@ -186,14 +186,14 @@ impl<'a> Life<'a> {
 
     /// Lets drive change over a week, and decides whether the student gives up.
     fn drift(&mut self, dice: &mut Dice, week: i64) {
-        self.drive = 0.96 * self.drive + 0.3 * dice.normal();
-        if dice.chance(0.025) {
-            self.drive -= 1.2;
+        self.drive = 0.93 * self.drive + 0.33 * dice.normal();
+        if dice.chance(0.02) {
+            self.drive -= 0.9;
         }
         if let Some(mark) = self.last_mark.take() {
             self.drive += ((mark - 0.66) * 0.8).clamp(-0.3, 0.15);
         }
-        let hazard = logistic(-4.7 - 0.85 * self.drive - 0.45 * self.preparation);
+        let hazard = logistic(-5.2 - 0.85 * self.drive - 0.45 * self.preparation);
         let gives_up = dice.chance(hazard);
         let leaves = dice.chance(0.85);
         let quiet_days = dice.whole(6, 24);
@@ -228,12 +228,13 @@ impl<'a> Life<'a> {
         let late_days = 1 + dice.streak(0.45, 4);
         let lead_days = dice.streak(logistic(-0.9 + 0.4 * effort), 5);
         let second = dice.whole(8 * 3600, 23 * 3600);
-        let mark = self.mark(dice, assignment.kind);
+        let mark = self.mark(dice, assignment);
         let grading_days = dice.whole(2, 5);
         let posting_days = dice.whole(0, 1);
         let teacher_second = dice.whole(9 * 3600, 17 * 3600);
 
         let home = self.scene.home;
+        let last_day = self.scene.course.last_day;
         let before_due = (assignment.due_day - lead_days).max(week_start);
         let enrolled_on = self.scene.presence.from;
         if is_excused || assignment.due_day <= enrolled_on {
@@ -242,7 +243,7 @@ impl<'a> Life<'a> {
         }
         let day = if is_late { assignment.due_day + late_days } else { before_due };
         if !is_done || !self.is_there(day) {
-            let at = Some(home.at(assignment.due_day + 7, teacher_second));
+            let at = Some(home.at((assignment.due_day + 7).min(last_day - 1), teacher_second));
             let standing = Standing::Missing;
             return Work { graded_at: at, posted_at: at, score: Some(0.0), standing, ..Work::default() };
         }
@@ -254,9 +255,9 @@ impl<'a> Life<'a> {
         let deducted = if is_late { assignment.points_possible * 0.05 * late_days as f64 } else { 0.0 };
         let (graded_at, posted_at) = match assignment.kind {
             WorkKind::Quiz => (submitted_at, submitted_at),
-            WorkKind::Upload => (
-                home.at(day + grading_days, teacher_second),
-                home.at(day + grading_days + posting_days, teacher_second + 1800),
+            WorkKind::Upload | WorkKind::Project => (
+                home.at((day + grading_days).min(last_day - 1), teacher_second),
+                home.at((day + grading_days + posting_days).min(last_day - 1), teacher_second + 1800),
             ),
         };
         Work {
@@ -270,10 +271,14 @@ impl<'a> Life<'a> {
     }
 
     /// Returns the share of the points that the work is worth.
-    fn mark(&self, dice: &mut Dice, kind: WorkKind) -> f64 {
-        let bonus = if kind == WorkKind::Quiz { 4.0 } else { 0.0 };
-        let points = 66.0 + 8.5 * self.preparation + 5.5 * self.effort() + bonus - self.scene.course.difficulty;
-        ((points + 10.0 * dice.normal()) / 100.0).clamp(0.0, 1.0)
+    fn mark(&self, dice: &mut Dice, assignment: &Assignment) -> f64 {
+        let (bonus, noise) = match assignment.kind {
+            WorkKind::Quiz => (4.0, 15.0),
+            WorkKind::Upload => (0.0, 15.0),
+            WorkKind::Project => (-3.0, 25.0),
+        };
+        let points = 76.5 + 6.5 * self.preparation + 5.0 * self.effort() + bonus - self.scene.course.difficulty;
+        ((points + noise * dice.normal()) / 100.0).clamp(0.0, 1.0)
     }
 
     /// Visits the course on some days of the week, and on those on which work is handed in.

@@ -60,13 +60,15 @@ pub(super) enum WorkKind {
     Upload,
     /// A quiz, graded and posted as it is handed in.
     Quiz,
+    /// The last and heaviest upload, whose mark the weekly work tells least about.
+    Project,
 }
 
 impl WorkKind {
     /// Returns Canvas' name of it.
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Upload => "online_upload",
+            Self::Upload | Self::Project => "online_upload",
             Self::Quiz => "online_quiz",
         }
     }
@@ -156,9 +158,9 @@ fn course(seed: u64, term: &Term, place: Place<'_>) -> Course {
         difficulty: difficulty + dice.normal(),
         section_ids: if index % 3 == 0 { vec![id * 10 + 1, id * 10 + 2] } else { vec![id * 10 + 1] },
         groups: vec![
-            Group { id: id * 10 + 1, name: "Assignments", weight: 45.0 },
+            Group { id: id * 10 + 1, name: "Assignments", weight: 35.0 },
             Group { id: id * 10 + 2, name: "Quizzes", weight: 25.0 },
-            Group { id: id * 10 + 3, name: "Project", weight: 30.0 },
+            Group { id: id * 10 + 3, name: "Project", weight: 40.0 },
         ],
         assignments: Vec::new(),
     };
@@ -176,9 +178,9 @@ fn add_assignments(course: &mut Course, dice: &mut Dice, days: &LocalDays, home:
             (week, format!("Assignment {}", week / 2), WorkKind::Upload, Counting::Counted, 0, 50.0)
         });
     }
-    plan.push((course.weeks, "Project".to_owned(), WorkKind::Upload, Counting::Counted, 2, 100.0));
+    plan.push((course.weeks + 2, "Project".to_owned(), WorkKind::Project, Counting::Counted, 2, 100.0));
     for (number, (week, title, kind, counting, group, points_possible)) in (1_i64..).zip(plan) {
-        let due_day = course.first_day + 7 * (week - 1) + weekday;
+        let due_day = (course.first_day + 7 * (week - 1) + weekday).min(course.last_day - LAST_DUE_DAYS);
         course.assignments.push(Assignment {
             id: course.id * 100 + number,
             title,
@@ -192,6 +194,9 @@ fn add_assignments(course: &mut Course, dice: &mut Dice, days: &LocalDays, home:
         });
     }
 }
+
+/// How long before the end of a course the last work is due, so that it can be late and still be graded.
+const LAST_DUE_DAYS: Day = 9;
 
 const SUBJECTS: [(&str, &str); 24] = [
     ("BIOL", "Life in Fresh Water"),

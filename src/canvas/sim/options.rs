@@ -25,7 +25,7 @@ pub struct SimOptions {
 
 impl Default for SimOptions {
     fn default() -> Self {
-        Self { seed: 20, students: 220, first_year: 2024, zone: "America/Detroit".to_owned(), courses_per_term: 8 }
+        Self { seed: 20, students: 190, first_year: 2024, zone: "America/Detroit".to_owned(), courses_per_term: 8 }
     }
 }
 
@@ -68,6 +68,6 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_and_a_missing_one_has_its_default() {
         assert!(toml::from_str::<SimOptions>("pupils = 3").is_err());
-        assert_eq!(toml::from_str::<SimOptions>("students = 220").unwrap(), SimOptions::default());
+        assert_eq!(toml::from_str::<SimOptions>("students = 190").unwrap(), SimOptions::default());
     }
 }

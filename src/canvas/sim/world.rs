@@ -131,7 +131,7 @@ impl Builder<'_> {
         for (position, taker) in takers.into_iter().enumerate() {
             let case = match position % 25 {
                 6 => Case::DropsBeforeTheFirstDay,
-                11 if course % 2 == 1 => Case::Returns,
+                11 if course == 1 => Case::Returns,
                 1 if self.courses[course].section_ids.len() > 1 => Case::HasTwoSections,
                 _ => Case::Ordinary,
             };

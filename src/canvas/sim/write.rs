@@ -86,7 +86,7 @@ impl CsvLines {
 
 fn gzip(path: &Path) -> io::Result<GzEncoder<Hashing>> {
     let file = Hashing { out: BufWriter::new(File::create(path)?), hash: Sha256::new(), bytes: 0 };
-    Ok(GzBuilder::new().mtime(0).write(file, Compression::new(6)))
+    Ok(GzBuilder::new().mtime(0).write(file, Compression::fast()))
 }
 
 /// A file that knows the hash and the length of what it holds.
