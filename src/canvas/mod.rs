@@ -13,6 +13,7 @@ mod jsonl;
 pub mod privacy;
 mod quarantine;
 mod reader;
+pub mod sim;
 
 pub use columns::TermLookup;
 pub use delivery::{Delivery, DeliveryError, TableFiles};

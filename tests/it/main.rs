@@ -2,6 +2,8 @@
 //!
 //! `support/` holds real servers for tests to talk to, on loopback; every other module is an area of facts.
 
+#![expect(clippy::unwrap_used, reason = "tests may unwrap, and helpers of tests are part of them")]
+
 mod architecture;
 mod store;
 mod support;
