@@ -15,6 +15,7 @@ use super::inputs::Inputs;
 use super::plan::AsOf;
 use super::population::calendar;
 use super::visible::{Basis, utc, visible};
+use crate::domain::check::{CheckOutcome, CheckStatus};
 use crate::domain::table::ColumnType;
 
 /// A built partition.
@@ -26,6 +27,8 @@ pub struct Built {
     pub basis: Basis,
     /// The SQL that ran.
     pub rendered_sql: String,
+    /// How the frame was checked: the contract holds, or it looked at nothing. (A breach is an error.)
+    pub check: CheckOutcome,
     /// The enrolments of the population, where the set is about it.
     pub population: Option<usize>,
     /// Rows left out because what they should say cannot be known.
@@ -62,6 +65,7 @@ fn build(set: &FeatureSet, as_of: &AsOf, inputs: &Inputs) -> Result<Built, Featu
     if !breaches.is_empty() {
         return Err(FeatureError::Breach { set: name.to_owned(), as_of: as_of.key.clone(), breaches });
     }
+    let check = checked(set, as_of, &frame);
     let before = frame.height();
     if let Some(column) = &set.contract.leave_out_null {
         let known = frame.column(column).map_err(failed())?.is_not_null();
@@ -69,7 +73,7 @@ fn build(set: &FeatureSet, as_of: &AsOf, inputs: &Inputs) -> Result<Built, Featu
     }
     let left_out = before - frame.height();
     let frame = in_order(frame, set, as_of).map_err(failed())?;
-    Ok(Built { frame, basis, rendered_sql: rendered.sql, population, left_out })
+    Ok(Built { frame, basis, rendered_sql: rendered.sql, check, population, left_out })
 }
 
 /// Registers the tables as they looked at the cutoff, and the calendar.
@@ -83,6 +87,18 @@ fn show_tables(context: &SQLContext, set: &FeatureSet, as_of: &AsOf, inputs: &In
     }
     context.register(CALENDAR, calendar(as_of, inputs, &terms)?);
     Ok(basis)
+}
+
+fn checked(set: &FeatureSet, as_of: &AsOf, frame: &DataFrame) -> CheckOutcome {
+    let looked_at = u64::try_from(frame.height()).unwrap_or(u64::MAX);
+    CheckOutcome {
+        check: "features.contract".to_owned(),
+        subject: format!("{} as of {}", set.name, as_of.key),
+        status: if looked_at > 0 { CheckStatus::Pass } else { CheckStatus::Error },
+        observed: format!("{looked_at} rows of {} columns that hold it", frame.width()),
+        expected: "columns, types, nulls, ranges, unique keys and number of rows as the contract says".to_owned(),
+        looked_at,
+    }
 }
 
 /// Gives naive instants their zone back.

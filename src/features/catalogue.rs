@@ -266,3 +266,83 @@ fn names(folder: &Path) -> Result<BTreeSet<String>, FeatureError> {
     }
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTRACT: &str = r#"
+        grain = "One row."
+        key = ["enrollment_id"]
+        owner = "tests"
+        version = 1
+        rows = "any"
+        params = { least = 3.0 }
+        [columns]
+        enrollment_id = { type = "text", about = "The enrolment.", class = "key" }
+    "#;
+
+    fn set(sql: &str) -> Result<FeatureSet, FeatureError> {
+        FeatureSet::new(Role::Features, "demo", sql, CONTRACT, EMBEDDED_POPULATION.into())
+    }
+
+    #[test]
+    fn the_sets_of_the_binary_are_those_of_the_folder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+        let names = |catalogue: Catalogue| -> Vec<(Role, String)> { catalogue.sets.into_keys().collect() };
+
+        let embedded = names(Catalogue::embedded().unwrap());
+
+        assert_eq!(embedded, names(Catalogue::from_folder(&folder).unwrap()));
+        assert_eq!(embedded.len(), 3);
+    }
+
+    #[test]
+    fn a_set_says_which_tables_it_reads() {
+        let catalogue = Catalogue::embedded().unwrap();
+
+        let reads = |set: &FeatureSet| set.reads().iter().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!(reads(catalogue.features("engagement").unwrap()), "courses enrollments web_logs_daily");
+        assert_eq!(reads(catalogue.features("assessment").unwrap()), "assignments courses enrollments submissions");
+        assert_eq!(reads(catalogue.label("at_risk").unwrap()), "courses enrollments scores");
+    }
+
+    #[test]
+    fn an_unknown_set_names_those_there_are() {
+        let error = Catalogue::embedded().unwrap().features("engagment").unwrap_err();
+
+        insta::assert_snapshot!(error, @"there is no feature set `engagment`: write `engagment.sql` and `engagment.toml`, or use one of assessment, engagement");
+    }
+
+    #[test]
+    fn demographics_are_never_read() {
+        let error = set("SELECT d.enrollment_id FROM demographics AS d").unwrap_err();
+
+        insta::assert_snapshot!(error, @r"
+        the contract of `demo` is refused:
+          its SQL reads `demographics`, which is for the fairness audit alone
+        ");
+    }
+
+    #[test]
+    fn sql_that_the_lint_refuses_makes_no_set() {
+        let error = set("SELECT e.id AS enrollment_id\nFROM enrollments AS e\nWHERE e.created_at < NOW()").unwrap_err();
+
+        insta::assert_snapshot!(error, @r"
+        the SQL of `demo` is refused:
+          line 3, column 22: `now` is the wall clock: a rebuild would differ; use {{ as_of }}
+        ");
+    }
+
+    #[test]
+    fn a_parameter_that_the_contract_does_not_name_is_refused() {
+        let set = set("SELECT e.id AS enrollment_id FROM enrollments AS e WHERE e.n > {{ least }}").unwrap();
+
+        let error = set.with_params(&BTreeMap::from([("most".to_owned(), 5.0)])).unwrap_err();
+
+        insta::assert_snapshot!(error, @r"
+        the contract of `demo` is refused:
+          there is no parameter `most`; there are least
+        ");
+    }
+}

@@ -89,7 +89,8 @@ pub struct FeatureColumn {
     /// What a null says; without it the column is never null.
     #[serde(default)]
     pub null_means: Option<String>,
-    /// The smallest and largest value that can be.
+    /// The smallest and largest value that can be, by the way the column is made; what the sources may say wrongly is for
+    /// the quality checks, because a breach here stops the partition.
     #[serde(default)]
     pub range: Option<(f64, f64)>,
     /// What it moves with.
@@ -249,5 +250,48 @@ pub(super) fn built_type(kind: ColumnType) -> DataType {
         ColumnType::Timestamp => utc(),
         ColumnType::Date => DataType::Date,
         ColumnType::Text | ColumnType::Json => DataType::String,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contract_is_refused_with_all_its_mistakes() {
+        let contract: SetContract = toml::from_str(
+            r#"
+            grain = "One row."
+            key = ["enrollment_id", "course_id"]
+            owner = "tests"
+            version = 1
+            rows = "any"
+            leave_out_null = "label"
+            [columns]
+            as_of = { type = "timestamp", about = "The cutoff.", class = "key" }
+            course_id = { type = "id", about = "The course.", class = "key", null_means = "no course" }
+            gender = { type = "text", about = "The gender.", class = "population" }
+            income_band = { type = "text", about = "The income.", class = "population", sensitive = true }
+            "#,
+        )
+        .unwrap();
+
+        insta::assert_snapshot!(contract.mistakes().join("\n"), @r#"
+        key column `enrollment_id` is not among the columns
+        key column `course_id` must have class = "key" and no `null_means`: it is never null
+        `leave_out_null` names `label`, which is not among the columns
+        `as_of` comes by itself: leave it out
+        `gender` says what a person is and may not be a column here: the fairness audit reads it from its own table
+        `income_band` says what a person is and may not be a column here: the fairness audit reads it from its own table
+        "#);
+    }
+
+    #[test]
+    fn keys_and_sensitive_columns_are_no_features() {
+        let contract: SetContract = toml::from_str(include_str!("../../sql/features/engagement.toml")).unwrap();
+
+        let features = contract.features();
+        assert!(features.contains(&"views_7d_log1p") && features.contains(&"course_week"));
+        assert!(!features.contains(&"enrollment_id") && !features.contains(&"term"));
     }
 }

@@ -178,3 +178,75 @@ fn value_before(contract: &TableContract, name: &str, column: &ColumnContract) -
 fn instant(at: Timestamp) -> Expr {
     lit(at.as_microsecond()).cast(utc())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::compute::run;
+    use crate::features::fixture::{part, rows, table, text};
+
+    const KNOWN: &str = "2014-12-01T23:59:59Z";
+    const SCORED: &str = "id=s1 course_id=1 user_id=u1 assignment_id=7 workflow_state=graded score=8 \
+        created_at=2014-09-01T00:00:00Z submitted_at=2014-10-10T12:00:00Z posted_at=2014-10-20T12:00:00Z \
+        updated_at=2014-10-20T12:00:00Z";
+
+    fn view(lines: &[&str], at: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+        let part = part(folder.path(), "submissions", "1", &mut rows("submissions", KNOWN, &lines));
+        let cutoff = Cutoff::at(at.parse().unwrap(), jiff::SignedDuration::from_hours(6)).unwrap();
+        let view = visible(&table("submissions", KNOWN, vec![part]), cutoff, None).unwrap();
+        let columns = ["workflow_state", "submitted_at", "posted_at", "score"].map(col);
+        text(&run("submissions", "-", view.select(columns)).unwrap()).replace('\n', " ").trim().to_owned()
+    }
+
+    #[test]
+    fn reconstructed_rows_show_each_value_from_its_own_time() {
+        let hidden = "workflow_state=\"unsubmitted\" submitted_at=null posted_at=null score=null";
+        let handed_in = "workflow_state=\"unsubmitted\" submitted_at=2014-10-10 12:00:00 posted_at=null score=null";
+        let graded =
+            "workflow_state=\"graded\" submitted_at=2014-10-10 12:00:00 posted_at=2014-10-20 12:00:00 score=8.0";
+
+        assert_eq!(view(&[SCORED], "2014-08-31T00:00:00Z"), "");
+        assert_eq!(view(&[SCORED], "2014-10-01T00:00:00Z"), hidden);
+        assert_eq!(view(&[SCORED], "2014-10-20T12:00:00Z"), handed_in);
+        assert_eq!(view(&[SCORED], "2014-10-20T12:00:01Z"), graded);
+    }
+
+    #[test]
+    fn as_known_rows_are_the_versions_that_stood() {
+        let replaced = format!("{SCORED} _known_to=2014-12-08T23:59:59Z");
+        let better = format!("{} _known_from=2014-12-08T23:59:59Z", SCORED.replace("score=8", "score=9"));
+        let score = |at: &str| view(&[&replaced, &better], at).rsplit('=').next().unwrap().to_owned();
+
+        assert_eq!(score("2014-12-02T00:00:00Z"), "8.0");
+        assert_eq!(score("2014-12-08T12:00:00Z"), "8.0");
+        assert_eq!(score("2014-12-09T00:00:00Z"), "9.0");
+        assert_eq!(score("2014-10-25T00:00:00Z"), "8.0", "reconstructed from the first delivery, not the last");
+    }
+
+    #[test]
+    fn a_row_learned_within_the_grace_of_what_happened_later_is_not_shown() {
+        let later =
+            SCORED.replace("created_at=2014-09-01", "created_at=2014-12-02").replace("T00:00:00Z", "T01:00:00Z");
+
+        assert_eq!(view(&[&later], "2014-12-02T00:00:00Z"), "");
+    }
+
+    #[test]
+    fn an_older_part_without_a_column_shows_nulls_and_one_of_another_type_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let cutoff = Cutoff::at(KNOWN.parse().unwrap(), jiff::SignedDuration::from_hours(6)).unwrap();
+        let shown = |change: &dyn Fn(DataFrame) -> DataFrame| {
+            let mut frame = change(rows("submissions", KNOWN, &[SCORED.to_owned()]));
+            let part = part(folder.path(), "submissions", "1", &mut frame);
+            visible(&table("submissions", KNOWN, vec![part]), cutoff, None)
+        };
+
+        let older = shown(&|frame| frame.drop("score").unwrap()).unwrap();
+        let other = shown(&|frame| frame.lazy().with_column(col("score").cast(DataType::Int64)).collect().unwrap());
+
+        assert_eq!(run("submissions", "-", older).unwrap().column("score").unwrap().null_count(), 1);
+        assert!(matches!(other, Err(FeatureError::ColumnType { column, .. }) if column == "score"));
+    }
+}

@@ -307,7 +307,7 @@ fn the_population_is_the_students_enrolled_at_the_cutoff() {
 
     let ids: Vec<_> = built.frame.column("enrollment_id").unwrap().str().unwrap().iter().flatten().collect();
     assert_eq!(ids, ["e-leaves", "e20-1", "e20-2", "e20-3", "e20-4", "e20-5"]);
-    assert_eq!(built.population, Some(6));
+    assert_eq!((built.population, built.check.looked_at), (Some(6), 6));
 }
 
 #[test]
