@@ -9,10 +9,13 @@
 //! `templates.rs` and a function in `render.rs`; a test renders every template with every sample, strictly.
 
 pub mod alerts;
+mod browser_page;
 pub mod charts;
 pub mod format;
+pub mod mail;
 mod render;
 mod templates;
+pub mod transport;
 pub mod view;
 
 pub use render::{Letter, RenderError, RenderedReport, Renderer};

@@ -80,10 +80,7 @@ pub(super) fn draw(model: &ModelView) -> Option<Drawing<Marks>> {
         width: WIDTH,
         height: HEIGHT,
         title: "How well students in difficulty are found, by course week".to_owned(),
-        subtitle: format!(
-            "AUC with its 95 % interval; 0.5 is chance, 1 is perfect. Measured on {}.",
-            model.evaluated_on
-        ),
+        subtitle: "AUC with its 95 % interval; 0.5 is chance, 1 is perfect.".to_owned(),
         alt: alt(model),
         marks: Marks {
             frame: FRAME,

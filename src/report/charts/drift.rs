@@ -9,7 +9,7 @@ use crate::report::view::{DriftView, FeatureDrift};
 
 const ROW: f64 = 30.0;
 const TOP: f64 = 88.0;
-const LEFT: f64 = 222.0;
+const LEFT: f64 = 232.0;
 const RIGHT: f64 = 500.0;
 /// Most features that are drawn; the rest is in the table.
 const MOST: usize = 8;
@@ -49,7 +49,7 @@ pub(super) fn draw(drift: &DriftView) -> Option<Drawing<Marks>> {
         bars.push(Bar {
             y,
             length: rounded((x.at(multiple(row)) - LEFT).max(2.0)),
-            label: clipped(&row.label, 29),
+            label: clipped(&row.label, 32),
             value: format!("{} of {}", short(row.distance), short(row.threshold)),
             is_beyond: row.is_beyond(),
         });

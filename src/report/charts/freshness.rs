@@ -17,7 +17,7 @@ const RIGHT: f64 = 470.0;
 const MOST: usize = 12;
 /// Where the axis has its marks, in hours.
 const AXIS: [(f64, &str); 6] =
-    [(1.0, "1 hour"), (6.0, ""), (24.0, "1 day"), (168.0, "1 week"), (730.0, "1 month"), (8760.0, "1 year")];
+    [(1.0, "hour"), (6.0, ""), (24.0, "day"), (168.0, "week"), (730.0, "month"), (8760.0, "year")];
 
 #[derive(Debug, Serialize)]
 pub(super) struct Marks {

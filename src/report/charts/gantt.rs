@@ -49,8 +49,11 @@ pub(super) fn draw(night: &NightView) -> Option<Drawing<Marks>> {
         let from = x.at(span.start_offset_seconds);
         let to = x.at(span.start_offset_seconds + span.seconds).max(from + 3.0);
         let again = if span.attempts > 1 { format!(", {} attempts", span.attempts) } else { String::new() };
-        let value =
-            if span.is_up_to_date { "up to date".to_owned() } else { format!("{}{again}", duration(span.seconds)) };
+        let failed = if span.end.is_trouble() { ", failed" } else { "" };
+        let value = match span.is_up_to_date {
+            true => "up to date".to_owned(),
+            false => format!("{}{again}{failed}", duration(span.seconds)),
+        };
         let is_room = to + 8.0 * value.chars().count() as f64 + 8.0 < WIDTH;
         bars.push(Bar {
             x: from,

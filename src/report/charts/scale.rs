@@ -39,7 +39,8 @@ pub(super) fn ticks(low: f64, high: f64, step: f64) -> Vec<f64> {
     let mut ticks = Vec::new();
     let mut multiple = (low / step - 1e-9).ceil();
     while multiple * step <= high + step * 1e-9 && ticks.len() < 50 {
-        ticks.push(multiple * step);
+        // Adding zero turns a negative zero into a positive one.
+        ticks.push(multiple * step + 0.0);
         multiple += 1.0;
     }
     ticks

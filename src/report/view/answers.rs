@@ -124,9 +124,9 @@ impl ReportView {
             parts.push(format!("{found} of {} found something", count_of(evaluated, "check", "checks")));
         }
         if held_back > 0 {
-            parts.push(format!("{} did not fit and {} held back", rows(held_back), were(held_back)));
+            parts.push(format!("{} {} held back for not fitting", rows(held_back), were(held_back)));
         }
-        warning(format!("No job is: {}. But {}.", jobs.to_lowercase(), parts.join(", and ")))
+        warning(format!("Not the night itself: {}. But {}.", jobs.to_lowercase(), parts.join(", and ")))
     }
 
     fn trust(&self) -> Answer {
@@ -134,7 +134,7 @@ impl ReportView {
             return warning("There are no model figures tonight; the notes below say why. The counts of rows stand.");
         };
         let ranked = format!(
-            "Given one student who later had difficulty and one who did not, the model put the right one first {} \
+            "Of two students, one who later had difficulty and one who did not, the model picked out the right one {} \
              times in 100 (a simple rule: {})",
             out_of_100(model.auc.value),
             out_of_100(model.rule_auc)

@@ -65,7 +65,7 @@ pub struct FlaggedTerm {
     pub flagged: PeopleCount,
     /// Students with a score.
     pub enrolled: PeopleCount,
-    /// The groups, sorted by name.
+    /// The groups, in the order they were given.
     pub groups: Vec<FlaggedGroup>,
 }
 
@@ -83,8 +83,6 @@ pub struct FlaggedGroup {
 impl FlaggedTerm {
     /// Returns the term's counts with every small one hidden, and every one that would reveal it.
     pub fn new(term: impl Into<String>, grouped_by: impl Into<String>, counts: &[GroupCount]) -> Self {
-        let mut counts = counts.to_vec();
-        counts.sort_by(|a, b| a.group.cmp(&b.group));
         let enrolled: Vec<u64> = counts.iter().map(|count| count.enrolled).collect();
         let flagged: Vec<u64> = counts.iter().map(|count| count.flagged).collect();
         let rest: Vec<u64> = counts.iter().map(|count| count.enrolled.saturating_sub(count.flagged)).collect();
