@@ -65,6 +65,11 @@ impl<'a> Staging<'a> {
         Self { lake, dataset, schema, parts: Vec::new() }
     }
 
+    /// Replaces the schema, where a column came since the snapshot that this one follows.
+    pub fn set_schema(&mut self, schema: Vec<ManifestColumn>) {
+        self.schema = schema;
+    }
+
     /// Stages a frame as a part.
     ///
     /// # Errors

@@ -127,6 +127,13 @@ impl LakeError {
     }
 }
 
+impl LakeError {
+    /// Returns whether the object is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Store { cause: object_store::Error::NotFound { .. }, .. })
+    }
+}
+
 /// The lake. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lake {

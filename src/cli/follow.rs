@@ -1,0 +1,123 @@
+//! Follows a run to its end, whoever carries it out: this process or a daemon.
+//!
+//! It reads the state store and prints one line per job that is done; on a terminal a moving line shows what runs.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output;
+use super::{ExitCode, Failure};
+use crate::app::App;
+use crate::domain::check::Severity;
+use crate::domain::ids::{JobName, RunId};
+use crate::domain::job::JobView;
+use crate::domain::outcome::Reason;
+use crate::domain::run::{JobState, RunState};
+use crate::store::RunRecord;
+
+/// How often the store is asked. A job of a second is shown within a fifth of it.
+const POLL: Duration = Duration::from_millis(150);
+
+/// Prints the jobs of a run as they end, and returns the run and its jobs as they are then.
+pub(super) async fn follow(app: &App, run_id: &RunId, how: Talk) -> Result<(RunRecord, Vec<JobView>), Failure> {
+    let mut said: BTreeSet<JobName> = BTreeSet::new();
+    let bar = progress_bar(how);
+    loop {
+        let run = app.store.run(run_id).await.map_err(unreachable)?;
+        let run = run.ok_or_else(|| Failure::new(ExitCode::NotFound, anyhow::anyhow!("there is no run {run_id}")))?;
+        let jobs = app.store.jobs(run_id).await.map_err(unreachable)?;
+        let width = jobs.iter().map(|job| job.name.as_str().len()).max().unwrap_or(0);
+        for job in jobs.iter().filter(|job| job.state.is_done()) {
+            if said.insert(job.name.clone()) && how == Talk::Lines {
+                bar.suspend(|| output::line(&job_line(job, width)))?;
+            }
+        }
+        let running: Vec<&str> =
+            jobs.iter().filter(|job| job.state == JobState::Running).map(|job| job.name.as_str()).collect();
+        bar.set_message(running.join(", "));
+        bar.set_length(jobs.len() as u64);
+        bar.set_position(said.len() as u64);
+        if run.state.is_done() {
+            bar.finish_and_clear();
+            return Ok((run, jobs));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Whether the follower prints lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Talk {
+    /// A line per job.
+    Lines,
+    /// Nothing: the caller prints JSON.
+    Nothing,
+}
+
+/// Returns the exit code of a run that is done.
+pub(super) fn exit_code(run: &RunRecord, jobs: &[JobView], strict: Strict) -> ExitCode {
+    match run.state {
+        RunState::Cancelled => ExitCode::Interrupted,
+        RunState::Failed => ExitCode::RunFailed,
+        _ if !has_warnings(jobs) => ExitCode::Done,
+        _ if strict == Strict::Yes => ExitCode::RunFailed,
+        _ => ExitCode::Warnings,
+    }
+}
+
+/// Whether warnings fail the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strict {
+    /// They do.
+    Yes,
+    /// They give exit code 9.
+    No,
+}
+
+/// Returns whether a job that did work this time warned of something. What an up-to-date job once found was said then.
+fn has_warnings(jobs: &[JobView]) -> bool {
+    jobs.iter().filter_map(|job| job.outcome.as_ref()).any(|outcome| {
+        outcome.reason != Some(Reason::UpToDate)
+            && outcome.findings.iter().any(|finding| finding.severity >= Severity::Warning)
+    })
+}
+
+fn job_line(job: &JobView, width: usize) -> String {
+    let word = match job.state {
+        JobState::Succeeded => "ok",
+        JobState::Failed => "FAIL",
+        JobState::Cancelled => "stop",
+        JobState::UpstreamFailed => "--",
+        _ => "skip",
+    };
+    let summary = match (&job.outcome, &job.error) {
+        (Some(outcome), _) if outcome.reason == Some(Reason::UpToDate) => format!("up to date: {}", outcome.summary),
+        (Some(outcome), _) => outcome.summary.clone(),
+        (None, Some(error)) => error.clone(),
+        (None, None) => job.state.to_string(),
+    };
+    let seconds = job
+        .started_at
+        .zip(job.finished_at)
+        .map_or_else(String::new, |(from, to)| format!("{:.1} s", to.duration_since(from).as_secs_f64()));
+    format!(" {word:<4} {:<width$}  {summary:<60} {seconds:>8}", job.name.as_str()).trim_end().to_owned()
+}
+
+fn progress_bar(how: Talk) -> ProgressBar {
+    if how == Talk::Nothing || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(1);
+    if let Ok(style) = ProgressStyle::with_template(" {spinner} {pos}/{len} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+pub(super) fn unreachable(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::new(ExitCode::Unreachable, error)
+}

@@ -1,0 +1,133 @@
+//! The command line: one file per subcommand, results to standard output, talk to standard error.
+//!
+//! Every subcommand that shows something has `--json`, a stable shape. No colour and no progress bar where there is
+//! no terminal. An error is printed once, here, with its chain of causes, and ends in the exit code of its kind.
+//!
+//! How to add a subcommand: a file with `Args` and `run`, a variant of [`Command`], an arm in [`Command::run`].
+
+mod completions;
+mod config;
+mod daemon;
+mod dags;
+mod db;
+mod exit_code;
+mod failure;
+mod follow;
+mod kinds;
+mod lake;
+mod output;
+mod run;
+mod runs;
+mod sim;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub use exit_code::ExitCode;
+pub use failure::Failure;
+
+/// A university's learning-analytics night in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "nocturne", version, about, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    /// A configuration file over the defaults; may be given several times, later ones win.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Vec<PathBuf>,
+
+    /// Show results as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a DAG once and follow it to its end.
+    Run(run::Args),
+    /// Run the schedules of all DAGs, until told to stop.
+    Daemon(daemon::Args),
+    /// List, show and check the DAGs.
+    #[command(subcommand)]
+    Dags(dags::Args),
+    /// List and show runs, their logs; cancel one.
+    #[command(subcommand)]
+    Runs(runs::Args),
+    /// List the kinds of job, or show one.
+    #[command(subcommand)]
+    Kinds(kinds::Args),
+    /// Browse the lake: the same on a folder and on S3.
+    #[command(subcommand)]
+    Lake(lake::Args),
+    /// The simulated institution.
+    #[command(subcommand)]
+    Sim(sim::Args),
+    /// Show and check the configuration.
+    #[command(subcommand)]
+    Config(config::Args),
+    /// Look after the state store.
+    #[command(subcommand)]
+    Db(db::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
+}
+
+/// What every subcommand is given.
+struct Global {
+    config: Vec<PathBuf>,
+    json: bool,
+}
+
+/// Runs the program and returns how it ended.
+pub async fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            return match error.print() {
+                Ok(()) => code.into(),
+                Err(_) => ExitCode::Usage.into(),
+            };
+        }
+    };
+    let global = Global { config: cli.config, json: cli.json };
+    match cli.command.run(&global).await {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            failure.print();
+            failure.code().into()
+        }
+    }
+}
+
+impl Command {
+    async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Run(args) => run::run(args, global).await,
+            Self::Daemon(args) => daemon::run(args, global).await,
+            Self::Dags(args) => dags::run(args, global).await,
+            Self::Runs(args) => runs::run(args, global).await,
+            Self::Kinds(args) => kinds::run(args, global),
+            Self::Lake(args) => lake::run(args, global).await,
+            Self::Sim(args) => sim::run(args, global).await,
+            Self::Config(args) => config::run(args, global),
+            Self::Db(args) => db::run(args, global).await,
+            Self::Completions(args) => completions::run(args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

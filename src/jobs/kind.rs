@@ -1,0 +1,129 @@
+//! What a kind is, in types, and its adaption to the engine's `JobRunner`.
+//!
+//! A kind is a name, a summary, an example, typed parameters and one function from input to outcome. The adapter
+//! parses the parameters (they were validated with the DAG already), hands over the context and lets the engine see
+//! only the object-safe trait. A kind has no effect of its own: it stages content-named data and returns an outcome.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::environment::Environment;
+use crate::domain::ids::content_hash;
+use crate::domain::job::JobInput;
+use crate::domain::outcome::{JobError, Outcome};
+use crate::engine::JobRunner;
+
+/// A kind of job. How to add one: see `jobs/mod.rs`.
+#[async_trait]
+pub trait JobKind: Send + Sync + 'static {
+    /// Its name in a DAG file.
+    const NAME: &'static str;
+    /// What it does, in a sentence.
+    const SUMMARY: &'static str;
+    /// A job stanza as a DAG file would have it; a test parses it.
+    const EXAMPLE: &'static str;
+    /// The parameters (`with`).
+    type Params: DeserializeOwned + Serialize + JsonSchema + Send + Sync;
+
+    /// Returns what the outcome depends on besides parameters and code, as text; `None`: always run.
+    ///
+    /// # Errors
+    /// When the inputs cannot be looked at.
+    async fn inputs(params: &Self::Params, cx: &JobContext) -> Result<Option<String>, JobError>;
+
+    /// Does the job.
+    ///
+    /// # Errors
+    /// With whether another try might help.
+    async fn run(params: Self::Params, cx: &JobContext) -> Result<Outcome, JobError>;
+}
+
+/// What a body may use.
+pub struct JobContext {
+    /// What it is given.
+    pub input: JobInput,
+    /// The house it works in.
+    pub environment: Arc<Environment>,
+    /// Whether it is to stop.
+    pub cancel: CancellationToken,
+}
+
+impl JobContext {
+    /// Returns an error when the job was told to stop: bodies ask between their steps.
+    ///
+    /// # Errors
+    /// When it was told to stop.
+    pub fn go_on(&self) -> Result<(), JobError> {
+        if self.cancel.is_cancelled() { Err(JobError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// A kind as lists show it, with its runner.
+pub struct Registered {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub summary: &'static str,
+    /// An example stanza.
+    pub example: &'static str,
+    /// Makes the JSON schema of its parameters.
+    pub params_schema: fn() -> serde_json::Value,
+    /// Makes its runner.
+    pub(super) runner: fn(Arc<Environment>) -> Arc<dyn JobRunner>,
+}
+
+/// Returns the registration of the kind `K`.
+pub(super) fn register<K: JobKind>() -> Registered {
+    Registered {
+        name: K::NAME,
+        summary: K::SUMMARY,
+        example: K::EXAMPLE,
+        params_schema: || schemars::schema_for!(K::Params).to_value(),
+        runner: |environment| Arc::new(Adapter::<K> { environment, kind: PhantomData }),
+    }
+}
+
+struct Adapter<K> {
+    environment: Arc<Environment>,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K: JobKind> Adapter<K> {
+    fn params(input: &JobInput) -> Result<K::Params, JobError> {
+        serde_json::from_value(input.params.clone()).map_err(|error| {
+            JobError::Fail(anyhow::anyhow!(
+                "the parameters of `{}` do not fit the kind `{}`: {error}",
+                input.job,
+                K::NAME
+            ))
+        })
+    }
+
+    fn context(&self, input: JobInput, cancel: CancellationToken) -> JobContext {
+        JobContext { input, environment: Arc::clone(&self.environment), cancel }
+    }
+}
+
+#[async_trait]
+impl<K: JobKind> JobRunner for Adapter<K> {
+    async fn fingerprint(&self, input: &JobInput, cancel: &CancellationToken) -> Result<Option<String>, JobError> {
+        let params = Self::params(input)?;
+        let cx = self.context(input.clone(), cancel.clone());
+        let inputs = K::inputs(&params, &cx).await?;
+        Ok(inputs.map(|inputs| {
+            let code = env!("CARGO_PKG_VERSION");
+            content_hash(format!("{}\n{code}\n{}\n{inputs}", K::NAME, input.params).as_bytes())
+        }))
+    }
+
+    async fn run(&self, input: JobInput, cancel: CancellationToken) -> Result<Outcome, JobError> {
+        let params = Self::params(&input)?;
+        K::run(params, &self.context(input, cancel)).await
+    }
+}
