@@ -85,7 +85,7 @@ student AS (
     CASE WHEN c.is_daily = 1 THEN COALESCE(d.active_days, 0) END AS active_days,
     CASE WHEN c.is_daily = 1 THEN {{ days_between(as_of_date, 'd.last_active') }} END AS days_since_activity,
     CASE
-      WHEN c.is_daily = 1 THEN CAST(COALESCE(d.views_14d, 0) AS DOUBLE) / 14.0
+      WHEN c.is_daily = 1 THEN {{ per('COALESCE(d.views_14d, 0)', 14) }}
       ELSE b.views_a_day
     END AS recent_views_a_day,
     CASE

@@ -10,7 +10,7 @@ SELECT
   e.course_id,
   k.term,
   k.course_week,
-  CAST(k.last_day AS DOUBLE) / 7.0 AS week_exact
+  k.week_exact
 FROM enrollments AS e
 JOIN calendar AS k ON k.course_id = e.course_id
 JOIN courses AS c ON c.id = e.course_id

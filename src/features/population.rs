@@ -13,7 +13,7 @@ use super::error::FeatureError;
 use super::inputs::Inputs;
 use super::plan::{AsOf, CourseWeek};
 
-/// Returns the table `calendar`: `course_id`, `term`, `course_week`, `last_day`, `start_at`, `conclude_at` (naive UTC).
+/// Returns the table `calendar`: `course_id`, `term`, `course_week`, `last_day`, `week_exact`, `start_at`, `conclude_at` (naive UTC).
 ///
 /// # Errors
 /// When the courses cannot be read.
@@ -24,6 +24,7 @@ pub(super) fn calendar(as_of: &AsOf, inputs: &Inputs, terms: &BTreeSet<&str>) ->
         "term" => as_of.courses.iter().map(|course| course.term.as_str()).collect::<Vec<_>>(),
         "course_week" => of(|course| course.course_week),
         "last_day" => of(|course| course.last_day),
+        "week_exact" => as_of.courses.iter().map(|course| course.last_day as f64 / 7.0).collect::<Vec<_>>(),
     )
     .map_err(FeatureError::compute("calendar", &as_of.key))?;
     let dates = course_dates(inputs, as_of.cutoff, Some(terms))?.select([

@@ -46,6 +46,7 @@ pub(super) fn time_literals(cutoff: Cutoff) -> [String; 2] {
 /// - `safe_div(a, b)`: null where `b` is zero
 /// - `days_between(later, earlier)`: days as a number with a fraction
 /// - `end_of_day(date)`: the instant at which the day is over
+/// - `per(x, n)`: x over the whole number n, as a product (see there)
 /// - `log1p(x)`: the natural logarithm of 1 + x
 /// - `exact_sum(x)`, `exact_mean(x)`: over numbers below 10^12, to the millionth; null over nothing
 /// - `share_below(x, by)`: the share of the other rows of `by` that lie below, ties counting half; null when alone
@@ -54,22 +55,28 @@ fn add_macros(environment: &mut Environment<'_>) {
         format!("(CAST({a} AS DOUBLE) / NULLIF(CAST({b} AS DOUBLE), 0.0))")
     });
     environment.add_function("days_between", |later: &str, earlier: &str| {
-        format!(
-            "((CAST(EXTRACT(EPOCH FROM {later}) AS DOUBLE) - CAST(EXTRACT(EPOCH FROM {earlier}) AS DOUBLE)) / 86400.0)"
-        )
+        let seconds = |at: &str| format!("CAST(EXTRACT(EPOCH FROM {at}) AS DOUBLE)");
+        per(&format!("({} - {})", seconds(later), seconds(earlier)), 86_400)
     });
     environment.add_function("end_of_day", |date: &str| format!("(CAST({date} AS TIMESTAMP) + INTERVAL '1 day')"));
+    environment.add_function("per", per);
     environment.add_function("log1p", |x: &str| format!("LN(1.0 + CAST({x} AS DOUBLE))"));
-    environment.add_function("exact_sum", |x: &str| format!("(CAST(SUM({}) AS DOUBLE) / 1000000.0)", millionths(x)));
+    environment.add_function("exact_sum", |x: &str| format!("(CAST(SUM({}) AS DOUBLE) * 0.000001)", millionths(x)));
     environment.add_function("exact_mean", |x: &str| {
-        format!("(CAST(SUM({}) AS DOUBLE) / 1000000.0 / NULLIF(CAST(COUNT({x}) AS DOUBLE), 0.0))", millionths(x))
+        format!("(CAST(SUM({}) AS DOUBLE) / NULLIF(CAST(COUNT({x}) AS DOUBLE) * 1000000.0, 0.0))", millionths(x))
     });
     environment.add_function("share_below", |x: &str, by: &str| {
         let rank = format!("CAST(RANK() OVER (PARTITION BY {by} ORDER BY {x} ASC NULLS LAST) AS DOUBLE)");
         let ties = format!("CAST(COUNT(*) OVER (PARTITION BY {by}, {x}) AS DOUBLE)");
         let all = format!("CAST(COUNT(*) OVER (PARTITION BY {by}) AS DOUBLE)");
-        format!("(({rank} - 1.0 + ({ties} - 1.0) / 2.0) / NULLIF({all} - 1.0, 0.0))")
+        format!("(({rank} - 1.0 + ({ties} - 1.0) * 0.5) / NULLIF({all} - 1.0, 0.0))")
     });
+}
+
+/// polars divides by a literal as it multiplies by the reciprocal, except where a batch holds a single row; so the last
+/// digit of a quotient would depend on how rows are divided among threads. A product has one result.
+fn per(x: &str, n: u32) -> String {
+    format!("(CAST({x} AS DOUBLE) * {})", 1.0 / f64::from(n))
 }
 
 fn millionths(x: &str) -> String {

@@ -90,6 +90,11 @@ fn check_value(walk: &mut Walk<'_>, expression: &Expr, value: &Value) {
 
 fn check_operator(walk: &mut Walk<'_>, expression: &Expr, op: &BinaryOperator, right: &Expr) {
     match op {
+        BinaryOperator::Divide if is_number(right) => {
+            let instead = "write {{ per('x', 7) }}, or multiply";
+            let problem = "a division by a number: polars rounds it differently for a single row than for many";
+            walk.refuse(expression.span(), problem, instead);
+        }
         BinaryOperator::Divide if !is_never_zero(right) => {
             let instead = "write {{ safe_div('a', 'b') }}, or divide by NULLIF(b, 0)";
             walk.refuse(expression.span(), "a division by what may be zero: polars gives infinity", instead);
@@ -118,14 +123,18 @@ fn check_operator(walk: &mut Walk<'_>, expression: &Expr, op: &BinaryOperator, r
 fn is_never_zero(divisor: &Expr) -> bool {
     match divisor {
         Expr::Nested(inner) => is_never_zero(inner),
-        Expr::Value(value) => match &value.value {
-            Value::Number(text, _) => text.parse::<f64>().is_ok_and(|number| number != 0.0),
-            _ => false,
-        },
         Expr::Function(function) => {
             name_of(function).as_deref() == Some("nullif")
                 && arguments(function).last().is_some_and(|last| is_zero(last))
         }
+        _ => false,
+    }
+}
+
+fn is_number(expression: &Expr) -> bool {
+    match expression {
+        Expr::Nested(inner) => is_number(inner),
+        Expr::Value(value) => matches!(&value.value, Value::Number(..)),
         _ => false,
     }
 }
