@@ -237,35 +237,3 @@ impl<'a> Picture<'a> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_template_renders_every_sample() {
-        let renderer = Renderer::new().unwrap();
-        let folder = std::env::temp_dir().join("nocturne-look");
-        std::fs::create_dir_all(&folder).unwrap();
-        for (name, verdict) in [("ok", Verdict::Ok), ("warning", Verdict::Warning), ("failed", Verdict::Failed)] {
-            let letter = renderer.digest(&DigestView::sample(verdict)).unwrap();
-            let mut html = letter.html.clone();
-            for chart in &letter.charts {
-                std::fs::write(folder.join(format!("{}-{name}.png", chart.name)), &chart.png).unwrap();
-                html = html.replace(&format!("cid:{}@nocturne", chart.name), &format!("{}-{name}.png", chart.name));
-            }
-            std::fs::write(folder.join(format!("digest-{name}.html")), html).unwrap();
-            std::fs::write(folder.join(format!("digest-{name}.txt")), format!("{}\n\n{}", letter.subject, letter.text))
-                .unwrap();
-            let report = renderer.report(&ReportView::sample(verdict)).unwrap();
-            std::fs::write(folder.join(format!("report-{name}.html")), report.index_html).unwrap();
-        }
-        let letter = renderer.digest(&DigestView::sample_between_terms()).unwrap();
-        std::fs::write(folder.join("digest-between.html"), letter.html).unwrap();
-        let letter = renderer.failure(&FailureView::sample(FailureKind::Failed)).unwrap();
-        std::fs::write(folder.join("failure.html"), letter.html).unwrap();
-        std::fs::write(folder.join("failure.txt"), format!("{}\n\n{}", letter.subject, letter.text)).unwrap();
-        std::fs::write(folder.join("card.html"), renderer.model_card(&ModelCardView::sample()).unwrap()).unwrap();
-        std::fs::write(folder.join("folder.html"), renderer.folder_index(&FolderView::sample()).unwrap()).unwrap();
-    }
-}

@@ -1,0 +1,3 @@
+//! Real servers for tests, on the loopback interface.
+
+pub(crate) mod smtp;
