@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use mail_parser::{MessageParser, MimeHeaders};
+use nocturne::report::alerts::Alert;
 use nocturne::report::mail::{Addresses, MailError, compose};
-use nocturne::report::view::{DigestView, FailureKind, FailureView, Verdict};
+use nocturne::report::view::{DigestView, FailureKind, FailureView, JobView, Verdict};
 
 use super::{RENDERER, assert_snapshot};
 
@@ -64,6 +65,27 @@ fn a_digest_between_terms_says_why_sections_are_missing() {
 
     assert!(letter.text.contains("Scores and drift were skipped: nobody is enrolled (between terms)."));
     assert!(letter.html.contains("nobody is enrolled (between terms)"));
+}
+
+#[test]
+fn a_night_with_very_much_to_tell_still_fits_an_e_mail() {
+    let mut view = DigestView::sample(Verdict::Failed);
+    let long = "a long sentence that goes on and on, ".repeat(30);
+    let report = &mut view.report;
+    let alert = Alert { message: long.clone(), advice: long.clone(), ..report.alerts[0].clone() };
+    report.alerts = vec![alert; 300];
+    report.tables = vec![report.tables[6].clone(); 300];
+    report.jobs = vec![JobView { summary: long, ..report.jobs[3].clone() }; 100];
+    let quality = report.quality.as_mut().unwrap();
+    quality.problems = vec![quality.problems[0].clone(); 300];
+    view.night.spans = vec![view.night.spans[3].clone(); 100];
+
+    let letter = RENDERER.digest(&view).unwrap();
+
+    assert!(letter.html.len() < 60_000, "the HTML is {} bytes", letter.html.len());
+    let pictures: usize = letter.charts.iter().map(|chart| chart.png.len()).sum();
+    assert!(pictures < 300_000, "the pictures are {pictures} bytes");
+    assert!(letter.html.contains("And 292 more in the report."));
 }
 
 #[test]
