@@ -164,7 +164,7 @@ fn transport(config: &Config, variables: &Variables) -> Result<Transport, AppErr
     let password = mail.password.as_ref().map(|reference| reference.resolve(variables)).transpose()?;
     let security = match mail.security {
         Security::Starttls => SmtpSecurity::StartTls,
-        Security::Tls => SmtpSecurity::ImplicitTls,
+        Security::Tls => SmtpSecurity::Tls,
     };
     let standard_port = if mail.security == Security::Tls { 465 } else { 587 };
     let smtp = Smtp::new(SmtpSettings {
@@ -176,5 +176,5 @@ fn transport(config: &Config, variables: &Variables) -> Result<Transport, AppErr
         timeout: Duration::from_secs(30),
         hello_name: "nocturne".to_owned(),
     });
-    Ok(Transport::Smtp(smtp.map_err(|error| AppError::Mail(error.into()))?))
+    Ok(Transport::Smtp(Box::new(smtp.map_err(|error| AppError::Mail(error.into()))?)))
 }

@@ -38,7 +38,12 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         .await
         .map_err(|error| Failure::new(ExitCode::RunFailed, error))?;
     if global.json {
-        output::json(&summary)?;
+        let tables: Vec<_> = summary
+            .tables
+            .iter()
+            .map(|table| serde_json::json!({ "name": table.name, "file": table.file, "rows": table.rows, "sha256": table.sha256 }))
+            .collect();
+        output::json(&serde_json::json!({ "as_of": summary.as_of, "at": summary.at, "tables": tables }))?;
     } else {
         output::line(&format!(
             "{shown}: {} rows in {} tables, invented",

@@ -75,6 +75,7 @@ impl JobContext {
         }
         let paths = self.environment.lake.local_parts(dataset, parts).await.map_err(lake_error)?;
         let frame = spawn_blocking(move || lake::scan(&paths)?.collect()).await;
-        frame.map(Some).with_context(|| format!("reading `{dataset}`")).map_err(JobError::Fail)
+        let failed = |error| JobError::Fail(anyhow::Error::new(error).context(format!("reading `{dataset}`")));
+        frame.map(Some).map_err(failed)
     }
 }

@@ -1,14 +1,15 @@
 //! Which findings people are told about, and how urgently.
 //!
 //! Pure: findings and the jobs' ends in, alerts out, the worst first. One alert per (check, subject): a
-//! finding that several jobs repeat is told once, at its worst severity. Cool-down, acknowledgement and
+//! finding that several jobs repeat is told once, at its worst severity. A job that could not begin because another
+//! failed is no alert of its own: its cause is. Cool-down, acknowledgement and
 //! escalation need a memory and are not decided here.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::view::JobView;
+use super::view::{JobEnd, JobView};
 use crate::domain::check::{Finding, Severity};
 
 /// A finding that is sent to people.
@@ -40,7 +41,7 @@ pub enum Route {
 
 /// Returns the night's alerts: one per (check, subject), the worst first, then by check and subject.
 pub fn alerts(findings: &[Finding], jobs: &[JobView]) -> Vec<Alert> {
-    let failures = jobs.iter().filter(|job| job.end.is_trouble()).map(job_failed);
+    let failures = jobs.iter().filter(|job| matches!(job.end, JobEnd::Failed | JobEnd::Cancelled)).map(job_failed);
     let mut by_subject: BTreeMap<(String, String), Alert> = BTreeMap::new();
     for finding in findings.iter().cloned().chain(failures) {
         let key = (finding.check.clone(), finding.subject.clone());
@@ -63,11 +64,12 @@ fn alert(finding: Finding, times: u32) -> Alert {
 }
 
 fn job_failed(job: &JobView) -> Finding {
+    let word = if job.end == JobEnd::Cancelled { "was cancelled" } else { "failed" };
     Finding::new(
         Severity::Error,
         "job.failed",
         job.name.clone(),
-        format!("The job `{}` did not succeed: {}", job.name, job.summary),
+        format!("The job `{}` {}: {}.", job.name, word, job.summary.trim_end_matches('.')),
         format!("Read its log with `nocturne runs logs last --job {}`, mend the cause and retry the run.", job.name),
     )
 }
@@ -75,7 +77,6 @@ fn job_failed(job: &JobView) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::view::JobEnd;
 
     fn finding(severity: Severity, subject: &str) -> Finding {
         Finding::new(severity, "schema.unknown_column", subject, "message", "advice")

@@ -47,7 +47,7 @@ pub fn short(number: f64) -> String {
     let decimals = match size {
         _ if size >= 100.0 => 0,
         _ if size >= 10.0 => 1,
-        _ if size >= 0.1 || size == 0.0 => 2,
+        _ if size >= 0.01 || size == 0.0 => 2,
         _ => 3,
     };
     format!("{number:.decimals$}")
@@ -164,7 +164,7 @@ mod tests {
     fn numbers_read_as_people_write_them() {
         assert_eq!((grouped(0), grouped(999), grouped(1_000)), ("0".into(), "999".into(), "1,000".into()));
         assert_eq!((signed(-1_204), signed(7), signed(0)), ("\u{2212}1,204".into(), "+7".into(), "0".into()));
-        assert_eq!((short(0.0834), short(0.5), short(12.34)), ("0.083".into(), "0.50".into(), "12.3".into()));
+        assert_eq!((short(0.0083), short(0.5), short(12.34)), ("0.008".into(), "0.50".into(), "12.3".into()));
         assert_eq!((percent(0.004), percent(0.0), percent(0.126)), ("<1 %".into(), "0 %".into(), "13 %".into()));
     }
 

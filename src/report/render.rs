@@ -11,8 +11,13 @@ use serde::Serialize;
 
 use super::charts::{Brush, Chart, ChartError};
 use super::templates::{Template, environment, render};
-use super::view::{DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView, ReportView, Verdict};
+use super::view::{
+    DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView, ReportView, TableView, Verdict,
+};
 use crate::domain::ids::DagName;
+
+/// Most tables that an e-mail lists; the report lists all.
+const MOST_TABLES: usize = 14;
 
 /// A page or a letter that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +88,8 @@ struct DigestContext<'a> {
     verdict: Verdict,
     headline: String,
     answers: FourAnswers,
+    tables: Vec<&'a TableView>,
     charts: Vec<Picture<'a>>,
-    is_email: bool,
 }
 
 #[derive(Serialize)]
@@ -94,7 +99,6 @@ struct ReportContext<'a> {
     headline: String,
     answers: FourAnswers,
     charts: Vec<Picture<'a>>,
-    is_email: bool,
 }
 
 #[derive(Serialize)]
@@ -136,8 +140,8 @@ impl Renderer {
             verdict: report.verdict(),
             headline: report.headline(),
             answers: report.answers(),
+            tables: tables_that_matter(report),
             charts: charts.iter().map(Picture::of).collect(),
-            is_email: true,
         };
         Ok(Letter {
             dag: report.dag.clone(),
@@ -184,7 +188,6 @@ impl Renderer {
             headline: report.headline(),
             answers: report.answers(),
             charts: charts.iter().map(Picture::of).collect(),
-            is_email: false,
         };
         let index_html = self.render(Template::Report, &context)?;
         Ok(RenderedReport { index_html, charts })
@@ -209,6 +212,24 @@ impl Renderer {
         self.render(Template::ModelCard, card)
     }
 
+    /// Renders every page and letter from invented views, and throws them away.
+    ///
+    /// # Errors
+    /// With the first that does not render.
+    pub fn check(&self) -> Result<(), RenderError> {
+        self.digest(&DigestView::sample_between_terms())?;
+        for verdict in [Verdict::Ok, Verdict::Warning, Verdict::Failed] {
+            self.digest(&DigestView::sample(verdict))?;
+        }
+        for kind in [FailureKind::Failed, FailureKind::Late, FailureKind::NeverBegan] {
+            self.failure(&FailureView::sample(kind))?;
+        }
+        self.report(&ReportView::sample(Verdict::Failed))?;
+        self.folder_index(&FolderView::sample())?;
+        self.model_card(&ModelCardView::sample())?;
+        Ok(())
+    }
+
     fn render(&self, template: Template, context: &impl Serialize) -> Result<String, RenderError> {
         render(&self.environment, template, context)
             .map_err(|source| RenderError::Template { path: template.path(), source: Box::new(source) })
@@ -221,9 +242,22 @@ impl Renderer {
 
     fn email_html(&self, template: Template, context: &impl Serialize) -> Result<String, RenderError> {
         let html = self.render(template, context)?;
-        let inliner = css_inline::CSSInliner::options().keep_at_rules(true).load_remote_stylesheets(false).build();
+        let inliner = css_inline::CSSInliner::options()
+            .keep_at_rules(true)
+            .minify_css(true)
+            .load_remote_stylesheets(false)
+            .build();
         inliner.inline(&html).map_err(|source| RenderError::Styles { path: template.path(), source: Box::new(source) })
     }
+}
+
+/// Returns the tables an e-mail has room for: those in trouble first, then the largest; in order of their names.
+fn tables_that_matter(report: &ReportView) -> Vec<&TableView> {
+    let mut tables: Vec<&TableView> = report.tables.iter().collect();
+    tables.sort_by_key(|table| (!table.is_stale && table.held_back == 0, std::cmp::Reverse(table.rows), &table.name));
+    tables.truncate(MOST_TABLES);
+    tables.sort_by_key(|table| &table.name);
+    tables
 }
 
 impl<'a> Picture<'a> {
@@ -243,29 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_template_renders_every_sample() {
-        let renderer = Renderer::new().unwrap();
-        let folder = std::env::temp_dir().join("nocturne-look");
-        std::fs::create_dir_all(&folder).unwrap();
-        for (name, verdict) in [("ok", Verdict::Ok), ("warning", Verdict::Warning), ("failed", Verdict::Failed)] {
-            let letter = renderer.digest(&DigestView::sample(verdict)).unwrap();
-            let mut html = letter.html.clone();
-            for chart in &letter.charts {
-                std::fs::write(folder.join(format!("{}-{name}.png", chart.name)), &chart.png).unwrap();
-                html = html.replace(&format!("cid:{}@nocturne", chart.name), &format!("{}-{name}.png", chart.name));
-            }
-            std::fs::write(folder.join(format!("digest-{name}.html")), html).unwrap();
-            std::fs::write(folder.join(format!("digest-{name}.txt")), format!("{}\n\n{}", letter.subject, letter.text))
-                .unwrap();
-            let report = renderer.report(&ReportView::sample(verdict)).unwrap();
-            std::fs::write(folder.join(format!("report-{name}.html")), report.index_html).unwrap();
-        }
-        let letter = renderer.digest(&DigestView::sample_between_terms()).unwrap();
-        std::fs::write(folder.join("digest-between.html"), letter.html).unwrap();
-        let letter = renderer.failure(&FailureView::sample(FailureKind::Failed)).unwrap();
-        std::fs::write(folder.join("failure.html"), letter.html).unwrap();
-        std::fs::write(folder.join("failure.txt"), format!("{}\n\n{}", letter.subject, letter.text)).unwrap();
-        std::fs::write(folder.join("card.html"), renderer.model_card(&ModelCardView::sample()).unwrap()).unwrap();
-        std::fs::write(folder.join("folder.html"), renderer.folder_index(&FolderView::sample()).unwrap()).unwrap();
+    fn every_template_renders_with_every_sample() {
+        Renderer::new().unwrap().check().unwrap();
     }
 }

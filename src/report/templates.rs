@@ -23,10 +23,6 @@ macro_rules! templates {
         }
 
         impl Template {
-            /// Every template.
-            #[cfg(test)]
-            pub(super) const ALL: &[Self] = &[$(Self::$variant,)+];
-
             /// Returns the template's path below `templates/`.
             pub(super) const fn path(self) -> &'static str {
                 match self { $(Self::$variant => $path,)+ }

@@ -235,7 +235,9 @@ impl Smtp {
     async fn send(&self, mail: &MailRecord) -> Result<Receipt, TransportError> {
         let envelope = envelope(mail)?;
         let mut connection = self.open(&mail.to).await?;
-        let sending = connection.send(&envelope, mail.message.as_bytes());
+        // The protocol ends a message with a line break of its own.
+        let message = mail.message.strip_suffix("\r\n").unwrap_or(&mail.message);
+        let sending = connection.send(&envelope, message.as_bytes());
         let response = self.stage(Stage::Send, &mail.to, sending).await?;
         self.close(connection).await;
         Ok(Receipt { words: hide(&response.message().collect::<Vec<_>>().join(" "), &mail.to) })
@@ -327,8 +329,19 @@ fn may_pass(error: &SmtpError) -> bool {
 }
 
 fn is_about_certificate(error: &SmtpError) -> bool {
-    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    cause.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An `io::Error` hides the error it wraps from `source`.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// Returns `text` on one line, with every recipient in it masked.

@@ -5,5 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "tests may unwrap, and helpers of tests are part of them")]
 
 mod architecture;
+mod report;
 mod store;
 mod support;

@@ -11,6 +11,8 @@ const ROW: f64 = 28.0;
 const TOP: f64 = 88.0;
 const LEFT: f64 = 150.0;
 const RIGHT: f64 = 510.0;
+/// Most jobs that are drawn; the rest is in the table.
+const MOST: usize = 20;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Marks {
@@ -36,7 +38,7 @@ struct Bar {
 
 /// Returns the drawing, or nothing where no job ran.
 pub(super) fn draw(night: &NightView) -> Option<Drawing<Marks>> {
-    let spans: Vec<_> = night.spans.iter().filter(|span| span.attempts > 0 || span.is_up_to_date).collect();
+    let spans: Vec<_> = night.spans.iter().filter(|span| span.attempts > 0 || span.is_up_to_date).take(MOST).collect();
     if spans.is_empty() {
         return None;
     }
@@ -86,7 +88,7 @@ pub(super) fn draw(night: &NightView) -> Option<Drawing<Marks>> {
 }
 
 fn tick(seconds: f64) -> String {
-    if seconds == 0.0 { "0".to_owned() } else { duration(seconds) }
+    if seconds < 10.0 && seconds.fract() == 0.0 { format!("{seconds:.0} s") } else { duration(seconds) }
 }
 
 const fn class(end: JobEnd) -> &'static str {
@@ -102,6 +104,7 @@ fn alt(night: &NightView) -> String {
     let spans: Vec<String> = night
         .spans
         .iter()
+        .take(MOST)
         .map(|span| match span.is_up_to_date {
             true => format!("{}: up to date", span.name),
             false => {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Basis, ModelView, ReportView};
+use super::{Basis, JobEnd, ModelView, ReportView};
 use crate::domain::check::Severity;
 use crate::report::format::{count_of, day, day_and_time, out_of_100};
 
@@ -90,24 +90,27 @@ impl ReportView {
             ));
         }
         let newest = self.tables.iter().filter_map(|table| table.newest_event).max();
+        // An unknown zone is an error of the page, which shows times too; the sentence does without.
         let newest = newest.and_then(|at| day_and_time(at, &self.zone).ok());
         let newest = newest.map_or_else(String::new, |at| format!(" The newest entry is from {at}."));
-        fine(format!("Yes. {} through the end of {covered}.{newest}", all_of(self.tables.len(), "table", "tables")))
+        let verb = if self.tables.len() == 1 { "was" } else { "were" };
+        let all = all_of(self.tables.len(), "table", "tables");
+        fine(format!("Yes. {all} {verb} renewed, through the end of {covered}.{newest}"))
     }
 
     fn broken(&self) -> Answer {
-        let failed: Vec<&str> =
-            self.jobs.iter().filter(|job| job.end.is_trouble()).map(|job| job.name.as_str()).collect();
-        if !failed.is_empty() {
-            return Answer {
-                state: Verdict::Failed,
-                sentence: format!(
-                    "Yes. {} of {} did not succeed: {}.",
-                    failed.len(),
-                    count_of(self.jobs.len(), "job", "jobs"),
-                    listed(&failed)
-                ),
-            };
+        let named = |is: fn(JobEnd) -> bool| -> Vec<&str> {
+            self.jobs.iter().filter(|job| is(job.end)).map(|job| job.name.as_str()).collect()
+        };
+        let failed = named(|end| end.is_trouble() && end != JobEnd::UpstreamFailed);
+        let waiting = named(|end| end == JobEnd::UpstreamFailed);
+        if !failed.is_empty() || !waiting.is_empty() {
+            let of = count_of(self.jobs.len(), "job", "jobs");
+            let mut sentence = format!("Yes. {} of {of} did not succeed: {}.", failed.len(), listed(&failed));
+            if !waiting.is_empty() {
+                sentence.push_str(&format!(" Not begun because of that: {}.", listed(&waiting)));
+            }
+            return Answer { state: Verdict::Failed, sentence };
         }
         let held_back: u64 = self.tables.iter().map(|table| table.held_back).sum();
         let (found, evaluated) = self.quality.as_ref().map_or((0, 0), |q| (q.warned + q.failed, q.evaluated()));

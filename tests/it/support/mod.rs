@@ -1,3 +1,4 @@
-//! Real parts that tests start for themselves, and take away again.
+//! Real servers for tests to talk to, each on loopback and gone with its test.
 
 pub(crate) mod postgres;
+pub(crate) mod smtp;
