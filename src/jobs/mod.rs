@@ -13,9 +13,15 @@
 mod build_features;
 mod canvas_pull;
 mod command;
+mod drift_report;
 pub mod environment;
+mod examples;
 mod kind;
+mod quality_check;
+mod score;
+mod send_report;
 mod tables;
+mod train_model;
 
 pub use canvas_pull::simulation_options;
 pub use environment::Environment;
@@ -34,6 +40,11 @@ pub fn registry() -> Vec<Registered> {
         register::<build_features::BuildFeatures>(),
         register::<canvas_pull::CanvasPull>(),
         register::<command::Command>(),
+        register::<drift_report::DriftReport>(),
+        register::<quality_check::QualityCheck>(),
+        register::<score::Score>(),
+        register::<send_report::SendReport>(),
+        register::<train_model::TrainModel>(),
     ]
 }
 

@@ -3,16 +3,14 @@
 //! A body reads the snapshots that its input names, never "the latest": so it reads the same at every try.
 
 use anyhow::Context as _;
-use polars::prelude::*;
 
 use super::kind::JobContext;
 use crate::canvas::contracts::contracts;
-use crate::domain::lineage::{Manifest, Part};
+use crate::domain::lineage::Manifest;
 use crate::domain::outcome::{JobError, SnapshotRef};
 use crate::domain::table::TableContract;
 use crate::features::{Inputs, PartFile, TableInput};
-use crate::lake::{self, Dataset, LakeError};
-use crate::telemetry::spawn_blocking;
+use crate::lake::{Dataset, LakeError};
 
 /// Returns a lake error as a job's: another try helps where the store may recover.
 pub(super) fn lake_error(error: LakeError) -> JobError {
@@ -66,16 +64,5 @@ impl JobContext {
     pub(super) async fn privacy_key_id(&self) -> Result<Option<String>, JobError> {
         let Some((contract, _)) = self.tables()?.into_iter().next() else { return Ok(None) };
         Ok(self.manifest(&Dataset::table(&contract.name)).await?.and_then(|manifest| manifest.privacy_key_id))
-    }
-
-    /// Returns the rows of these parts of a dataset.
-    pub(super) async fn frame(&self, dataset: &Dataset, parts: &[Part]) -> Result<Option<DataFrame>, JobError> {
-        if parts.is_empty() {
-            return Ok(None);
-        }
-        let paths = self.environment.lake.local_parts(dataset, parts).await.map_err(lake_error)?;
-        let frame = spawn_blocking(move || lake::scan(&paths)?.collect()).await;
-        let failed = |error| JobError::Fail(anyhow::Error::new(error).context(format!("reading `{dataset}`")));
-        frame.map(Some).map_err(failed)
     }
 }

@@ -1,0 +1,218 @@
+//! `drift_report`: holds tonight's features and scores against the same course week of earlier terms.
+//!
+//! Reads the features of past and current courses and the champion; writes nothing but its outcome. Between terms, and
+//! with no earlier term to compare with, it says so. Another try makes sense when the lake could not be reached.
+//!
+//! ```toml
+//! [jobs.drift]
+//! kind = "drift_report"
+//! with = { model = "at_risk" }
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::examples::Wanted;
+use super::kind::{JobContext, JobKind};
+use super::score::load_model;
+use super::train_model::recipe;
+use crate::domain::check::{Finding, Severity};
+use crate::domain::ids::TableName;
+use crate::domain::measurement::Measurement;
+use crate::domain::outcome::{JobError, Outcome, Reason};
+use crate::lake::Dataset;
+use crate::ml::dataset::Rows;
+use crate::ml::drift::{Distance, compare};
+use crate::report::view::{DriftView, FeatureDrift};
+use crate::telemetry::spawn_blocking;
+
+/// The kind.
+pub(super) struct DriftReport;
+
+/// The parameters of `drift_report`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Params {
+    /// The model whose features and scores are looked at.
+    #[schemars(with = "String")]
+    model: TableName,
+}
+
+/// The fact under which the view is left for the report.
+pub(super) const DRIFT_FACT: &str = "drift";
+
+#[async_trait]
+impl JobKind for DriftReport {
+    const NAME: &'static str = "drift_report";
+    const SUMMARY: &'static str = "Holds tonight's features and scores against the same course week of earlier terms.";
+    const EXAMPLE: &'static str = r#"
+        [jobs.drift]
+        kind = "drift_report"
+        with = { model = "at_risk" }
+    "#;
+    type Params = Params;
+
+    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+        let recipe = recipe(cx, &params.model)?;
+        let mut snapshots =
+            vec![format!("{:?}", cx.input.champion(params.model.as_str()).map(|champion| &champion.version))];
+        for set in &recipe.sets {
+            let dataset = Dataset::feature_set(&set.parse().map_err(JobError::fail)?);
+            snapshots.extend(cx.input.snapshot(dataset.as_str()).map(|snapshot| snapshot.snapshot.to_string()));
+        }
+        let limits = serde_json::json!(cx.environment.config.drift);
+        Ok(Some(format!("{}\n{limits}\n{}", cx.input.logical_date, snapshots.join("\n"))))
+    }
+
+    async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
+        let recipe = recipe(cx, &params.model)?;
+        let skipped = |summary: &str, reason| {
+            Ok(Outcome { summary: summary.to_owned(), reason: Some(reason), ..Outcome::default() })
+        };
+        let Some(current) = cx.examples(&recipe, Wanted::Current).await? else {
+            return skipped("nobody is enrolled (between terms)", Reason::NobodyEnrolled);
+        };
+        let Some(past) = cx.examples(&recipe, Wanted::Past).await? else {
+            return skipped("no earlier term to compare with", Reason::NotEnoughHistory);
+        };
+        let champion = cx.input.champion(params.model.as_str()).cloned();
+        let model = match &champion {
+            Some(champion) => Some(load_model(cx, champion).await?),
+            None => None,
+        };
+        let importances: BTreeMap<String, f64> = champion
+            .as_ref()
+            .and_then(|champion| {
+                serde_json::from_value::<Vec<(String, f64)>>(champion.card["importances"].clone()).ok()
+            })
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        let fallback = cx.environment.config.drift.fallback_ks;
+        let compared = spawn_blocking(move || {
+            let week = comparable_week(&past.rows, &current.rows)?;
+            let earlier = by_term(&past.rows, week);
+            let mut distances = Vec::new();
+            for (index, feature) in current.rows.features.iter().enumerate() {
+                let samples: Vec<Vec<f64>> = earlier.iter().map(|rows| rows.values[index].clone()).collect();
+                distances.extend(compare(feature, &samples, &current.rows.values[index], fallback));
+            }
+            let scores = model.and_then(|model| {
+                let now = model.predict(&current.rows).ok()?;
+                let before: Vec<Vec<f64>> = earlier.iter().filter_map(|rows| model.predict(rows).ok()).collect();
+                compare("score", &before, &now, fallback)
+            });
+            Some((week, earlier.len(), distances, scores))
+        })
+        .await;
+        let Some((week, terms, distances, scores)) = compared else {
+            return skipped("no earlier term has been this far", Reason::NotEnoughHistory);
+        };
+        outcome(cx, week, terms, &distances, scores.as_ref(), &importances)
+    }
+}
+
+/// The course week of earlier terms to compare with: the latest one built that is not after most of tonight's rows.
+fn comparable_week(past: &Rows, current: &Rows) -> Option<i64> {
+    let mut weeks = current.week.clone();
+    weeks.sort_unstable();
+    let now = *weeks.get(weeks.len() / 2)?;
+    let built: BTreeSet<i64> = past.week.iter().copied().collect();
+    built.iter().rev().find(|week| **week <= now).or_else(|| built.first()).copied()
+}
+
+fn by_term(past: &Rows, week: i64) -> Vec<Rows> {
+    let terms: BTreeSet<&String> = past.term.iter().collect();
+    terms
+        .into_iter()
+        .map(|term| {
+            let places: Vec<usize> =
+                (0..past.len()).filter(|row| past.term[*row] == *term && past.week[*row] == week).collect();
+            past.at(&places)
+        })
+        .filter(|rows| !rows.is_empty())
+        .collect()
+}
+
+fn outcome(
+    cx: &JobContext,
+    week: i64,
+    terms: usize,
+    distances: &[Distance],
+    scores: Option<&Distance>,
+    importances: &BTreeMap<String, f64>,
+) -> Result<Outcome, JobError> {
+    if distances.is_empty() {
+        return Err(JobError::Fail(anyhow::anyhow!(
+            "no feature could be compared: a check that looked at nothing must not pass"
+        )));
+    }
+    let weight = |feature: &str| importances.get(feature).copied().unwrap_or(0.0).max(0.0);
+    let whole: f64 = distances.iter().map(|distance| weight(&distance.feature)).sum();
+    let drifted: Vec<&Distance> = distances.iter().filter(|distance| distance.ks > distance.threshold).collect();
+    let share = if whole > 0.0 {
+        drifted.iter().map(|distance| weight(&distance.feature)).sum::<f64>() / whole
+    } else {
+        drifted.len() as f64 / distances.len() as f64
+    };
+    let alarm_share = cx.environment.config.drift.alarm_share;
+    let mut ranked: Vec<&Distance> = distances.iter().collect();
+    ranked
+        .sort_by(|a, b| (b.ks - b.threshold).total_cmp(&(a.ks - a.threshold)).then_with(|| a.feature.cmp(&b.feature)));
+    let view = DriftView {
+        reference: format!("course week {week} of {terms} earlier terms"),
+        looked_at: distances.len(),
+        drifted: drifted.len(),
+        weighted_share: share,
+        alarm_share,
+        top: ranked.iter().take(8).map(|distance| feature_view(distance, importances)).collect(),
+        scores: scores.map(|distance| feature_view(distance, importances)),
+    };
+    let mut outcome = Outcome {
+        summary: format!(
+            "{} of {} features drifted against {}; {:.0} % of importance",
+            drifted.len(),
+            distances.len(),
+            view.reference,
+            share * 100.0
+        ),
+        ..Outcome::default()
+    };
+    if view.is_alarming() {
+        outcome.findings.push(Finding::new(
+            Severity::Warning,
+            "drift.alarm",
+            "features",
+            format!("features that carry {:.0} % of the model's importance differ from earlier terms", share * 100.0),
+            "Look at the drift table of the report before acting on the scores",
+        ));
+    }
+    for distance in distances {
+        outcome.measurements.push(Measurement::new("drift.ks", distance.ks).of("feature", &distance.feature));
+        outcome.measurements.push(Measurement::new("drift.psi", distance.psi).of("feature", &distance.feature));
+    }
+    outcome
+        .facts
+        .insert(DRIFT_FACT.to_owned(), serde_json::to_value(&view).map_err(|error| JobError::Fail(error.into()))?);
+    let all = serde_json::json!({ "week": week, "terms": terms, "features": distances, "scores": scores });
+    outcome.facts.insert("drift_figures".to_owned(), all);
+    Ok(outcome)
+}
+
+fn feature_view(distance: &Distance, importances: &BTreeMap<String, f64>) -> FeatureDrift {
+    FeatureDrift {
+        feature: distance.feature.clone(),
+        label: distance.feature.replace('_', " "),
+        method: if distance.is_learnt {
+            "KS distance, threshold from earlier terms".to_owned()
+        } else {
+            "KS distance, stated threshold".to_owned()
+        },
+        distance: distance.ks,
+        threshold: distance.threshold,
+        importance: importances.get(&distance.feature).copied(),
+    }
+}

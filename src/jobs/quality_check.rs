@@ -1,0 +1,182 @@
+//! `quality_check`: holds every table against its contract.
+//!
+//! Reads the tables; writes nothing but its outcome: row counts, nulls, ranges, keys, references, freshness. Another
+//! try makes sense when the lake could not be reached.
+//!
+//! ```toml
+//! [jobs.quality]
+//! kind = "quality_check"
+//! ```
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use polars::prelude::{LazyFrame, col};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::kind::{JobContext, JobKind};
+use super::tables::lake_error;
+use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
+use crate::domain::lineage::Manifest;
+use crate::domain::measurement::Measurement;
+use crate::domain::outcome::{JobError, Outcome};
+use crate::domain::table::TableContract;
+use crate::lake::{self, Dataset, versions};
+use crate::ml::quality::{Limits, check_reference, check_table};
+use crate::report::view::QualityView;
+use crate::telemetry::spawn_blocking;
+
+/// The kind.
+pub(super) struct QualityCheck;
+
+/// The parameters of `quality_check`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Params {
+    /// Only these tables; without it all.
+    #[serde(default)]
+    tables: Vec<String>,
+}
+
+/// The fact under which the view is left for the report.
+pub(super) const QUALITY_FACT: &str = "quality";
+
+#[async_trait]
+impl JobKind for QualityCheck {
+    const NAME: &'static str = "quality_check";
+    const SUMMARY: &'static str =
+        "Holds every table against its contract: counts, nulls, ranges, keys, references, freshness.";
+    const EXAMPLE: &'static str = r#"
+        [jobs.quality]
+        kind = "quality_check"
+    "#;
+    type Params = Params;
+
+    async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+        let tables: Vec<String> =
+            cx.tables()?.iter().map(|(_, table)| format!("{}@{}", table.dataset, table.snapshot)).collect();
+        let limits = serde_json::json!(cx.environment.config.quality);
+        Ok(Some(format!("{}\n{limits}\n{}", cx.input.logical_date, tables.join("\n"))))
+    }
+
+    async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
+        let config = &cx.environment.config.quality;
+        let limits = Limits { row_change: config.row_change, orphan_share: config.orphan_share };
+        let mut standing: BTreeMap<String, (TableContract, Manifest, Option<LazyFrame>)> = BTreeMap::new();
+        for (contract, _) in cx.tables()? {
+            let dataset = Dataset::table(&contract.name);
+            let Some(manifest) = cx.manifest(&dataset).await? else { continue };
+            let current: Vec<_> = manifest.parts_where(versions::VERSIONS, "current").cloned().collect();
+            let paths = cx.environment.lake.local_parts(&dataset, &current).await.map_err(lake_error)?;
+            let rows = if paths.is_empty() { None } else { Some(lake::scan(&paths).context("reading a table")?) };
+            standing.insert(contract.name.to_string(), (contract, manifest, rows));
+        }
+        let mut checks = Vec::new();
+        for (name, (contract, manifest, rows)) in &standing {
+            cx.go_on()?;
+            if !params.tables.is_empty() && !params.tables.contains(name) {
+                continue;
+            }
+            checks.push(freshness(name, manifest, cx));
+            let Some(rows) = rows else {
+                checks.push(empty(name));
+                continue;
+            };
+            let references: Vec<(String, String, LazyFrame)> = contract
+                .kept()
+                .filter_map(|(column, kept)| {
+                    let (table, id) = kept.refers_to.as_ref()?.split_once('.')?;
+                    let ids = standing.get(table)?.2.clone()?.select([col(id).alias("id")]);
+                    Some((format!("{name}.{column}"), column.clone(), ids))
+                })
+                .collect();
+            let (contract, rows, before) = (contract.clone(), rows.clone(), rows_before(cx, name));
+            let found = spawn_blocking(move || {
+                let mut found = check_table(&contract, &rows, before, limits)?;
+                for (subject, column, ids) in references {
+                    found.push(check_reference(&subject, &column, &rows, ids, limits)?);
+                }
+                Ok::<_, polars::prelude::PolarsError>(found)
+            });
+            let found = found
+                .await
+                .map_err(|error| JobError::Fail(anyhow::Error::new(error).context(format!("checking `{name}`"))))?;
+            checks.extend(found);
+        }
+        outcome(&checks)
+    }
+}
+
+fn outcome(checks: &[CheckOutcome]) -> Result<Outcome, JobError> {
+    let view = QualityView::of(checks);
+    let mut outcome = Outcome {
+        summary: format!(
+            "{} checks: {} passed, {} warned, {} failed",
+            checks.len(),
+            view.passed,
+            view.warned,
+            view.failed
+        ),
+        ..Outcome::default()
+    };
+    if checks.is_empty() {
+        return Err(JobError::Fail(anyhow::anyhow!(
+            "no table was checked: a check that looked at nothing must not pass"
+        )));
+    }
+    for problem in &view.problems {
+        let severity = if problem.status == CheckStatus::Warn { Severity::Warning } else { Severity::Error };
+        outcome.findings.push(Finding::new(
+            severity,
+            &problem.check,
+            problem.subject.clone(),
+            format!("`{}`: {}, expected {}", problem.subject, problem.observed, problem.expected),
+            "Look at the table (`nocturne lake head`), mend the source or the contract, and rerun the night",
+        ));
+    }
+    outcome.measurements.push(Measurement::new("quality.checks", checks.len() as f64));
+    outcome.measurements.push(Measurement::new("quality.failed", view.failed as f64));
+    let fact = serde_json::to_value(&view).map_err(|error| JobError::Fail(error.into()))?;
+    outcome.facts.insert(QUALITY_FACT.to_owned(), fact);
+    Ok(outcome)
+}
+
+/// Whether the table's newest delivery is of the logical date's eve, give or take the days allowed.
+fn freshness(name: &str, manifest: &Manifest, cx: &JobContext) -> CheckOutcome {
+    let limit = cx.environment.config.quality.fresh_days;
+    let known = manifest.instant("known_at").map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date());
+    let age = known.and_then(|known| Some(i64::from(cx.input.logical_date.since(known).ok()?.get_days())));
+    CheckOutcome {
+        check: "table.fresh".to_owned(),
+        subject: name.to_owned(),
+        status: match age {
+            None => CheckStatus::Error,
+            Some(age) if age > limit => CheckStatus::Warn,
+            Some(_) => CheckStatus::Pass,
+        },
+        observed: known.map_or_else(|| "no delivery".to_owned(), |known| format!("delivered on {known}")),
+        expected: format!("at most {limit} days before {}", cx.input.logical_date),
+        looked_at: 1,
+    }
+}
+
+fn empty(name: &str) -> CheckOutcome {
+    CheckOutcome {
+        check: "rows.count".to_owned(),
+        subject: name.to_owned(),
+        status: CheckStatus::Error,
+        observed: "0 rows".to_owned(),
+        expected: "at least one row".to_owned(),
+        looked_at: 0,
+    }
+}
+
+/// The rows that the table had before this run's pull, as the pull left them.
+fn rows_before(cx: &JobContext, table: &str) -> Option<u64> {
+    let (_, views) = cx.input.facts(super::canvas_pull::TABLES_FACT).next()?;
+    let view = views.as_array()?.iter().find(|view| view["name"] == table)?;
+    let (rows, change) = (view["rows"].as_i64()?, view["change"].as_i64()?);
+    u64::try_from(rows - change).ok()
+}

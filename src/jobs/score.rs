@@ -1,0 +1,196 @@
+//! `score`: scores every current enrolment with the champion.
+//!
+//! Reads the features of the logical date and the champion; writes `restricted/predictions/<model>`. Scores inform a
+//! person; they never act. Between terms there is nobody to score and the job says so. Another try makes sense when the
+//! lake could not be reached.
+//!
+//! ```toml
+//! [jobs.score]
+//! kind = "score"
+//! with = { model = "at_risk" }
+//! ```
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use polars::prelude::{DataFrame, df};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::examples::Wanted;
+use super::kind::{JobContext, JobKind};
+use super::tables::lake_error;
+use super::train_model::recipe;
+use crate::domain::check::{Finding, Severity};
+use crate::domain::ids::TableName;
+use crate::domain::outcome::{JobError, ModelRecord, Outcome, Reason};
+use crate::lake::{self, Dataset, Provenance, Staging, keys};
+use crate::ml::dataset::Rows;
+use crate::ml::model::FittedModel;
+use crate::report::view::{FlaggedTerm, GroupCount};
+use crate::telemetry::spawn_blocking;
+
+/// The kind.
+pub(super) struct Score;
+
+/// The parameters of `score`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Params {
+    /// The model.
+    #[schemars(with = "String")]
+    model: TableName,
+}
+
+/// The fact under which counts are left for the report.
+pub(super) const FLAGGED_FACT: &str = "flagged";
+
+#[async_trait]
+impl JobKind for Score {
+    const NAME: &'static str = "score";
+    const SUMMARY: &'static str = "Scores every current enrolment with the champion.";
+    const EXAMPLE: &'static str = r#"
+        [jobs.score]
+        kind = "score"
+        with = { model = "at_risk" }
+    "#;
+    type Params = Params;
+
+    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+        let recipe = recipe(cx, &params.model)?;
+        let champion = cx.input.champion(params.model.as_str()).map(|champion| champion.version.clone());
+        let mut parts = Vec::new();
+        for set in &recipe.sets {
+            let dataset = Dataset::feature_set(&set.parse().map_err(JobError::fail)?);
+            if let Some(manifest) = cx.manifest(&dataset).await? {
+                let current = manifest
+                    .parts
+                    .iter()
+                    .filter(|part| part.partition.get(super::build_features::STAGE).is_some_and(|s| s == "current"));
+                parts.extend(current.map(|part| part.sha256.clone()));
+            }
+        }
+        Ok(Some(format!("{}\n{champion:?}\n{}\n{}", cx.input.logical_date, recipe.threshold, parts.join("\n"))))
+    }
+
+    async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
+        let recipe = recipe(cx, &params.model)?;
+        let Some(champion) = cx.input.champion(params.model.as_str()).cloned() else {
+            return Ok(Outcome {
+                summary: format!("no champion of `{}` yet", params.model),
+                reason: Some(Reason::NotEnoughHistory),
+                ..Outcome::default()
+            });
+        };
+        let Some(examples) = cx.examples(&recipe, Wanted::Current).await? else {
+            return Ok(Outcome {
+                summary: "nobody is enrolled (between terms)".to_owned(),
+                reason: Some(Reason::NobodyEnrolled),
+                ..Outcome::default()
+            });
+        };
+        let model = load_model(cx, &champion).await?;
+        let rows = examples.rows;
+        let (scores, rows) =
+            spawn_blocking(move || model.predict(&rows).map(|scores| (scores, rows))).await.map_err(JobError::fail)?;
+        let frame =
+            frame(&rows, &scores, recipe.threshold, &champion.version).map_err(|error| JobError::Fail(error.into()))?;
+        let counts = flagged(&rows, &scores, recipe.threshold);
+
+        let mut staging = Staging::new(&cx.environment.lake, Dataset::predictions(&params.model), lake::schema(&frame));
+        let partition = BTreeMap::from([("as_of".to_owned(), cx.input.logical_date.to_string())]);
+        staging.add(frame, partition).await.map_err(lake_error)?;
+        let mut inputs = examples.inputs;
+        inputs.push(format!("model {}@{}", params.model, champion.version));
+        let provenance = Provenance {
+            inputs,
+            code_hash: env!("CARGO_PKG_VERSION").to_owned(),
+            privacy_key_id: cx.privacy_key_id().await?,
+            facts: BTreeMap::from([("logical_date".to_owned(), cx.input.logical_date.to_string())]),
+        };
+        let staged = staging.finish(provenance).await.map_err(lake_error)?;
+        let mut outcome = Outcome { snapshots: vec![staged.reference], ..Outcome::default() };
+        let words: Vec<String> = counts
+            .iter()
+            .map(|term| match (term.flagged.shown(), term.enrolled.shown()) {
+                (Some(flagged), Some(enrolled)) => format!("term {}: {flagged} of {enrolled} flagged", term.term),
+                _ => format!("term {}: fewer than 10 flagged or not", term.term),
+            })
+            .collect();
+        outcome.summary = words.join("; ");
+        if is_stale(cx) {
+            outcome.findings.push(Finding::new(
+                Severity::Warning,
+                "scores.stale_input",
+                params.model.as_str(),
+                "the scores rest in part on tables that could not be renewed",
+                "Deliver the stale tables again and rerun the night",
+            ));
+        }
+        outcome.facts.insert(
+            FLAGGED_FACT.to_owned(),
+            serde_json::to_value(&counts).map_err(|error| JobError::Fail(error.into()))?,
+        );
+        Ok(outcome)
+    }
+}
+
+/// Reads a model's artefact: from where it lies staged or from its place.
+pub(super) async fn load_model(cx: &JobContext, record: &ModelRecord) -> Result<FittedModel, JobError> {
+    let key = keys::browsed(&record.artefact).map_err(JobError::fail)?;
+    let bytes = cx.environment.lake.get(&key).await.map_err(lake_error)?;
+    FittedModel::from_bytes(&bytes).map_err(JobError::fail)
+}
+
+fn is_stale(cx: &JobContext) -> bool {
+    cx.input.snapshots.values().any(|snapshot| snapshot.stale)
+}
+
+fn frame(rows: &Rows, scores: &[f64], threshold: f64, version: &str) -> polars::prelude::PolarsResult<DataFrame> {
+    use polars::prelude::{DataType, IntoLazy as _, TimeUnit, TimeZone, col};
+    let band = |score: &f64| {
+        if *score >= threshold {
+            "support_suggested"
+        } else if *score >= threshold * 0.6 {
+            "watch"
+        } else {
+            "on_track"
+        }
+    };
+    let frame = df!(
+        "enrollment_id" => rows.enrollment.clone(),
+        "course_id" => rows.course.clone(),
+        "term" => rows.term.clone(),
+        "course_week" => rows.week.clone(),
+        "as_of" => rows.as_of.clone(),
+        "probability" => scores.to_vec(),
+        "band" => scores.iter().map(band).collect::<Vec<_>>(),
+        "model_version" => vec![version.to_owned(); rows.len()],
+    )?;
+    let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+    frame.lazy().with_column(col("as_of").cast(instant)).sort(["enrollment_id"], Default::default()).collect()
+}
+
+/// Counts by term, grouped by course week: never who, and nothing below ten.
+fn flagged(rows: &Rows, scores: &[f64], threshold: f64) -> Vec<FlaggedTerm> {
+    let mut terms: BTreeMap<&str, BTreeMap<i64, (u64, u64)>> = BTreeMap::new();
+    for (row, score) in scores.iter().enumerate() {
+        let count = terms.entry(&rows.term[row]).or_default().entry(rows.week[row]).or_default();
+        count.0 += u64::from(*score >= threshold);
+        count.1 += 1;
+    }
+    terms
+        .into_iter()
+        .map(|(term, weeks)| {
+            let groups: Vec<GroupCount> = weeks
+                .into_iter()
+                .map(|(week, (flagged, enrolled))| GroupCount {
+                    group: format!("course week {week}"),
+                    flagged,
+                    enrolled,
+                })
+                .collect();
+            FlaggedTerm::new(term, "course week", &groups)
+        })
+        .collect()
+}

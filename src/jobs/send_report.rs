@@ -1,0 +1,220 @@
+//! `send_report`: writes the night's report and puts the digest in the outbox.
+//!
+//! Reads what the run's other jobs left; writes `published/reports/<dag>/<date>/` (the report, its figures as JSON, its
+//! charts; the night's times in `timings.json` alone) and one e-mail per night, whatever happens in it. It runs when all
+//! is done, however it ended. The same night never mails twice.
+//!
+//! ```toml
+//! [jobs.digest]
+//! kind = "send_report"
+//! needs = ["train"]
+//! when = "all_done"
+//! with = { report = "digest" }
+//! ```
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::kind::{JobContext, JobKind};
+use super::tables::lake_error;
+use super::{canvas_pull, drift_report, quality_check, score, train_model};
+use crate::config::SourceKind;
+use crate::domain::check::Finding;
+use crate::domain::job;
+use crate::domain::outcome::{JobError, Outcome, Reason};
+use crate::domain::run::JobState;
+use crate::lake::keys;
+use crate::report::alerts::alerts;
+use crate::report::mail::{Addresses, compose};
+use crate::report::view::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView};
+use crate::report::{Letter, RenderedReport, Renderer};
+use crate::telemetry::spawn_blocking;
+
+/// The kind.
+pub(super) struct SendReport;
+
+/// The parameters of `send_report`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Params {
+    /// The report: `digest`.
+    report: Report,
+    /// Who gets it; without it the configured ones (`mail.to`).
+    #[serde(default)]
+    to: Vec<String>,
+}
+
+/// The reports there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Report {
+    /// The night's digest.
+    Digest,
+}
+
+#[async_trait]
+impl JobKind for SendReport {
+    const NAME: &'static str = "send_report";
+    const SUMMARY: &'static str = "Writes the night's report and puts the digest in the outbox.";
+    const EXAMPLE: &'static str = r#"
+        [jobs.digest]
+        kind = "send_report"
+        needs = ["train"]
+        when = "all_done"
+        with = { report = "digest" }
+    "#;
+    type Params = Params;
+
+    async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+        let view = report_view(cx)?;
+        Ok(Some(serde_json::to_string(&view).map_err(|error| JobError::Fail(error.into()))?))
+    }
+
+    async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
+        let Report::Digest = params.report;
+        let report = report_view(cx)?;
+        let night = night_view(cx, cx.environment.clock.now());
+        let digest = DigestView {
+            report: report.clone(),
+            night,
+            report_link: None,
+            contact: cx.environment.config.mail.reply_to.clone(),
+        };
+        let timings = serde_json::to_vec_pretty(&digest.night).map_err(|error| JobError::Fail(error.into()))?;
+        let verdict = report.headline();
+        let (rendered, letter) = spawn_blocking(move || {
+            let renderer = Renderer::new()?;
+            Ok::<(RenderedReport, Letter), anyhow::Error>((renderer.report(&report)?, renderer.digest(&digest)?))
+        })
+        .await?;
+
+        let mut outcome = Outcome { summary: format!("“{verdict}”"), ..Outcome::default() };
+        let mut files: Vec<(String, Vec<u8>)> =
+            vec![("index.html".to_owned(), rendered.index_html.into_bytes()), ("timings.json".to_owned(), timings)];
+        for (fact, file) in [
+            (quality_check::QUALITY_FACT, "quality.json"),
+            ("drift_figures", "drift.json"),
+            (train_model::EVALUATION_FACT, "evaluation.json"),
+        ] {
+            if let Some((_, value)) = cx.input.facts(fact).next() {
+                files.push((
+                    file.to_owned(),
+                    serde_json::to_vec_pretty(value).map_err(|error| JobError::Fail(error.into()))?,
+                ));
+            }
+        }
+        files.extend(rendered.charts.into_iter().map(|chart| (format!("{}.png", chart.name), chart.png)));
+        for (file, bytes) in files {
+            let key = keys::report_file(&cx.input.dag, cx.input.logical_date, &file);
+            outcome.files.push(cx.environment.lake.stage_file(key, bytes.into()).await.map_err(lake_error)?);
+        }
+        let mail = &cx.environment.config.mail;
+        let addresses = Addresses {
+            from: mail.from.clone(),
+            reply_to: mail.reply_to.clone(),
+            to: if params.to.is_empty() { mail.to.clone() } else { params.to },
+            unsubscribe_url: None,
+        };
+        outcome.mails.push(compose(&letter, &addresses, cx.environment.clock.now()).map_err(JobError::fail)?);
+        Ok(outcome)
+    }
+}
+
+/// The report: the same for the same inputs, without times, run ids and attempts.
+fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
+    let config = &cx.environment.config;
+    let done: Vec<&job::JobView> = cx.input.jobs.iter().filter(|job| job.state.is_done()).collect();
+    let jobs: Vec<JobView> = done
+        .iter()
+        .map(|job| JobView { name: job.name.to_string(), end: end(job.state), summary: summary(job) })
+        .collect();
+    let findings: Vec<Finding> = done
+        .iter()
+        .filter_map(|job| job.outcome.as_ref())
+        .flat_map(|outcome| outcome.findings.iter().cloned())
+        .collect();
+    let notes = done.iter().filter_map(|job| {
+        let reason = job.outcome.as_ref()?.reason?;
+        (reason != Reason::UpToDate).then(|| format!("{}: {}", job.name, reason.words()))
+    });
+    let mut notes: Vec<String> = notes.collect();
+    notes.extend(config.institution.attribution.clone());
+    Ok(ReportView {
+        institution: config.institution.name.clone(),
+        dag: cx.input.dag.clone(),
+        logical_date: cx.input.logical_date,
+        zone: cx.input.timezone.clone(),
+        is_simulation: config.sources.values().all(|source| source.kind == SourceKind::Simulation),
+        changes: changes(cx)?,
+        tables: fact(cx, canvas_pull::TABLES_FACT)?.unwrap_or_default(),
+        quality: fact(cx, quality_check::QUALITY_FACT)?,
+        drift: fact(cx, drift_report::DRIFT_FACT)?,
+        model: fact(cx, train_model::MODEL_FACT)?,
+        flagged: fact(cx, score::FLAGGED_FACT)?.unwrap_or_default(),
+        alerts: alerts(&findings, &jobs),
+        jobs,
+        notes,
+        pointers: vec![
+            Pointer { what: "Why did a job end as it did?".to_owned(), at: "nocturne runs show last".to_owned() },
+            Pointer { what: "What is published?".to_owned(), at: "nocturne lake tree published/".to_owned() },
+        ],
+    })
+}
+
+/// What changed in the tables since the last night.
+fn changes(cx: &JobContext) -> Result<Vec<String>, JobError> {
+    let tables: Vec<crate::report::view::TableView> = fact(cx, canvas_pull::TABLES_FACT)?.unwrap_or_default();
+    let changed = tables.iter().filter_map(|table| {
+        let change = table.change.filter(|change| *change != 0)?;
+        let word = if change > 0 { "more" } else { "fewer" };
+        Some(format!("{}: {} {word} rows", table.name, super::thousands(change.unsigned_abs())))
+    });
+    Ok(changed.collect())
+}
+
+fn night_view(cx: &JobContext, now: Timestamp) -> NightView {
+    let started_at = cx.input.jobs.iter().filter_map(|job| job.started_at).min().unwrap_or(now);
+    let since = |at: Timestamp| at.duration_since(started_at).as_secs_f64().max(0.0);
+    let spans = cx.input.jobs.iter().filter_map(|job| {
+        let (from, to) = (job.started_at?, job.finished_at?);
+        Some(JobSpan {
+            name: job.name.to_string(),
+            end: end(job.state),
+            start_offset_seconds: since(from),
+            seconds: (since(to) - since(from)).max(0.0),
+            attempts: job.attempts,
+            is_up_to_date: job.outcome.as_ref().is_some_and(|outcome| outcome.reason == Some(Reason::UpToDate)),
+        })
+    });
+    NightView { run_id: cx.input.run_id.clone(), started_at, seconds: since(now), spans: spans.collect() }
+}
+
+fn end(state: JobState) -> JobEnd {
+    match state {
+        JobState::Succeeded => JobEnd::Succeeded,
+        JobState::Skipped => JobEnd::Skipped,
+        JobState::Failed => JobEnd::Failed,
+        JobState::UpstreamFailed => JobEnd::UpstreamFailed,
+        JobState::Cancelled => JobEnd::Cancelled,
+        JobState::Queued | JobState::Running | JobState::Retrying => JobEnd::Running,
+    }
+}
+
+fn summary(job: &job::JobView) -> String {
+    match (&job.outcome, &job.error) {
+        (Some(outcome), _) => outcome.summary.clone(),
+        (None, Some(error)) => error.clone(),
+        (None, None) => job.state.to_string(),
+    }
+}
+
+fn fact<T: DeserializeOwned>(cx: &JobContext, name: &str) -> Result<Option<T>, JobError> {
+    let Some((job, value)) = cx.input.facts(name).next() else { return Ok(None) };
+    let read =
+        serde_json::from_value(value.clone()).with_context(|| format!("reading what `{job}` left as `{name}`"))?;
+    Ok(Some(read))
+}

@@ -1,0 +1,143 @@
+//! Quality checks of a table, driven by its contract.
+//!
+//! Row count against the last night, nulls in required columns, ranges, keys, freshness. Frames are lazy and evaluated
+//! on the streaming engine. A check that looked at nothing is an error, never a pass.
+
+use polars::prelude::*;
+
+use crate::domain::check::{CheckOutcome, CheckStatus};
+use crate::domain::table::{ColumnType, TableContract};
+
+/// Limits of the checks.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A larger change of the row count, as a share, is a warning.
+    pub row_change: f64,
+    /// A larger share of references that lead nowhere is a warning.
+    pub orphan_share: f64,
+}
+
+/// Checks the standing rows of a table.
+///
+/// # Errors
+/// When polars cannot read them.
+pub fn check_table(
+    contract: &TableContract,
+    rows: &LazyFrame,
+    rows_before: Option<u64>,
+    limits: Limits,
+) -> PolarsResult<Vec<CheckOutcome>> {
+    let table = contract.name.as_str();
+    let mut asked = vec![len().alias("rows")];
+    for (name, column) in contract.kept() {
+        if column.required {
+            asked.push(col(name.as_str()).null_count().alias(format!("null {name}")));
+        }
+        if let (Some((low, high)), ColumnType::Int | ColumnType::Float) = (column.range, column.kind) {
+            let value = col(name.as_str()).cast(DataType::Float64);
+            let outside = value.clone().lt(lit(low)).or(value.gt(lit(high)));
+            asked.push(outside.sum().alias(format!("outside {name}")));
+        }
+    }
+    let answers = rows.clone().select(asked).collect_with_engine(Engine::Streaming)?.unwrap_single();
+    let count = |name: &str| -> PolarsResult<u64> {
+        let value = answers.column(name)?.cast(&DataType::UInt64)?;
+        Ok(value.u64()?.get(0).unwrap_or(0))
+    };
+    let n = count("rows")?;
+    let mut outcomes = vec![row_count(table, n, rows_before, limits)];
+    for (name, column) in contract.kept() {
+        let subject = format!("{table}.{name}");
+        if column.required {
+            outcomes.push(none_of(
+                &subject,
+                "nulls.required",
+                count(&format!("null {name}"))?,
+                n,
+                "no value is missing",
+            ));
+        }
+        if let (Some((low, high)), ColumnType::Int | ColumnType::Float) = (column.range, column.kind) {
+            let outside = count(&format!("outside {name}"))?;
+            outcomes.push(none_of(&subject, "range.within", outside, n, &format!("from {low} to {high}")));
+        }
+    }
+    outcomes.push(unique_keys(contract, rows, n)?);
+    Ok(outcomes)
+}
+
+/// Checks that the ids in `column` are among `ids`.
+///
+/// # Errors
+/// When polars cannot read them.
+pub fn check_reference(
+    subject: &str,
+    column: &str,
+    rows: &LazyFrame,
+    ids: LazyFrame,
+    limits: Limits,
+) -> PolarsResult<CheckOutcome> {
+    let referring = rows.clone().select([col(column)]).filter(col(column).is_not_null());
+    let joined = referring.clone().join(ids, [col(column)], [col("id")], JoinArgs::new(JoinType::Anti));
+    let size = |frame: LazyFrame| -> PolarsResult<u64> {
+        let counted = frame.select([len().alias("n")]).collect_with_engine(Engine::Streaming)?.unwrap_single();
+        Ok(counted.column("n")?.cast(&DataType::UInt64)?.u64()?.get(0).unwrap_or(0))
+    };
+    let (n, orphans) = (size(referring)?, size(joined)?);
+    let share = orphans as f64 / (n.max(1)) as f64;
+    let status = match n {
+        0 => CheckStatus::Skipped,
+        _ if orphans == 0 => CheckStatus::Pass,
+        _ if share <= limits.orphan_share => CheckStatus::Pass,
+        _ => CheckStatus::Warn,
+    };
+    Ok(CheckOutcome {
+        check: "references.found".to_owned(),
+        subject: subject.to_owned(),
+        status,
+        observed: format!("{orphans} of {n} lead nowhere"),
+        expected: format!("at most {} %", limits.orphan_share * 100.0),
+        looked_at: n,
+    })
+}
+
+fn row_count(table: &str, n: u64, before: Option<u64>, limits: Limits) -> CheckOutcome {
+    let change = before.filter(|before| *before > 0).map(|before| (n as f64 - before as f64).abs() / before as f64);
+    let status = match change {
+        _ if n == 0 => CheckStatus::Error,
+        Some(change) if change > limits.row_change => CheckStatus::Warn,
+        _ => CheckStatus::Pass,
+    };
+    CheckOutcome {
+        check: "rows.count".to_owned(),
+        subject: table.to_owned(),
+        status,
+        observed: format!("{n} rows"),
+        expected: before.map_or_else(|| "at least one row".to_owned(), |before| format!("about {before} rows")),
+        looked_at: n,
+    }
+}
+
+fn none_of(subject: &str, check: &str, found: u64, n: u64, expected: &str) -> CheckOutcome {
+    let status = match (n, found) {
+        (0, _) => CheckStatus::Error,
+        (_, 0) => CheckStatus::Pass,
+        _ => CheckStatus::Fail,
+    };
+    CheckOutcome {
+        check: check.to_owned(),
+        subject: subject.to_owned(),
+        status,
+        observed: format!("{found} of {n} rows"),
+        expected: expected.to_owned(),
+        looked_at: n,
+    }
+}
+
+fn unique_keys(contract: &TableContract, rows: &LazyFrame, n: u64) -> PolarsResult<CheckOutcome> {
+    let keys: Vec<Expr> = contract.key.iter().map(|key| col(key.as_str())).collect();
+    let distinct = rows.clone().group_by(keys).agg([len().alias("n")]).select([len().alias("keys")]);
+    let distinct = distinct.collect_with_engine(Engine::Streaming)?.unwrap_single();
+    let keys = distinct.column("keys")?.cast(&DataType::UInt64)?.u64()?.get(0).unwrap_or(0);
+    Ok(none_of(contract.name.as_str(), "keys.unique", n.saturating_sub(keys), n, "every key once"))
+}
