@@ -13,14 +13,20 @@
 //! - [`features`]: feature sets and labels, built from what was visible at a cutoff.
 //! - [`ml`]: models, evaluation, drift and quality figures.
 //! - [`report`]: what people read: reports, e-mails, charts.
+//! - [`engine`]: carries out runs; knows no kind.
+//! - [`jobs`]: one file per kind of job.
+//! - [`app`]: the composition root. [`cli`]: one file per subcommand.
 //!
 //! To add a kind of job: one file in `src/jobs/` and two lines in `src/jobs/mod.rs`; its header says how.
 
+pub mod app;
 pub mod canvas;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod features;
+pub mod jobs;
 pub mod lake;
 pub mod ml;
 pub mod report;

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use super::exit_code::ExitCode;
+use crate::app::AppError;
 
 /// A failed subcommand.
 #[derive(Debug)]
@@ -27,5 +28,23 @@ impl Failure {
         let text = format!("error: {:#}", self.error);
         // Where even standard error is closed there is nobody to tell; the exit code still says it.
         writeln!(std::io::stderr(), "{text}").unwrap_or_default();
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        let code = match &error {
+            AppError::Config(_)
+            | AppError::Dag(_)
+            | AppError::Secret(_)
+            | AppError::Key(_)
+            | AppError::Log(_)
+            | AppError::Mail(_) => ExitCode::Invalid,
+            AppError::NoDag { .. } => ExitCode::NotFound,
+            AppError::File { .. } | AppError::Store(_) | AppError::Lake(_) | AppError::Scheduler(_) => {
+                ExitCode::Unreachable
+            }
+        };
+        Self::new(code, error)
     }
 }

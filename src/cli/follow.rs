@@ -99,9 +99,10 @@ fn job_line(job: &JobView, width: usize) -> String {
         (None, Some(error)) => error.clone(),
         (None, None) => job.state.to_string(),
     };
-    let seconds = job.started_at.zip(job.finished_at).map_or_else(String::new, |(from, to)| {
-        format!("{:.1} s", to.duration_since(from).as_secs_f64())
-    });
+    let seconds = job
+        .started_at
+        .zip(job.finished_at)
+        .map_or_else(String::new, |(from, to)| format!("{:.1} s", to.duration_since(from).as_secs_f64()));
     format!(" {word:<4} {:<width$}  {summary:<60} {seconds:>8}", job.name.as_str()).trim_end().to_owned()
 }
 

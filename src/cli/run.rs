@@ -106,7 +106,11 @@ async fn here(app: &App, new: NewRun, talk: Talk, strict: Strict, lock: Schedule
     drop(lock);
     let code = follow::exit_code(&run, &jobs, strict);
     finish(app, &run, &jobs, talk)?;
-    Ok(signal.exit_code().unwrap_or(code))
+    Ok(match signal.code() {
+        Some(143) => ExitCode::Terminated,
+        Some(_) => ExitCode::Interrupted,
+        None => code,
+    })
 }
 
 /// Follows until the run is done; the executor marks it done in every case.

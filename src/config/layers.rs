@@ -44,7 +44,7 @@ impl Layers {
             match std::fs::read_to_string(path) {
                 Ok(text) => texts.push((path.clone(), text)),
                 Err(error) => {
-                    mistakes.push(nowhere(&path.display().to_string(), "", format!("cannot be read: {error}")))
+                    mistakes.push(nowhere(&path.display().to_string(), "", format!("cannot be read: {error}")));
                 }
             }
         }

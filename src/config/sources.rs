@@ -41,8 +41,8 @@ pub enum SourceKind {
 pub struct Simulation {
     /// The seed: the same seed and date give the same data.
     pub seed: u64,
-    /// How many students it has.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    /// How many students are on the books at a time.
+    #[schemars(range(min = 20, max = 50_000))]
     pub students: u32,
     /// The year of its first term.
     #[schemars(range(min = 2000, max = 2100))]
@@ -57,6 +57,4 @@ pub struct Simulation {
 pub struct Privacy {
     /// The key of the pseudonyms: at least 32 characters, kept for as long as the lake is.
     pub key: Option<SecretReference>,
-    /// The file of the encrypted identity map; without it none is kept.
-    pub identity_map: Option<PathBuf>,
 }

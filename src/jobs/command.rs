@@ -81,12 +81,12 @@ impl JobKind for Command {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("starting `{}`: is it installed, and in PATH?", params.program))?;
+        let mut child =
+            command.spawn().with_context(|| format!("starting `{}`: is it installed, and in PATH?", params.program))?;
 
         let (out, err) = (child.stdout.take(), child.stderr.take());
-        let (lines, warnings, status) = tokio::join!(log_lines(out, Stream::Out), log_lines(err, Stream::Err), child.wait());
+        let (lines, warnings, status) =
+            tokio::join!(log_lines(out, Stream::Out), log_lines(err, Stream::Err), child.wait());
         let status = status.with_context(|| format!("waiting for `{}`", params.program))?;
         let (lines, warnings) = (lines?, warnings?);
 

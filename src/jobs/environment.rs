@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use crate::canvas::privacy::PrivacyKey;
 use crate::config::Config;
 use crate::domain::clock::Clock;
@@ -13,7 +15,7 @@ use crate::domain::source::FileSource;
 use crate::lake::Lake;
 
 /// Opens a folder or prefix as a source of files.
-pub type OpenSource = dyn Fn(&str) -> anyhow::Result<Arc<dyn FileSource>> + Send + Sync;
+pub type OpenSource = dyn Fn(String) -> BoxFuture<'static, anyhow::Result<Arc<dyn FileSource>>> + Send + Sync;
 
 /// The house that job bodies work in.
 pub struct Environment {

@@ -97,7 +97,11 @@ struct Adapter<K> {
 impl<K: JobKind> Adapter<K> {
     fn params(input: &JobInput) -> Result<K::Params, JobError> {
         serde_json::from_value(input.params.clone()).map_err(|error| {
-            JobError::Fail(anyhow::anyhow!("the parameters of `{}` do not fit the kind `{}`: {error}", input.job, K::NAME))
+            JobError::Fail(anyhow::anyhow!(
+                "the parameters of `{}` do not fit the kind `{}`: {error}",
+                input.job,
+                K::NAME
+            ))
         })
     }
 

@@ -10,22 +10,31 @@
 //! then two lines here: `mod <kind>;` and its line in [`registry`]. The list is explicit, because grep must find it;
 //! the architecture test fails on a file that is not in it, and a test parses every example.
 
+mod build_features;
+mod canvas_pull;
 mod command;
 pub mod environment;
 mod kind;
+mod tables;
 
+pub use canvas_pull::simulation_options;
 pub use environment::Environment;
-pub use kind::{JobContext, JobKind, Registered};
 use kind::register;
+pub use kind::{JobContext, JobKind, Registered};
 
 use std::sync::Arc;
 
 use crate::domain::ids::KindName;
+use crate::domain::spec::KindCatalogue;
 use crate::engine::{JobRunner, Runners};
 
 /// Returns every kind, in order of their names.
 pub fn registry() -> Vec<Registered> {
-    vec![register::<command::Command>()]
+    vec![
+        register::<build_features::BuildFeatures>(),
+        register::<canvas_pull::CanvasPull>(),
+        register::<command::Command>(),
+    ]
 }
 
 /// The kinds with the environment they work in.
@@ -36,4 +45,25 @@ impl Runners for Kinds {
         let registered = registry().into_iter().find(|registered| registered.name == kind.as_str())?;
         Some((registered.runner)(Arc::clone(&self.0)))
     }
+}
+
+/// The kinds as a DAG file's reader asks for them: names and parameter schemas, without an environment.
+pub struct KindNames;
+
+impl KindCatalogue for KindNames {
+    fn kinds(&self) -> Vec<String> {
+        registry().iter().map(|registered| registered.name.to_owned()).collect()
+    }
+
+    fn params_schema(&self, kind: &str) -> Option<serde_json::Value> {
+        registry().iter().find(|registered| registered.name == kind).map(|registered| (registered.params_schema)())
+    }
+}
+
+/// Returns `n` with commas between thousands, for summaries.
+fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
 }

@@ -1,1 +1,23 @@
-//! Object storage: keys, tables, publishing, browsing.
+//! The lake: object storage on a local folder, in memory or on S3, with immutable, content-named snapshots.
+//!
+//! `keys` builds every key; `store` talks to the store; `parts` turns frames into Parquet and back; `publish` stages,
+//! verifies and settles snapshots; `versions` merges deliveries into tables that keep every version; `delta` writes the
+//! log that outside readers follow; `cache` brings parts to local paths for polars; `browse` answers questions;
+//! `files` opens a folder or prefix as a source. The commit itself is the state store's.
+
+mod browse;
+mod cache;
+mod delta;
+mod files;
+pub mod keys;
+mod parts;
+mod publish;
+mod store;
+pub mod versions;
+
+pub use browse::{Entry, Flavour, Stat, Verified};
+pub use files::open_source;
+pub use keys::Dataset;
+pub use parts::{scan, scan_one, schema};
+pub use publish::{Latest, Provenance, Staged, Staging};
+pub use store::{Lake, LakeError, LakeOptions};

@@ -1,3 +1,10 @@
 //! The one integration binary: each further one would link all of polars again.
+//!
+//! `support/` holds real servers for tests to talk to, on loopback; every other module is an area of facts.
+
+#![expect(clippy::unwrap_used, reason = "tests may unwrap, and helpers of tests are part of them")]
 
 mod architecture;
+mod report;
+mod store;
+mod support;

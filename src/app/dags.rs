@@ -1,0 +1,125 @@
+//! The DAG files of the site: `jobs/<name>.toml`.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::AppError;
+use crate::config::Config;
+use crate::domain::dag::Dag;
+use crate::domain::document::{Mistake, Mistakes};
+use crate::domain::ids::DagName;
+use crate::domain::spec::{KindCatalogue as _, parse_dag};
+use crate::jobs::KindNames;
+
+/// The folder of DAG files.
+pub struct Dags {
+    folder: PathBuf,
+    zone: String,
+}
+
+impl Dags {
+    /// Returns the DAGs of this configuration.
+    pub fn of(config: &Config) -> Self {
+        Self { folder: config.paths.jobs.clone(), zone: config.institution.timezone.clone() }
+    }
+
+    /// Returns every DAG, by name.
+    ///
+    /// # Errors
+    /// With every mistake in every file.
+    pub fn all(&self) -> Result<Vec<Dag>, AppError> {
+        let mut dags = Vec::new();
+        let mut mistakes = Vec::new();
+        for name in self.names()? {
+            match self.one(&name) {
+                Ok(dag) => dags.push(dag),
+                Err(AppError::Dag(found)) => mistakes.extend(found.0),
+                Err(other) => return Err(other),
+            }
+        }
+        Mistakes::unless_none(mistakes, dags).map_err(AppError::Dag)
+    }
+
+    /// Returns the DAGs that are valid; the others are logged: one broken file must not stop the other schedules.
+    pub fn all_that_are_valid(&self) -> Vec<Dag> {
+        let names = self.names().unwrap_or_default();
+        names
+            .iter()
+            .filter_map(|name| match self.one(name) {
+                Ok(dag) => Some(dag),
+                Err(error) => {
+                    tracing::error!(dag = %name, "{:#}", anyhow::Error::new(error));
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// Returns the DAG `name`.
+    ///
+    /// # Errors
+    /// When there is none, or with every mistake in its file.
+    pub fn one(&self, name: &str) -> Result<Dag, AppError> {
+        // A name that is no name is not looked up: it could be a path.
+        let path = self.folder.join(format!("{name}.toml"));
+        if name.parse::<DagName>().is_err() || !path.is_file() {
+            return Err(AppError::NoDag {
+                name: name.to_owned(),
+                folder: self.folder.display().to_string(),
+                known: self.names()?.join(", "),
+            });
+        }
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(&path).map_err(|cause| AppError::File { path: shown.clone(), cause })?;
+        parse_dag(&shown, name, &text, &self.zone, &KindNames).map_err(AppError::Dag)
+    }
+
+    /// Returns the DAG `name` with parameters set: `JOB.KEY=VALUE`, the value as TOML or as text.
+    ///
+    /// # Errors
+    /// As [`Self::one`], and with every setting that names no job or does not fit the kind.
+    pub fn one_with(&self, name: &str, set: &[String]) -> Result<Dag, AppError> {
+        let mut dag = self.one(name)?;
+        let mut mistakes = Vec::new();
+        for setting in set {
+            if let Err(message) = apply(&mut dag, setting) {
+                let file = format!("--set {setting}");
+                mistakes.push(Mistake { file, line: 0, column: 0, path: String::new(), message });
+            }
+        }
+        Mistakes::unless_none(mistakes, dag).map_err(AppError::Dag)
+    }
+
+    fn names(&self) -> Result<Vec<String>, AppError> {
+        let failed = |cause| AppError::File { path: self.folder.display().to_string(), cause };
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+fn apply(dag: &mut Dag, setting: &str) -> Result<(), String> {
+    let (path, text) = setting.split_once('=').ok_or("write JOB.KEY=VALUE")?;
+    let (job, key) = path.split_once('.').ok_or("write JOB.KEY=VALUE")?;
+    let job = dag.jobs.values_mut().find(|found| found.name.as_str() == job).ok_or("there is no such job")?;
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut table| table.remove("v"));
+    let value = parsed.and_then(|value| serde_json::to_value(value).ok()).unwrap_or_else(|| Value::from(text));
+    let mut params = job.params.clone();
+    params[key] = value;
+    if let Some(schema) = KindNames.params_schema(job.kind.as_str()) {
+        let document = crate::domain::document::Document::of_value(setting, params.clone());
+        let mistakes = document.mistakes(&schema);
+        if let Some(mistake) = mistakes.first() {
+            return Err(mistake.message.clone());
+        }
+    }
+    job.params = params;
+    Ok(())
+}

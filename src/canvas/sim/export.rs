@@ -1,0 +1,572 @@
+//! The export: the world as it looked at an instant, written table by table.
+//!
+//! A row is there when it was created before the instant; a value is what it was then. Nothing that happened at or after
+//! it has any effect. Rows are sorted by key; `meta.ts` and `updated_at` are the row's last change before the instant
+//! (`last_activity_at` of an enrolment moves without them, as Canvas does it).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::behaviour::{Standing, Work};
+use super::calendar::{self, Day, LocalDays, Seconds};
+use super::courses::{Assignment, Counting, Course, CourseKind};
+use super::gradebook::{self, Score};
+use super::people::{self, Person};
+use super::rows::{self, At};
+use super::world::{Membership, Participation, Role, TermWorld};
+use super::write::{CsvLines, FileFacts, JsonLines};
+
+/// The tables of an export, sorted, each with its file.
+pub(super) const TABLES: [(&str, &str); 13] = [
+    ("accounts", "accounts/part-00000.jsonl.gz"),
+    ("assignment_groups", "assignment_groups/part-00000.jsonl.gz"),
+    ("assignments", "assignments/part-00000.jsonl.gz"),
+    ("course_sections", "course_sections/part-00000.jsonl.gz"),
+    ("courses", "courses/part-00000.jsonl.gz"),
+    ("demographics", "demographics.csv.gz"),
+    ("enrollment_terms", "enrollment_terms/part-00000.jsonl.gz"),
+    ("enrollments", "enrollments/part-00000.jsonl.gz"),
+    ("pseudonyms", "pseudonyms/part-00000.jsonl.gz"),
+    ("scores", "scores/part-00000.jsonl.gz"),
+    ("submissions", "submissions/part-00000.jsonl.gz"),
+    ("users", "users/part-00000.jsonl.gz"),
+    ("web_logs_daily", "web_logs_daily.csv.gz"),
+];
+
+/// What is looked at, and from when.
+pub(super) struct View<'a> {
+    pub(super) terms: &'a [TermWorld],
+    pub(super) zone: &'a str,
+    pub(super) home: &'a LocalDays,
+    /// The first day that is not covered.
+    pub(super) as_of: Day,
+    /// Its first instant; what happens from then on is not known.
+    pub(super) before: Seconds,
+}
+
+/// A file that could not be written.
+#[derive(Debug)]
+pub(super) struct ExportError {
+    pub(super) path: PathBuf,
+    pub(super) source: io::Error,
+}
+
+/// Writes all tables below `folder` and returns what was written, in the order of [`TABLES`].
+///
+/// # Errors
+/// When a folder or file cannot be written.
+pub(super) fn export_tables(view: &View<'_>, folder: &Path) -> Result<Vec<FileFacts>, ExportError> {
+    let mut facts = Vec::with_capacity(TABLES.len());
+    for (table, file) in TABLES {
+        let path = folder.join(file);
+        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| view.write(table, &path));
+        facts.push(written.map_err(|source| ExportError { path, source })?);
+    }
+    Ok(facts)
+}
+
+impl View<'_> {
+    fn write(&self, table: &str, path: &Path) -> io::Result<FileFacts> {
+        match table {
+            "demographics" => return self.demographics(CsvLines::create(path)?),
+            "web_logs_daily" => return self.web_logs_daily(CsvLines::create(path)?),
+            _ => {}
+        }
+        let mut out = JsonLines::create(path)?;
+        match table {
+            "accounts" => self.accounts(&mut out)?,
+            "assignment_groups" => self.assignment_groups(&mut out)?,
+            "assignments" => self.assignments(&mut out)?,
+            "course_sections" => self.course_sections(&mut out)?,
+            "courses" => self.courses(&mut out)?,
+            "enrollment_terms" => self.enrollment_terms(&mut out)?,
+            "enrollments" => self.enrollments(&mut out)?,
+            "pseudonyms" => self.pseudonyms(&mut out)?,
+            "scores" => self.scores(&mut out)?,
+            "submissions" => self.submissions(&mut out)?,
+            "users" => self.users(&mut out)?,
+            other => return Err(io::Error::other(format!("the table {other} has no rows to write"))),
+        }
+        out.finish()
+    }
+
+    fn is_known(&self, at: Seconds) -> bool {
+        at < self.before
+    }
+
+    fn known(&self, at: Option<Seconds>) -> Option<Seconds> {
+        at.filter(|at| self.is_known(*at))
+    }
+
+    fn founded_at(&self) -> At {
+        let first_day = self.terms.first().map_or(self.as_of, |world| world.term.first_day);
+        At(self.home.at(first_day - FOUNDING_LEAD_DAYS, 12 * 3600))
+    }
+
+    fn accounts(&self, out: &mut JsonLines) -> io::Result<()> {
+        let at = self.founded_at();
+        let names = ["University of Lakeport (simulated)", "College of Sciences", "College of Letters"];
+        for (id, name) in (1_i64..).zip(names) {
+            let parent = (id > 1).then_some(1);
+            let account = rows::Account {
+                created_at: at,
+                updated_at: at,
+                workflow_state: "active",
+                name,
+                parent_account_id: parent,
+                root_account_id: parent,
+                default_time_zone: self.zone.to_owned(),
+                uuid: format!("sim-account-{id}"),
+            };
+            out.write(id, at, account)?;
+        }
+        Ok(())
+    }
+
+    fn enrollment_terms(&self, out: &mut JsonLines) -> io::Result<()> {
+        for TermWorld { term, .. } in self.terms {
+            let at = At(self.home.at(term.first_day - TERM_LEAD_DAYS, 12 * 3600));
+            if !self.is_known(at.0) {
+                continue;
+            }
+            let row = rows::EnrollmentTerm {
+                name: &term.name,
+                created_at: at,
+                updated_at: at,
+                workflow_state: "active",
+                start_at: At(self.home.start_of(term.first_day)),
+                end_at: At(self.home.end_of(term.last_day)),
+                sis_source_id: &term.code,
+                term_code: &term.code,
+            };
+            out.write(term.index + 1, at, row)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the courses that exist, sorted by id.
+    fn known_courses(&self) -> impl Iterator<Item = &Course> {
+        let courses = self.terms.iter().flat_map(|world| &world.courses);
+        courses.filter(|course| self.is_known(course.created_at))
+    }
+
+    fn courses(&self, out: &mut JsonLines) -> io::Result<()> {
+        for course in self.known_courses() {
+            let (workflow_state, updated_at) = match course.kind {
+                CourseKind::Sandbox => ("claimed", course.created_at),
+                CourseKind::Taught if self.is_known(course.conclude_at) => ("completed", course.conclude_at),
+                CourseKind::Taught => ("available", course.created_at),
+            };
+            let row = rows::CourseRow {
+                created_at: At(course.created_at),
+                updated_at: At(updated_at),
+                workflow_state,
+                account_id: course.account_id,
+                enrollment_term_id: course.term + 1,
+                start_at: At(course.start_at),
+                conclude_at: At(course.conclude_at),
+                sis_source_id: format!("LP-{}", course.id),
+                course_code: &course.code,
+                name: &course.name,
+                group_weighting_scheme: "percent",
+                is_public: false,
+                allow_student_organized_groups: false,
+                template: false,
+                homeroom_course: false,
+                sync_enrollments_from_homeroom: false,
+                restrict_enrollments_to_course_dates: false,
+                time_zone: &course.zone,
+                locale: "en",
+                uuid: format!("sim-course-{}", course.id),
+            };
+            out.write(course.id, At(updated_at), row)?;
+        }
+        Ok(())
+    }
+
+    fn course_sections(&self, out: &mut JsonLines) -> io::Result<()> {
+        for course in self.known_courses() {
+            let at = At(course.created_at);
+            for (number, id) in (1_i64..).zip(&course.section_ids) {
+                let row = rows::CourseSection {
+                    name: format!("{}, section {number}", course.code),
+                    course_id: course.id,
+                    created_at: at,
+                    updated_at: at,
+                    workflow_state: "active",
+                    default_section: number == 1,
+                    enrollment_term_id: course.term + 1,
+                };
+                out.write(*id, at, row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn assignment_groups(&self, out: &mut JsonLines) -> io::Result<()> {
+        for course in self.known_courses() {
+            let at = At(course.created_at);
+            for (position, group) in (1_i64..).zip(&course.groups) {
+                let row = rows::AssignmentGroup {
+                    name: group.name,
+                    created_at: at,
+                    updated_at: at,
+                    workflow_state: "available",
+                    context_id: course.id,
+                    context_type: "Course",
+                    group_weight: group.weight,
+                    position,
+                };
+                out.write(group.id, at, row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn assignments(&self, out: &mut JsonLines) -> io::Result<()> {
+        for course in self.known_courses() {
+            for assignment in course.assignments.iter().filter(|a| self.is_known(a.created_at)) {
+                out.write(assignment.id, At(assignment.created_at), assignment_row(course, assignment))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns everyone whose account exists, sorted by id.
+    fn known_people(&self) -> Vec<(&Person, At)> {
+        let participations = self.terms.iter().flat_map(|world| &world.participations);
+        let people: BTreeMap<i64, &Person> = participations.map(|p| (p.person.user_id, &p.person)).collect();
+        let mut known = Vec::with_capacity(people.len());
+        for person in people.into_values() {
+            let first = usize::try_from(person.first_term).ok().and_then(|index| self.terms.get(index));
+            let first_day = first.map_or(self.as_of, |world| world.term.first_day);
+            let second = 7 * 3600 + person.user_id % 40_000;
+            let created_at = self.home.at(first_day - person.account_lead_days, second);
+            if self.is_known(created_at) {
+                known.push((person, At(created_at)));
+            }
+        }
+        known
+    }
+
+    fn users(&self, out: &mut JsonLines) -> io::Result<()> {
+        for (person, at) in self.known_people() {
+            let (given, family) = (person.given_name, person.family_name);
+            let row = rows::User {
+                created_at: at,
+                updated_at: at,
+                workflow_state: "registered",
+                name: format!("{given} {family}"),
+                sortable_name: format!("{family}, {given}"),
+                short_name: given,
+                time_zone: self.zone,
+                locale: "en",
+                uuid: format!("sim-user-{}", person.user_id),
+                merged_into_user_id: None,
+                deleted_at: None,
+            };
+            out.write(person.user_id, at, row)?;
+        }
+        Ok(())
+    }
+
+    fn pseudonyms(&self, out: &mut JsonLines) -> io::Result<()> {
+        let mut logins: Vec<(i64, &Person, At)> = Vec::new();
+        for (person, at) in self.known_people() {
+            logins.extend(person.pseudonym_id.map(|id| (id, person, at)));
+        }
+        logins.sort_unstable_by_key(|(id, _, _)| *id);
+        for (id, person, at) in logins {
+            let row = rows::Pseudonym {
+                user_id: person.user_id,
+                created_at: at,
+                updated_at: at,
+                workflow_state: "active",
+                account_id: 1,
+                unique_id: &person.login,
+                sis_user_id: &person.sis_id,
+                login_count: 0,
+                failed_login_count: 0,
+                deleted_at: None,
+            };
+            out.write(id, at, row)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the enrolments that exist, sorted by id, each with its participation and course.
+    fn known_memberships(&self) -> impl Iterator<Item = (&Participation, &Course, &Membership)> {
+        let all = self.terms.iter().flat_map(|world| {
+            let participations = world.participations.iter();
+            participations.flat_map(move |p| p.memberships.iter().map(move |m| (p, &world.courses[p.course], m)))
+        });
+        all.filter(|(_, _, membership)| self.is_known(membership.created_at))
+    }
+
+    fn enrollments(&self, out: &mut JsonLines) -> io::Result<()> {
+        for (participation, course, membership) in self.known_memberships() {
+            let end = membership.left_at.unwrap_or(course.conclude_at).min(course.conclude_at);
+            let (workflow_state, updated_at) = match (self.is_known(end), membership.left_at) {
+                (false, _) => ("active", membership.created_at),
+                (true, Some(_)) => ("deleted", end),
+                (true, None) => ("completed", end),
+            };
+            let (role, role_id) = match participation.role {
+                Role::Student => ("StudentEnrollment", 3),
+                Role::Teacher => ("TeacherEnrollment", 4),
+                Role::TestStudent => ("StudentViewEnrollment", 7),
+            };
+            let row = rows::Enrollment {
+                user_id: participation.person.user_id,
+                course_id: course.id,
+                course_section_id: membership.section_id,
+                role,
+                role_id,
+                created_at: At(membership.created_at),
+                updated_at: At(updated_at),
+                workflow_state,
+                start_at: None,
+                end_at: None,
+                completed_at: (workflow_state == "completed").then_some(At(end)),
+                grade_publishing_status: "unpublished",
+                limit_privileges_to_course_section: false,
+                self_enrolled: false,
+                last_activity_at: self.last_activity(participation, membership, end),
+                total_activity_time: None,
+                associated_user_id: None,
+                sis_pseudonym_id: participation.person.pseudonym_id,
+            };
+            out.write(membership.id, At(updated_at), row)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the last activity while the enrolment lasted, before the instant of the view.
+    fn last_activity(&self, participation: &Participation, membership: &Membership, end: Seconds) -> Option<At> {
+        let days = participation.journey.days.iter().rev();
+        let mut instants = days.map(|active| self.home.at(active.day, active.last_second));
+        instants.find(|at| self.is_known(*at) && *at < end && *at > membership.created_at).map(At)
+    }
+
+    fn scores(&self, out: &mut JsonLines) -> io::Result<()> {
+        for (participation, course, membership) in self.known_memberships() {
+            if participation.role == Role::Teacher {
+                continue;
+            }
+            let left_at = self.known(membership.left_at);
+            let until = left_at.unwrap_or(self.before);
+            let score = gradebook::score_as_of(course, &participation.journey.works, until);
+            let id = 500_000_000 + membership.id;
+            let row = score_row(membership, score, left_at);
+            out.write(id, row.updated_at, row)?;
+        }
+        Ok(())
+    }
+
+    fn submissions(&self, out: &mut JsonLines) -> io::Result<()> {
+        for world in self.terms {
+            for (position, participation) in (0_i64..).zip(&world.participations) {
+                let Some(first) = participation.memberships.first() else { continue };
+                let course = &world.courses[participation.course];
+                for (number, (assignment, work)) in
+                    (0_i64..).zip(course.assignments.iter().zip(&participation.journey.works))
+                {
+                    let created_at = first.created_at.max(assignment.created_at);
+                    if !self.is_known(created_at) {
+                        continue;
+                    }
+                    let known = Work {
+                        submitted_at: self.known(work.submitted_at),
+                        graded_at: self.known(work.graded_at),
+                        posted_at: self.known(work.posted_at),
+                        ..work.clone()
+                    };
+                    let user_id = participation.person.user_id;
+                    let row = submission_row(Slot { user_id, course, assignment, created_at }, &known);
+                    let id = 100_000_000 * (world.term.index + 1) + 100 * position + number;
+                    out.write(id, row.updated_at, row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn demographics(&self, mut out: CsvLines) -> io::Result<FileFacts> {
+        for (participation, course, membership) in self.known_memberships() {
+            if participation.role != Role::Student {
+                continue;
+            }
+            let circumstances = &participation.person.circumstances;
+            out.write(rows::Demographics {
+                enrollment_id: membership.id,
+                user_id: participation.person.user_id,
+                course_id: course.id,
+                gender: circumstances.gender,
+                region: circumstances.region,
+                highest_education: circumstances.education,
+                imd_band: circumstances.deprivation_band,
+                age_band: circumstances.age_band,
+                disability: circumstances.disability,
+                num_of_prev_attempts: participation.previous_attempts,
+                studied_credits: circumstances.studied_credits,
+            })?;
+        }
+        out.finish()
+    }
+
+    fn web_logs_daily(&self, mut out: CsvLines) -> io::Result<FileFacts> {
+        let mut days: Vec<_> = Vec::new();
+        for world in self.terms {
+            for participation in &world.participations {
+                let course_id = world.courses[participation.course].id;
+                let known = participation.journey.days.iter().filter(|active| active.day < self.as_of);
+                days.extend(known.map(|active| (active.day, participation.person.user_id, course_id, active)));
+            }
+        }
+        days.sort_unstable_by_key(|(day, user_id, course_id, _)| (*day, *user_id, *course_id));
+        let mut date = (Day::MIN, String::new());
+        for (day, user_id, course_id, active) in days {
+            if date.0 != day {
+                date = (day, calendar::date_of(day).to_string());
+            }
+            for views in &active.views {
+                out.write(rows::WebLogDay {
+                    date: date.1.clone(),
+                    user_id,
+                    course_id,
+                    granularity: "day",
+                    web_application_controller: views.controller,
+                    page_views: views.page_views,
+                    distinct_resources: views.distinct_resources,
+                    cum_active_days: None,
+                })?;
+            }
+        }
+        out.finish()
+    }
+}
+
+/// How long before the first term the institution was set up.
+const FOUNDING_LEAD_DAYS: Day = 200;
+/// How long before its first day a term is entered.
+pub(super) const TERM_LEAD_DAYS: Day = 150;
+
+fn assignment_row<'a>(course: &Course, assignment: &'a Assignment) -> rows::AssignmentRow<'a> {
+    rows::AssignmentRow {
+        title: &assignment.title,
+        created_at: At(assignment.created_at),
+        updated_at: At(assignment.created_at),
+        workflow_state: "published",
+        due_at: At(assignment.due_at),
+        unlock_at: None,
+        lock_at: None,
+        points_possible: assignment.points_possible,
+        grading_type: "points",
+        submission_types: [assignment.kind.as_str()],
+        assignment_group_id: course.groups[assignment.group].id,
+        context_id: course.id,
+        context_type: "Course",
+        omit_from_final_grade: assignment.counting == Counting::Omitted,
+        submissions_downloads: 0,
+        peer_review_count: 0,
+        peer_reviews_assigned: false,
+        peer_reviews: false,
+        automatic_peer_reviews: false,
+        all_day: false,
+        could_be_locked: false,
+        grade_group_students_individually: false,
+        anonymous_peer_reviews: false,
+        turnitin_enabled: false,
+        freeze_on_copy: false,
+        only_visible_to_overrides: false,
+        post_to_sis: false,
+        moderated_grading: false,
+        intra_group_peer_reviews: false,
+        vericite_enabled: false,
+        anonymous_instructor_annotations: false,
+        anonymous_grading: false,
+        graders_anonymous_to_graders: false,
+        grader_count: 0,
+        grader_comments_visible_to_graders: false,
+        grader_names_visible_to_final_grader: false,
+        important_dates: false,
+    }
+}
+
+fn score_row(membership: &Membership, score: Score, left_at: Option<Seconds>) -> rows::ScoreRow {
+    let updated_at = [Some(membership.created_at), score.changed_at, left_at].into_iter().flatten().max();
+    rows::ScoreRow {
+        created_at: At(membership.created_at),
+        updated_at: At(updated_at.unwrap_or(membership.created_at)),
+        workflow_state: if left_at.is_some() { "deleted" } else { "active" },
+        enrollment_id: membership.id,
+        assignment_group_id: None,
+        grading_period_id: None,
+        course_score: true,
+        current_score: score.posted.current_score,
+        final_score: score.posted.final_score,
+        unposted_current_score: score.unposted.current_score,
+        unposted_final_score: score.unposted.final_score,
+        current_points: score.posted.points,
+        unposted_current_points: score.unposted.points,
+        final_points: score.posted.points,
+        unposted_final_points: score.unposted.points,
+        override_score: None,
+    }
+}
+
+/// A student's place for an assignment, whether something is handed in or not.
+struct Slot<'a> {
+    user_id: i64,
+    course: &'a Course,
+    assignment: &'a Assignment,
+    created_at: Seconds,
+}
+
+/// Returns the row of a piece of work, of which the times say what has happened.
+fn submission_row(slot: Slot<'_>, work: &Work) -> rows::Submission {
+    let Slot { user_id, course, assignment, created_at } = slot;
+    let is_graded = work.graded_at.is_some();
+    let is_posted = work.posted_at.is_some();
+    let is_submitted = work.submitted_at.is_some();
+    let workflow_state = match (is_graded, is_submitted) {
+        (true, _) => "graded",
+        (false, true) => "submitted",
+        (false, false) => "unsubmitted",
+    };
+    let score = work.score.filter(|_| is_graded);
+    let published_score = work.score.filter(|_| is_posted);
+    let late_policy_status = match work.standing {
+        Standing::Late if is_submitted => Some("late"),
+        Standing::Missing if is_graded => Some("missing"),
+        _ => None,
+    };
+    let updated_at = [Some(created_at), work.submitted_at, work.graded_at, work.posted_at].into_iter().flatten().max();
+    rows::Submission {
+        course_id: course.id,
+        user_id,
+        assignment_id: assignment.id,
+        created_at: At(created_at),
+        updated_at: At(updated_at.unwrap_or(created_at)),
+        workflow_state,
+        submitted_at: work.submitted_at.map(At),
+        graded_at: work.graded_at.map(At),
+        posted_at: work.posted_at.map(At),
+        score,
+        grade: score.map(|score| score.to_string()),
+        published_score,
+        published_grade: published_score.map(|score| score.to_string()),
+        attempt: is_submitted.then_some(1),
+        submission_type: is_submitted.then_some(assignment.kind.as_str()),
+        grader_id: is_graded.then(|| people::teacher_id(course.subject)),
+        cached_due_date: At(assignment.due_at),
+        excused: is_graded && work.standing == Standing::Excused,
+        late_policy_status,
+        points_deducted: work.points_deducted.filter(|_| is_graded),
+        cached_quiz_lti: false,
+        redo_request: false,
+        processed: true,
+        grade_matches_current_submission: is_graded.then_some(true),
+    }
+}

@@ -1,0 +1,62 @@
+//! `nocturne config show|check|schema`: what is in force, and from where.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{ExitCode, Failure, Global, output};
+use crate::config::{Config, Layers, process_environment};
+
+/// Show and check the configuration.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Args {
+    /// Show every key, its value and the layer it comes from. Secrets are references and never shown.
+    Show,
+    /// Check the configuration; say nothing when it is right.
+    Check,
+    /// Print the JSON schema of the configuration, for editors.
+    Schema,
+}
+
+pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
+    match args {
+        Args::Schema => output::json(&schemars::schema_for!(Config))?,
+        Args::Check => drop(load(&global.config)?.0),
+        Args::Show => {
+            let (config, layers) = load(&global.config)?;
+            let value = serde_json::to_value(&config).map_err(|error| Failure::new(ExitCode::Invalid, error))?;
+            if global.json {
+                output::json(&value)?;
+            } else {
+                let mut rows = Vec::new();
+                flatten(&value, "", &layers, &mut rows);
+                output::table(&["key", "value", "from"], &[], rows)?;
+            }
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+/// Reads the layers and the configuration they make.
+pub(super) fn load(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
+    let layers = Layers::read(files, process_environment()).map_err(invalid)?;
+    let config = layers.config().map_err(invalid)?;
+    Ok((config, layers))
+}
+
+fn invalid(mistakes: crate::domain::document::Mistakes) -> Failure {
+    Failure::new(ExitCode::Invalid, anyhow::Error::new(mistakes).context("the configuration is not valid"))
+}
+
+fn flatten(value: &Value, path: &str, layers: &Layers, rows: &mut Vec<Vec<String>>) {
+    match value {
+        Value::Object(keys) => {
+            for (key, value) in keys {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(value, &path, layers, rows);
+            }
+        }
+        Value::Null => {}
+        value => rows.push(vec![path.to_owned(), value.to_string(), layers.origin(path)]),
+    }
+}

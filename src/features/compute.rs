@@ -1,0 +1,42 @@
+//! Runs queries on polars' streaming engine, which keeps memory bounded where it can, on a stack that is deep enough.
+//!
+//! Synchronous: callers on the async runtime wrap a whole build in `telemetry::spawn_blocking`. polars plans a query by
+//! recursion over its steps, and a feature set of a dozen WITH steps needs more than the 2 MiB of a worker's stack
+//! where polars is built without optimisation; a build therefore has a thread of its own. The row order of a result is
+//! what the query's sort says; nobody may rely on another.
+
+use std::panic::resume_unwind;
+use std::thread;
+
+use polars::prelude::*;
+
+use super::error::FeatureError;
+
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Runs `frame`, which computes `set` as of the partition `as_of`.
+///
+/// # Errors
+/// When polars cannot compute it.
+pub(super) fn run(set: &str, as_of: &str, frame: LazyFrame) -> Result<DataFrame, FeatureError> {
+    frame
+        .collect_with_engine(Engine::Streaming)
+        .map(|result| result.unwrap_single())
+        .map_err(FeatureError::compute(set, as_of))
+}
+
+/// Runs `work` on a thread with a deep stack and waits for it; a panic goes on in the caller.
+///
+/// # Errors
+/// Those of `work`, and when the system gives no thread.
+pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, FeatureError> + Send) -> Result<T, FeatureError> {
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("features".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map_err(FeatureError::Thread)?
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}

@@ -1,0 +1,253 @@
+//! Browsing the lake: the same answers on a folder, in memory and on S3.
+//!
+//! Functions from keys to serialisable values; printing is the command line's. Who may read `restricted/` is decided
+//! by the store's own rules, not here.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::keys::{self, Dataset};
+use super::parts;
+use super::store::{Lake, LakeError, Place};
+use crate::domain::ids::{SnapshotId, content_hash};
+use crate::domain::lineage::{Manifest, ManifestColumn};
+
+/// An entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Its name; a folder's ends with `/`.
+    pub name: String,
+    /// Bytes, of all below it for a folder.
+    pub size_bytes: u64,
+    /// Objects below it; 1 for an object.
+    pub objects: u64,
+}
+
+/// What is known of a dataset's snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stat {
+    /// The dataset.
+    pub dataset: String,
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// Rows in all its parts.
+    pub rows: u64,
+    /// Bytes in all its parts.
+    pub size_bytes: u64,
+    /// Parts.
+    pub parts: usize,
+    /// Its columns.
+    pub schema: Vec<ManifestColumn>,
+    /// The snapshots it was made from.
+    pub inputs: Vec<String>,
+    /// Other facts.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// For whom a list of files is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// One path a line.
+    Paths,
+    /// A call for DuckDB.
+    Duckdb,
+    /// A call for pandas.
+    Pandas,
+    /// A call for Spark.
+    Spark,
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Datasets looked at.
+    pub datasets: usize,
+    /// Parts read and hashed.
+    pub parts: usize,
+    /// What is wrong, by key.
+    pub wrong: BTreeMap<String, String>,
+}
+
+impl Lake {
+    /// Returns what stands directly below a folder.
+    ///
+    /// # Errors
+    /// When it cannot be listed, or there is nothing.
+    pub async fn ls(&self, folder: &str) -> Result<Vec<Entry>, LakeError> {
+        let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+        for (inside, size) in self.below(folder).await? {
+            let name = match inside.split_once('/') {
+                Some((folder, _)) => format!("{folder}/"),
+                None => inside,
+            };
+            let entry = entries.entry(name.clone()).or_insert(Entry { name, size_bytes: 0, objects: 0 });
+            entry.size_bytes += size;
+            entry.objects += 1;
+        }
+        Ok(entries.into_values().collect())
+    }
+
+    /// Returns everything below a folder as an indented tree, `depth` levels deep.
+    ///
+    /// # Errors
+    /// When it cannot be listed, or there is nothing.
+    pub async fn tree(&self, folder: &str, depth: usize) -> Result<Vec<String>, LakeError> {
+        let mut lines: Vec<String> = Vec::new();
+        let mut shown: Vec<String> = Vec::new();
+        for (inside, size) in self.below(folder).await? {
+            let segments: Vec<&str> = inside.split('/').collect();
+            for level in 0..segments.len().min(depth) {
+                let path = segments[..=level].join("/");
+                if shown.contains(&path) {
+                    continue;
+                }
+                let is_file = level + 1 == segments.len();
+                let indent = "  ".repeat(level);
+                lines.push(if is_file {
+                    format!("{indent}{}  {size}", segments[level])
+                } else {
+                    format!("{indent}{}/", segments[level])
+                });
+                shown.push(path);
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Returns the bytes of an object.
+    ///
+    /// # Errors
+    /// When the key is not one of the lake's, or it is not there.
+    pub async fn get_browsed(&self, key: &str) -> Result<Bytes, LakeError> {
+        self.get(&keys::browsed(key)?).await
+    }
+
+    /// Returns the manifest of a dataset: of the snapshot given, or of the current one.
+    ///
+    /// # Errors
+    /// When the dataset is not there.
+    pub async fn manifest_of(&self, dataset: &Dataset, snapshot: Option<&SnapshotId>) -> Result<Manifest, LakeError> {
+        if let Some(snapshot) = snapshot {
+            return self.manifest(dataset, snapshot).await;
+        }
+        let latest = self.latest(dataset).await?;
+        let latest = latest.ok_or_else(|| LakeError::NoDataset { dataset: dataset.to_string() })?;
+        self.manifest(dataset, &latest.snapshot).await
+    }
+
+    /// Returns what is known of a dataset.
+    ///
+    /// # Errors
+    /// When the dataset is not there.
+    pub async fn stat(&self, dataset: &Dataset, snapshot: Option<&SnapshotId>) -> Result<Stat, LakeError> {
+        let manifest = self.manifest_of(dataset, snapshot).await?;
+        Ok(Stat {
+            dataset: dataset.to_string(),
+            snapshot: manifest.id(),
+            rows: manifest.rows(),
+            size_bytes: manifest.size_bytes(),
+            parts: manifest.parts.len(),
+            schema: manifest.schema.clone(),
+            inputs: manifest.inputs.clone(),
+            facts: manifest.facts,
+        })
+    }
+
+    /// Returns the first `rows` rows of a dataset.
+    ///
+    /// # Errors
+    /// When the dataset is not there or cannot be read.
+    pub async fn head_rows(&self, dataset: &Dataset, rows: u32) -> Result<polars::prelude::DataFrame, LakeError> {
+        let manifest = self.manifest_of(dataset, None).await?;
+        let paths = self.local_parts(dataset, &manifest.parts).await?;
+        let name = dataset.to_string();
+        crate::telemetry::spawn_blocking(move || parts::scan(&paths).and_then(|frame| frame.limit(rows).collect()))
+            .await
+            .map_err(|cause| LakeError::Part { operation: "reading", dataset: name, cause })
+    }
+
+    /// Returns the exact list of a snapshot's parts, in the words of the reader that will read it.
+    ///
+    /// # Errors
+    /// When the dataset is not there.
+    pub async fn files(
+        &self,
+        dataset: &Dataset,
+        snapshot: Option<&SnapshotId>,
+        flavour: Flavour,
+    ) -> Result<String, LakeError> {
+        let manifest = self.manifest_of(dataset, snapshot).await?;
+        let paths: Vec<String> =
+            manifest.parts.iter().map(|part| self.outside_path(&dataset.part(&part.path))).collect();
+        let quoted: Vec<String> = paths.iter().map(|path| format!("'{}'", path.replace('\'', "''"))).collect();
+        let list = quoted.join(", ");
+        Ok(match flavour {
+            Flavour::Paths => paths.join("\n"),
+            Flavour::Duckdb => format!("SELECT * FROM read_parquet([{list}], union_by_name = true)"),
+            Flavour::Pandas => format!("pandas.concat([pandas.read_parquet(p) for p in [{list}]], ignore_index=True)"),
+            Flavour::Spark => format!("spark.read.parquet({list})"),
+        })
+    }
+
+    /// Reads every part that the current manifests below `folder` name, and compares size and hash.
+    ///
+    /// # Errors
+    /// When the lake cannot be listed.
+    pub async fn verify(&self, folder: &str) -> Result<Verified, LakeError> {
+        let prefix = keys::browsed(folder)?;
+        let mut verified = Verified { datasets: 0, parts: 0, wrong: BTreeMap::new() };
+        for object in self.list(&prefix).await? {
+            let Some(dataset) = object.location.as_ref().strip_suffix("/latest.json") else { continue };
+            let dataset = Dataset::parse(dataset)?;
+            verified.datasets += 1;
+            let manifest = match self.manifest_of(&dataset, None).await {
+                Ok(manifest) => manifest,
+                Err(error) => {
+                    verified.wrong.insert(dataset.to_string(), error.to_string());
+                    continue;
+                }
+            };
+            for part in &manifest.parts {
+                verified.parts += 1;
+                let key = dataset.part(&part.path);
+                match self.get(&key).await {
+                    Ok(bytes) if content_hash(&bytes) == part.sha256 => {}
+                    Ok(_) => drop(
+                        verified.wrong.insert(key.to_string(), "its bytes are not those of the manifest".to_owned()),
+                    ),
+                    Err(error) => drop(verified.wrong.insert(key.to_string(), error.to_string())),
+                }
+            }
+        }
+        if verified.parts == 0 {
+            verified.wrong.insert(folder.to_owned(), "there is nothing to verify below it".to_owned());
+        }
+        Ok(verified)
+    }
+
+    /// The objects below a folder: path inside it and size, sorted.
+    async fn below(&self, folder: &str) -> Result<Vec<(String, u64)>, LakeError> {
+        let prefix = if folder.trim_matches('/').is_empty() { keys::key("") } else { keys::browsed(folder)? };
+        let objects = self.list(&prefix).await?;
+        if objects.is_empty() {
+            return Err(LakeError::NoDataset { dataset: folder.to_owned() });
+        }
+        let cut = if prefix.as_ref().is_empty() { 0 } else { prefix.as_ref().len() + 1 };
+        Ok(objects
+            .into_iter()
+            .map(|object| (object.location.as_ref().get(cut..).unwrap_or_default().to_owned(), object.size))
+            .filter(|(inside, _)| !inside.is_empty())
+            .collect())
+    }
+
+    /// The path or URL under which an outside reader opens an object.
+    fn outside_path(&self, key: &object_store::path::Path) -> String {
+        match self.place() {
+            Place::Folder(folder) => folder.join(key.as_ref()).display().to_string(),
+            Place::Memory => format!("memory://{key}"),
+            Place::Remote(url) => format!("{url}/{key}"),
+        }
+    }
+}

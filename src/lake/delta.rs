@@ -1,0 +1,102 @@
+//! The Delta log: the same parts, as Spark, DuckDB and polars read them without us.
+//!
+//! One commit per settled snapshot, with `add` and `remove` actions over parts that lie where they lay. Protocol
+//! reader 1, writer 2; no partition columns, because parts hold all their columns. The log is derived: it may be
+//! deleted and comes again with the next snapshot. Times in it are zero, so that the same snapshots give the same log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::keys::Dataset;
+use super::store::{Lake, LakeError};
+use crate::domain::lineage::{Manifest, ManifestColumn, Part};
+
+/// Adds the commit that makes the log say what `manifest` says; nothing when it says so already.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn follow(lake: &Lake, dataset: &Dataset, manifest: &Manifest) -> Result<(), LakeError> {
+    let (version, known, schema) = replay(lake, dataset).await?;
+    let wanted: BTreeMap<&str, &Part> = manifest.parts.iter().map(|part| (part.path.as_str(), part)).collect();
+    let schema_string = schema_string(&manifest.schema);
+    let mut actions = Vec::new();
+    if version.is_none() {
+        actions.push(json!({ "protocol": { "minReaderVersion": 1, "minWriterVersion": 2 } }));
+    }
+    if schema.as_ref() != Some(&schema_string) {
+        actions.push(json!({ "metaData": {
+            "id": table_id(dataset), "format": { "provider": "parquet", "options": {} },
+            "schemaString": schema_string, "partitionColumns": [], "configuration": {}, "createdTime": 0
+        } }));
+    }
+    for path in known.iter().filter(|path| !wanted.contains_key(path.as_str())) {
+        actions.push(json!({ "remove": { "path": path, "deletionTimestamp": 0, "dataChange": true } }));
+    }
+    for (path, part) in wanted.iter().filter(|(path, _)| !known.contains(**path)) {
+        actions.push(json!({ "add": {
+            "path": path, "partitionValues": {}, "size": part.size_bytes, "modificationTime": 0, "dataChange": true,
+            "stats": json!({ "numRecords": part.rows }).to_string()
+        } }));
+    }
+    if actions.is_empty() {
+        return Ok(());
+    }
+    actions.push(json!({ "commitInfo": { "timestamp": 0, "operation": "WRITE", "snapshot": manifest.id() } }));
+    let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
+    let next = version.map_or(0, |version| version + 1);
+    lake.put_new(&dataset.delta_log(Some(next)), (lines.join("\n") + "\n").into()).await
+}
+
+/// Reads the log: its last version, the parts it holds, its schema.
+async fn replay(lake: &Lake, dataset: &Dataset) -> Result<(Option<u64>, BTreeSet<String>, Option<String>), LakeError> {
+    let mut parts = BTreeSet::new();
+    let mut schema = None;
+    let mut version = None;
+    for object in lake.list(&dataset.delta_log(None)).await? {
+        let bytes = lake.get(&object.location).await?;
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let action: Value = serde_json::from_slice(line)
+                .map_err(|error| LakeError::Unreadable { key: object.location.to_string(), why: error.to_string() })?;
+            if let Some(path) = action.pointer("/add/path").and_then(Value::as_str) {
+                parts.insert(path.to_owned());
+            }
+            if let Some(path) = action.pointer("/remove/path").and_then(Value::as_str) {
+                parts.remove(path);
+            }
+            if let Some(found) = action.pointer("/metaData/schemaString").and_then(Value::as_str) {
+                schema = Some(found.to_owned());
+            }
+        }
+        version = object.location.filename().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+    }
+    Ok((version, parts, schema))
+}
+
+/// A Delta table's id is a UUID: here made of the dataset's name, so that it is the same every time.
+fn table_id(dataset: &Dataset) -> String {
+    let hash = crate::domain::ids::content_hash(dataset.as_str().as_bytes());
+    format!("{}-{}-4{}-8{}-{}", &hash[..8], &hash[8..12], &hash[13..16], &hash[17..20], &hash[20..32])
+}
+
+fn schema_string(columns: &[ManifestColumn]) -> String {
+    let fields: Vec<Value> = columns
+        .iter()
+        .map(|column| json!({ "name": column.name, "type": delta_type(&column.dtype), "nullable": true, "metadata": {} }))
+        .collect();
+    json!({ "type": "struct", "fields": fields }).to_string()
+}
+
+/// Delta's word for a polars type.
+fn delta_type(dtype: &str) -> &'static str {
+    match dtype {
+        "bool" | "Boolean" => "boolean",
+        "i64" | "Int64" | "u64" | "UInt64" => "long",
+        "i32" | "Int32" | "u32" | "UInt32" => "integer",
+        "f64" | "Float64" => "double",
+        "f32" | "Float32" => "float",
+        "date" | "Date" => "date",
+        dtype if dtype.starts_with("datetime") || dtype.starts_with("Datetime") => "timestamp",
+        _ => "string",
+    }
+}

@@ -1,0 +1,177 @@
+//! Every key of the lake is built here, and nowhere else.
+//!
+//! Two roots part what may be read: `restricted/` holds rows about people, `published/` what stakeholders browse.
+//! A key is made of names, dates and hashes, never of anything a row holds.
+//!
+//! ```text
+//! <dataset>/data/<part hash>.parquet · <dataset>/_manifests/<snapshot>.json · <dataset>/latest.json
+//! <dataset>/_delta_log/<version>.json · restricted/staged/<sha256> · published/reports/<dag>/<date>/<file>
+//! ```
+
+use std::fmt;
+
+use jiff::civil::Date;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{DagName, SnapshotId, TableName};
+
+/// The folder of rows about people.
+pub const RESTRICTED: &str = "restricted";
+/// The folder that stakeholders browse.
+pub const PUBLISHED: &str = "published";
+
+/// A dataset: the folder of its parts and manifests.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Dataset(String);
+
+/// A key that no reader of the lake may use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no key of the lake: keys begin with `restricted/` or `published/` and never go up (`..`)")]
+pub struct KeyError(String);
+
+impl Dataset {
+    /// Returns the dataset of a source table.
+    pub fn table(table: &TableName) -> Self {
+        Self(format!("{RESTRICTED}/tables/{table}"))
+    }
+
+    /// Returns the dataset of a feature set.
+    pub fn feature_set(set: &TableName) -> Self {
+        Self(format!("{RESTRICTED}/features/{set}"))
+    }
+
+    /// Returns the dataset of a label.
+    pub fn label(label: &TableName) -> Self {
+        Self(format!("{RESTRICTED}/labels/{label}"))
+    }
+
+    /// Returns the dataset of a model's predictions.
+    pub fn predictions(model: &TableName) -> Self {
+        Self(format!("{RESTRICTED}/predictions/{model}"))
+    }
+
+    /// Returns the dataset of a table's quarantined rows.
+    pub fn quarantine(table: &TableName) -> Self {
+        Self(format!("{RESTRICTED}/quarantine/{table}"))
+    }
+
+    /// Returns the dataset that `text` names: a key, or its end where only one dataset ends so (`tables/users`).
+    ///
+    /// # Errors
+    /// When it is no key.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        browsed(text).map(|path| Self(path.to_string()))
+    }
+
+    /// Returns the dataset's key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the dataset's last name, such as `submissions`.
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// Returns the key of a part: `data/<hash>.parquet` below the dataset.
+    pub fn part(&self, path: &str) -> Path {
+        key(&format!("{}/{path}", self.0))
+    }
+
+    /// Returns the key of a manifest.
+    pub fn manifest(&self, snapshot: &SnapshotId) -> Path {
+        key(&format!("{}/_manifests/{snapshot}.json", self.0))
+    }
+
+    /// Returns the key of the pointer for outside readers.
+    pub fn latest(&self) -> Path {
+        key(&format!("{}/latest.json", self.0))
+    }
+
+    /// Returns the key of one commit of the Delta log, or of its folder.
+    pub fn delta_log(&self, version: Option<u64>) -> Path {
+        match version {
+            Some(version) => key(&format!("{}/_delta_log/{version:020}.json", self.0)),
+            None => key(&format!("{}/_delta_log", self.0)),
+        }
+    }
+}
+
+impl fmt::Display for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns the path of a part below its dataset.
+pub fn part_path(part_hash: &str) -> String {
+    format!("data/{part_hash}.parquet")
+}
+
+/// Returns the key under which a file lies until its commit.
+pub fn staged(sha256: &str) -> Path {
+    key(&format!("{RESTRICTED}/staged/{sha256}"))
+}
+
+/// Returns the key of a file of a model version.
+pub fn model_file(model: &TableName, version: &str, file: &str) -> String {
+    format!("{RESTRICTED}/models/{model}/{version}/{file}")
+}
+
+/// Returns the key of a published model card.
+pub fn model_card(model: &TableName, file: &str) -> String {
+    format!("{PUBLISHED}/models/{model}/{file}")
+}
+
+/// Returns the key of a file of a report.
+pub fn report_file(dag: &DagName, date: Date, file: &str) -> String {
+    format!("{PUBLISHED}/reports/{dag}/{date}/{file}")
+}
+
+/// Returns the key of the page that lists a published folder.
+pub fn folder_index(folder: &str) -> String {
+    format!("{folder}/index.html")
+}
+
+/// Returns the key that a reader may browse.
+///
+/// # Errors
+/// When it does not begin with one of the two roots, or goes up.
+pub fn browsed(text: &str) -> Result<Path, KeyError> {
+    let trimmed = text.trim_matches('/');
+    let refused = || KeyError(text.to_owned());
+    let root = trimmed.split('/').next().unwrap_or_default();
+    if trimmed.split('/').any(|segment| segment == ".." || segment == ".") || ![RESTRICTED, PUBLISHED].contains(&root) {
+        return Err(refused());
+    }
+    Path::parse(trimmed).map_err(|_| refused())
+}
+
+/// Returns the key that an outcome or a listing of this program holds as `text`.
+pub(super) fn key(text: &str) -> Path {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that builds keys")]
+    Path::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_cannot_leave_the_two_roots() {
+        for bad in ["", "/etc/passwd", "restricted/../..", "published/./x", "other/x", ".."] {
+            assert!(browsed(bad).is_err(), "{bad}");
+        }
+        assert_eq!(browsed("published/reports/").unwrap().as_ref(), "published/reports");
+    }
+
+    #[test]
+    fn a_table_lies_below_the_restricted_root() {
+        let dataset = Dataset::table(&"submissions".parse().unwrap());
+
+        assert_eq!(dataset.part(&part_path("ab")).as_ref(), "restricted/tables/submissions/data/ab.parquet");
+        assert_eq!(dataset.name(), "submissions");
+    }
+}

@@ -1,0 +1,215 @@
+//! Stage, verify, commit: how a snapshot comes to be.
+//!
+//! Parts and manifest are staged under names made of their content; nothing that exists is changed. `finish` reads
+//! back what the store holds before it writes the manifest. The commit itself is the state store's transaction that
+//! records the returned [`SnapshotRef`]; [`Lake::settle`] then brings the pointers for outside readers in line, and
+//! may be called again at any time.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use polars::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::keys::{self, Dataset};
+use super::parts;
+use super::store::{Lake, LakeError};
+use crate::domain::ids::{SnapshotId, content_hash};
+use crate::domain::lineage::{MANIFEST_VERSION, Manifest, ManifestColumn, Part};
+use crate::domain::outcome::{FileRef, SnapshotRef};
+
+/// A snapshot in the making.
+pub struct Staging<'a> {
+    lake: &'a Lake,
+    dataset: Dataset,
+    schema: Vec<ManifestColumn>,
+    parts: Vec<Part>,
+}
+
+/// What a manifest says beside its parts.
+#[derive(Debug, Clone, Default)]
+pub struct Provenance {
+    /// The snapshots it was made from, `<dataset>@<snapshot>`.
+    pub inputs: Vec<String>,
+    /// The hash of the code and SQL that made it.
+    pub code_hash: String,
+    /// The id of the pseudonym key.
+    pub privacy_key_id: Option<String>,
+    /// Other facts by name.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// A staged snapshot, ready for the commit.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// What an outcome names it by.
+    pub reference: SnapshotRef,
+}
+
+/// The pointer for outside readers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    /// The current snapshot.
+    pub snapshot: SnapshotId,
+    /// The key of its manifest.
+    pub manifest: String,
+    /// Rows in all its parts.
+    pub rows: u64,
+}
+
+impl<'a> Staging<'a> {
+    /// Begins a snapshot of `dataset` whose parts have this schema.
+    pub fn new(lake: &'a Lake, dataset: Dataset, schema: Vec<ManifestColumn>) -> Self {
+        Self { lake, dataset, schema, parts: Vec::new() }
+    }
+
+    /// Replaces the schema, where a column came since the snapshot that this one follows.
+    pub fn set_schema(&mut self, schema: Vec<ManifestColumn>) {
+        self.schema = schema;
+    }
+
+    /// Stages a frame as a part.
+    ///
+    /// # Errors
+    /// When it cannot be encoded or stored.
+    pub async fn add(&mut self, mut frame: DataFrame, partition: BTreeMap<String, String>) -> Result<&Part, LakeError> {
+        let rows = frame.height() as u64;
+        let dataset = self.dataset.clone();
+        let encoded = crate::telemetry::spawn_blocking(move || parts::encode(&dataset, &mut frame)).await?;
+        let part = Part {
+            path: keys::part_path(&encoded.part_hash),
+            rows,
+            size_bytes: encoded.bytes.len() as u64,
+            sha256: encoded.sha256,
+            partition,
+            min_max: BTreeMap::new(),
+        };
+        self.lake.put_new(&self.dataset.part(&part.path), encoded.bytes.clone()).await?;
+        self.verify(&part, &encoded.bytes).await?;
+        self.parts.push(part);
+        Ok(&self.parts[self.parts.len() - 1])
+    }
+
+    /// Keeps a part of an earlier snapshot.
+    pub fn keep(&mut self, part: Part) {
+        self.parts.push(part);
+    }
+
+    /// Writes the manifest and returns what the commit records.
+    ///
+    /// # Errors
+    /// When the manifest cannot be stored.
+    pub async fn finish(mut self, provenance: Provenance) -> Result<Staged, LakeError> {
+        let Provenance { mut inputs, code_hash, privacy_key_id, facts } = provenance;
+        inputs.sort();
+        inputs.dedup();
+        self.parts.sort_by(|a, b| (&a.partition, &a.path).cmp(&(&b.partition, &b.path)));
+        let manifest = Manifest {
+            version: MANIFEST_VERSION,
+            dataset: self.dataset.to_string(),
+            schema: self.schema,
+            parts: self.parts,
+            inputs,
+            code_hash,
+            privacy_key_id,
+            facts,
+        };
+        let snapshot = manifest.id();
+        self.lake.put_new(&self.dataset.manifest(&snapshot), manifest.to_json().into()).await?;
+        let reference = SnapshotRef {
+            dataset: self.dataset.to_string(),
+            snapshot,
+            rows: manifest.rows(),
+            size_bytes: manifest.size_bytes(),
+            stale: false,
+            inputs: manifest.inputs.clone(),
+        };
+        Ok(Staged { manifest, reference })
+    }
+
+    /// Looks at what the store holds: its size, and that the footer parses and states the rows.
+    async fn verify(&self, part: &Part, written: &Bytes) -> Result<(), LakeError> {
+        let wrong = |why: String| LakeError::Verify { dataset: self.dataset.to_string(), why };
+        let size = self.lake.head(&self.dataset.part(&part.path)).await?.size;
+        if size != part.size_bytes {
+            return Err(wrong(format!("{size} bytes in place of {}", part.size_bytes)));
+        }
+        let (rows, columns) = parts::read_footer(written).map_err(wrong)?;
+        let named = self.schema.iter().map(|column| &column.name);
+        if rows != part.rows || !named.eq(columns.iter()) {
+            return Err(wrong(format!("its footer states {rows} rows of {} columns", columns.len())));
+        }
+        Ok(())
+    }
+}
+
+impl Lake {
+    /// Returns the manifest of a snapshot.
+    ///
+    /// # Errors
+    /// When it is not there or does not parse.
+    pub async fn manifest(&self, dataset: &Dataset, snapshot: &SnapshotId) -> Result<Manifest, LakeError> {
+        let key = dataset.manifest(snapshot);
+        let bytes = self.get(&key).await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| LakeError::Unreadable { key: key.to_string(), why: error.to_string() })
+    }
+
+    /// Returns what `latest.json` of a dataset says; `None` when nothing was settled yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn latest(&self, dataset: &Dataset) -> Result<Option<Latest>, LakeError> {
+        let key = dataset.latest();
+        let Some(bytes) = self.get_if_there(&key).await? else { return Ok(None) };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| LakeError::Unreadable { key: key.to_string(), why: error.to_string() })
+    }
+
+    /// Brings a committed snapshot's pointers in line: the Delta log, then `latest.json`. Does nothing when they are.
+    ///
+    /// # Errors
+    /// When the store fails; calling again repairs it.
+    pub async fn settle(&self, committed: &SnapshotRef) -> Result<(), LakeError> {
+        let dataset = Dataset::parse(&committed.dataset)?;
+        if self.latest(&dataset).await?.is_some_and(|latest| latest.snapshot == committed.snapshot) {
+            return Ok(());
+        }
+        let manifest = self.manifest(&dataset, &committed.snapshot).await?;
+        super::delta::follow(self, &dataset, &manifest).await?;
+        let latest = Latest {
+            snapshot: committed.snapshot.clone(),
+            manifest: dataset.manifest(&committed.snapshot).to_string(),
+            rows: committed.rows,
+        };
+        let json = serde_json::to_vec_pretty(&latest)
+            .map_err(|error| LakeError::Unreadable { key: dataset.latest().to_string(), why: error.to_string() })?;
+        self.put_pointer(&dataset.latest(), json.into()).await
+    }
+
+    /// Stages a file that gets the name `key` after the commit.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn stage_file(&self, key: String, bytes: Bytes) -> Result<FileRef, LakeError> {
+        let file = FileRef { key, sha256: content_hash(&bytes), size_bytes: bytes.len() as u64 };
+        self.put_new(&keys::staged(&file.sha256), bytes).await?;
+        Ok(file)
+    }
+
+    /// Puts a committed file under its name.
+    ///
+    /// # Errors
+    /// When the store fails; calling again repairs it.
+    pub async fn put_in_place(&self, file: &FileRef) -> Result<(), LakeError> {
+        let key = keys::browsed(&file.key)?;
+        let bytes = self.get(&keys::staged(&file.sha256)).await?;
+        if self.get_if_there(&key).await?.is_some_and(|there| there == bytes) {
+            return Ok(());
+        }
+        self.put_pointer(&key, bytes).await
+    }
+}

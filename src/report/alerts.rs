@@ -1,0 +1,108 @@
+//! Which findings people are told about, and how urgently.
+//!
+//! Pure: findings and the jobs' ends in, alerts out, the worst first. One alert per (check, subject): a
+//! finding that several jobs repeat is told once, at its worst severity. A job that could not begin because another
+//! failed is no alert of its own: its cause is. Cool-down, acknowledgement and
+//! escalation need a memory and are not decided here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::view::{JobEnd, JobView};
+use crate::domain::check::{Finding, Severity};
+
+/// A finding that is sent to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where it is sent.
+    pub route: Route,
+    /// The rule that was breached.
+    pub check: String,
+    /// What it is about.
+    pub subject: String,
+    /// What was found.
+    pub message: String,
+    /// What to do.
+    pub advice: String,
+    /// How often it was found tonight.
+    pub times: u32,
+}
+
+/// Where an alert is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// Into the night's e-mail.
+    Email,
+}
+
+/// Returns the night's alerts: one per (check, subject), the worst first, then by check and subject.
+pub fn alerts(findings: &[Finding], jobs: &[JobView]) -> Vec<Alert> {
+    let failures = jobs.iter().filter(|job| matches!(job.end, JobEnd::Failed | JobEnd::Cancelled)).map(job_failed);
+    let mut by_subject: BTreeMap<(String, String), Alert> = BTreeMap::new();
+    for finding in findings.iter().cloned().chain(failures) {
+        let key = (finding.check.clone(), finding.subject.clone());
+        let times = by_subject.get(&key).map_or(0, |known| known.times) + 1;
+        let is_worse = by_subject.get(&key).is_none_or(|known| known.severity < finding.severity);
+        if is_worse {
+            by_subject.insert(key, alert(finding, times));
+        } else if let Some(known) = by_subject.get_mut(&key) {
+            known.times = times;
+        }
+    }
+    let mut alerts: Vec<Alert> = by_subject.into_values().collect();
+    alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+    alerts
+}
+
+fn alert(finding: Finding, times: u32) -> Alert {
+    let Finding { severity, check, subject, message, advice } = finding;
+    Alert { severity, route: Route::Email, check, subject, message, advice, times }
+}
+
+fn job_failed(job: &JobView) -> Finding {
+    let word = if job.end == JobEnd::Cancelled { "was cancelled" } else { "failed" };
+    Finding::new(
+        Severity::Error,
+        "job.failed",
+        job.name.clone(),
+        format!("The job `{}` {}: {}.", job.name, word, job.summary.trim_end_matches('.')),
+        format!("Read its log with `nocturne runs logs last --job {}`, mend the cause and retry the run.", job.name),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(severity: Severity, subject: &str) -> Finding {
+        Finding::new(severity, "schema.unknown_column", subject, "message", "advice")
+    }
+
+    #[test]
+    fn a_repeated_finding_is_one_alert_at_its_worst_severity() {
+        let findings = [
+            finding(Severity::Info, "b"),
+            finding(Severity::Info, "a"),
+            finding(Severity::Warning, "b"),
+            finding(Severity::Info, "b"),
+        ];
+
+        let alerts = alerts(&findings, &[]);
+
+        let seen: Vec<_> = alerts.iter().map(|alert| (alert.subject.as_str(), alert.severity, alert.times)).collect();
+        assert_eq!(seen, vec![("b", Severity::Warning, 3), ("a", Severity::Info, 1)]);
+    }
+
+    #[test]
+    fn a_failed_job_is_an_alert_before_all_warnings() {
+        let job = JobView { name: "train".to_owned(), end: JobEnd::Failed, summary: "no labels".to_owned() };
+
+        let alerts = alerts(&[finding(Severity::Warning, "a")], &[job]);
+
+        assert_eq!((alerts[0].check.as_str(), alerts[0].subject.as_str()), ("job.failed", "train"));
+    }
+}

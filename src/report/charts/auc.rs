@@ -1,0 +1,120 @@
+//! How well the model ranks students, by course week: its interval, the rule and the courses' past share.
+
+use serde::Serialize;
+
+use super::scale::{Scale, spread, ticks};
+use super::{Drawing, WIDTH};
+use crate::report::format::two_digits;
+use crate::report::view::{ModelView, WeekView};
+
+const HEIGHT: f64 = 330.0;
+const FRAME: (f64, f64, f64, f64) = (48.0, 72.0, 452.0, 276.0);
+
+#[derive(Debug, Serialize)]
+pub(super) struct Marks {
+    frame: (f64, f64, f64, f64),
+    grid: Vec<Tick>,
+    weeks: Vec<Tick>,
+    band: String,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tick {
+    at: f64,
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    class: &'static str,
+    points: String,
+    dots: Vec<(f64, f64)>,
+    label: String,
+    value: String,
+    label_at: f64,
+}
+
+/// Returns the drawing, or nothing where there are fewer than two weeks to join.
+pub(super) fn draw(model: &ModelView) -> Option<Drawing<Marks>> {
+    let (first, last) = (model.weeks.first()?, model.weeks.last()?);
+    if model.weeks.len() < 2 {
+        return None;
+    }
+    let lowest = model
+        .weeks
+        .iter()
+        .flat_map(|week| [week.auc.low, week.rule_auc, week.base_rate_auc])
+        .fold(0.5, |low: f64, value| low.min((value * 10.0).floor() / 10.0));
+    let (left, top, right, bottom) = FRAME;
+    let x = Scale { values: (f64::from(first.week), f64::from(last.week)), units: (left + 14.0, right - 14.0) };
+    let y = Scale { values: (lowest, 1.0), units: (bottom, top) };
+
+    let series: [(&'static str, &str, fn(&WeekView) -> f64); 3] = [
+        ("model", "Model", |week| week.auc.value),
+        ("rule", "Simple rule", |week| week.rule_auc),
+        ("base", "Course history", |week| week.base_rate_auc),
+    ];
+    let ends: Vec<f64> = series.iter().map(|(_, _, value)| y.at(value(last))).collect();
+    let labels = spread(&ends, 38.0, top + 8.0, bottom - 8.0);
+    let lines = series
+        .iter()
+        .zip(labels)
+        .map(|((class, label, value), label_at)| {
+            let dots: Vec<(f64, f64)> =
+                model.weeks.iter().map(|week| (x.at(f64::from(week.week)), y.at(value(week)))).collect();
+            Line {
+                class,
+                points: points(dots.iter().copied()),
+                dots,
+                label: (*label).to_owned(),
+                value: two_digits(value(last)),
+                label_at,
+            }
+        })
+        .collect();
+    let upper = model.weeks.iter().map(|week| (x.at(f64::from(week.week)), y.at(week.auc.high)));
+    let lower = model.weeks.iter().rev().map(|week| (x.at(f64::from(week.week)), y.at(week.auc.low)));
+    let tick = |value: f64| Tick { at: y.at(value), text: format!("{value:.1}") };
+    Some(Drawing {
+        width: WIDTH,
+        height: HEIGHT,
+        title: "How well students in difficulty are found, by course week".to_owned(),
+        subtitle: "AUC with its 95 % interval; 0.5 is chance, 1 is perfect.".to_owned(),
+        alt: alt(model),
+        marks: Marks {
+            frame: FRAME,
+            grid: ticks(lowest, 1.0, 0.1).into_iter().map(tick).collect(),
+            weeks: model
+                .weeks
+                .iter()
+                .map(|week| Tick { at: x.at(f64::from(week.week)), text: week.week.to_string() })
+                .collect(),
+            band: points(upper.chain(lower)),
+            lines,
+        },
+    })
+}
+
+fn points(points: impl Iterator<Item = (f64, f64)>) -> String {
+    points.map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
+}
+
+fn alt(model: &ModelView) -> String {
+    let weeks: Vec<String> = model
+        .weeks
+        .iter()
+        .map(|week| {
+            format!(
+                "week {}: model {} ({} to {}), rule {}, course history {}",
+                week.week,
+                two_digits(week.auc.value),
+                two_digits(week.auc.low),
+                two_digits(week.auc.high),
+                two_digits(week.rule_auc),
+                two_digits(week.base_rate_auc)
+            )
+        })
+        .collect();
+    format!("AUC by course week. {}.", weeks.join("; "))
+}

@@ -1,0 +1,166 @@
+//! Charts: a view becomes an SVG by a template, the SVG a PNG by resvg with the font that is compiled in.
+//!
+//! Each chart is one file: from a view to coordinates and an alternative text that tells its numbers. The same
+//! view gives the same bytes on every machine: no system font is read. PNGs have twice the pixels of their stated
+//! width and an opaque background, so that they stay sharp and legible in dark mode.
+
+mod auc;
+mod drift;
+mod freshness;
+mod gantt;
+mod scale;
+
+use std::sync::Arc;
+
+use minijinja::Environment;
+use resvg::{tiny_skia, usvg};
+use serde::Serialize;
+
+use super::templates::{Template, render};
+use super::view::{DigestView, ReportView};
+
+/// How many PNG pixels stand for one unit of the drawing.
+const PIXELS_PER_UNIT: u16 = 2;
+/// The width of every chart, in units: that of an e-mail's column.
+const WIDTH: f64 = 600.0;
+
+/// A finished chart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chart {
+    /// Its name: the file is `<name>.png`.
+    pub name: &'static str,
+    /// What it shows, with the numbers, for those who do not see it.
+    pub alt: String,
+    /// The drawing as SVG.
+    pub svg: String,
+    /// The drawing as PNG.
+    pub png: Vec<u8>,
+    /// The width at which it is shown, in CSS pixels.
+    pub width: u32,
+    /// The height at which it is shown, in CSS pixels.
+    pub height: u32,
+}
+
+/// A chart that could not be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum ChartError {
+    /// A font that is compiled in could not be read.
+    #[error("the font compiled in for charts is unreadable")]
+    Font,
+    /// A view says something impossible.
+    #[error("drawing the chart `{name}`")]
+    Zone {
+        /// The chart.
+        name: &'static str,
+        /// The cause.
+        source: super::format::ZoneError,
+    },
+    /// Its template did not render.
+    #[error("rendering the chart `{name}`")]
+    Template {
+        /// The chart.
+        name: &'static str,
+        /// The cause.
+        source: minijinja::Error,
+    },
+    /// Its SVG is not one.
+    #[error("reading the SVG of the chart `{name}`")]
+    Svg {
+        /// The chart.
+        name: &'static str,
+        /// The cause.
+        source: Box<usvg::Error>,
+    },
+    /// It could not be turned into pixels.
+    #[error("painting the chart `{name}`: {why}")]
+    Paint {
+        /// The chart.
+        name: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Draws charts with the fonts that are compiled in.
+#[derive(Debug, Clone)]
+pub(super) struct Brush {
+    fonts: Arc<usvg::fontdb::Database>,
+}
+
+impl Brush {
+    /// Returns a brush that holds the fonts.
+    pub(super) fn new() -> Result<Self, ChartError> {
+        let mut fonts = usvg::fontdb::Database::new();
+        fonts.load_font_data(include_bytes!("../../../assets/fonts/OpenSans-Regular.ttf").to_vec());
+        fonts.load_font_data(include_bytes!("../../../assets/fonts/OpenSans-Semibold.ttf").to_vec());
+        fonts.set_sans_serif_family("Open Sans");
+        if fonts.len() == 2 { Ok(Self { fonts: Arc::new(fonts) }) } else { Err(ChartError::Font) }
+    }
+
+    /// Returns the charts of the published report, in the order in which they are read.
+    pub(super) fn report_charts(
+        &self,
+        environment: &Environment<'static>,
+        view: &ReportView,
+    ) -> Result<Vec<Chart>, ChartError> {
+        let mut charts = Vec::new();
+        if let Some(drawing) = view.model.as_ref().and_then(auc::draw) {
+            charts.push(self.paint(environment, "auc", Template::AucChart, drawing)?);
+        }
+        if let Some(drawing) = view.drift.as_ref().and_then(drift::draw) {
+            charts.push(self.paint(environment, "drift", Template::DriftChart, drawing)?);
+        }
+        let zoned = |source| ChartError::Zone { name: "freshness", source };
+        if let Some(drawing) = freshness::draw(view).map_err(zoned)? {
+            charts.push(self.paint(environment, "freshness", Template::FreshnessChart, drawing)?);
+        }
+        Ok(charts)
+    }
+
+    /// Returns the charts of the digest: those of the report, and the night's times.
+    pub(super) fn digest_charts(
+        &self,
+        environment: &Environment<'static>,
+        view: &DigestView,
+    ) -> Result<Vec<Chart>, ChartError> {
+        let mut charts = self.report_charts(environment, &view.report)?;
+        if let Some(drawing) = gantt::draw(&view.night) {
+            charts.push(self.paint(environment, "night", Template::GanttChart, drawing)?);
+        }
+        Ok(charts)
+    }
+
+    fn paint<D: Serialize>(
+        &self,
+        environment: &Environment<'static>,
+        name: &'static str,
+        template: Template,
+        drawing: Drawing<D>,
+    ) -> Result<Chart, ChartError> {
+        let svg = render(environment, template, &drawing).map_err(|source| ChartError::Template { name, source })?;
+        let options =
+            usvg::Options { fontdb: self.fonts.clone(), font_family: "Open Sans".to_owned(), ..Default::default() };
+        let tree = usvg::Tree::from_str(&svg, &options)
+            .map_err(|source| ChartError::Svg { name, source: Box::new(source) })?;
+        let scale = f32::from(PIXELS_PER_UNIT);
+        let size = tree.size().to_int_size();
+        let (width, height) = (size.width() * u32::from(PIXELS_PER_UNIT), size.height() * u32::from(PIXELS_PER_UNIT));
+        let mut pixels = tiny_skia::Pixmap::new(width, height)
+            .ok_or_else(|| ChartError::Paint { name, why: format!("{width} × {height} pixels cannot be had") })?;
+        pixels.fill(tiny_skia::Color::WHITE);
+        resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
+        let png = pixels.encode_png().map_err(|error| ChartError::Paint { name, why: error.to_string() })?;
+        Ok(Chart { name, alt: drawing.alt, svg, png, width: size.width(), height: size.height() })
+    }
+}
+
+/// What a chart's template sees.
+#[derive(Debug, Serialize)]
+struct Drawing<D> {
+    width: f64,
+    height: f64,
+    title: String,
+    subtitle: String,
+    alt: String,
+    marks: D,
+}

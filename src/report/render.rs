@@ -1,0 +1,283 @@
+//! The one door to rendering: a view goes in, finished pages, letters and charts come out.
+//!
+//! Pure and synchronous: a few milliseconds for a page, some tens for its charts, so that async callers
+//! wrap it. It writes nothing and sends nothing.
+
+use std::borrow::Cow;
+
+use jiff::civil::Date;
+use minijinja::Environment;
+use serde::Serialize;
+
+use super::charts::{Brush, Chart, ChartError};
+use super::templates::{Template, environment, render};
+use super::view::{
+    DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView, ReportView, TableView, Verdict,
+};
+use crate::domain::ids::DagName;
+
+/// Most tables that an e-mail lists; the report lists all.
+const MOST_TABLES: usize = 14;
+
+/// A page or a letter that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A template does not parse.
+    #[error("reading the templates")]
+    Templates(#[source] Box<minijinja::Error>),
+    /// A template did not render.
+    #[error("rendering the template `{path}`")]
+    Template {
+        /// Its path below `templates/`.
+        path: &'static str,
+        /// The cause.
+        source: Box<minijinja::Error>,
+    },
+    /// A chart could not be drawn.
+    #[error("drawing the charts")]
+    Chart(#[from] Box<ChartError>),
+    /// The styles could not be written into the elements.
+    #[error("inlining the styles of `{path}`")]
+    Styles {
+        /// The template's path.
+        path: &'static str,
+        /// The cause.
+        source: Box<css_inline::InlineError>,
+    },
+}
+
+/// A letter without addresses: what `mail` makes an e-mail of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The DAG whose night it tells of.
+    pub dag: DagName,
+    /// The logical date.
+    pub logical_date: Date,
+    /// The name of its template: part of the Message-ID, so that a night's digest is one e-mail.
+    pub template: &'static str,
+    /// The subject.
+    pub subject: String,
+    /// The text part.
+    pub text: String,
+    /// The HTML part, its styles inlined, its pictures named by `cid:`.
+    pub html: String,
+    /// The pictures.
+    pub charts: Vec<Chart>,
+}
+
+/// The published report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedReport {
+    /// `index.html`: self-contained, its charts inside.
+    pub index_html: String,
+    /// The charts, each also to be written as `<name>.png` beside it.
+    pub charts: Vec<Chart>,
+}
+
+/// Renders views.
+#[derive(Debug, Clone)]
+pub struct Renderer {
+    environment: Environment<'static>,
+    brush: Brush,
+}
+
+#[derive(Serialize)]
+struct DigestContext<'a> {
+    view: &'a DigestView,
+    report: &'a ReportView,
+    verdict: Verdict,
+    headline: String,
+    answers: FourAnswers,
+    tables: Vec<&'a TableView>,
+    charts: Vec<Picture<'a>>,
+}
+
+#[derive(Serialize)]
+struct ReportContext<'a> {
+    report: &'a ReportView,
+    verdict: Verdict,
+    headline: String,
+    answers: FourAnswers,
+    charts: Vec<Picture<'a>>,
+}
+
+#[derive(Serialize)]
+struct FailureContext<'a> {
+    view: &'a FailureView,
+    verdict: Verdict,
+}
+
+/// A chart as a template sees it: a `cid:` reference in an e-mail, the drawing itself on a page.
+#[derive(Serialize)]
+struct Picture<'a> {
+    name: &'static str,
+    alt: &'a str,
+    svg: Cow<'a, str>,
+    width: u32,
+    height: u32,
+}
+
+impl Renderer {
+    /// Returns a renderer that holds the templates and fonts compiled in.
+    ///
+    /// # Errors
+    /// When a template does not parse or a font is unreadable; a test keeps both from being released.
+    pub fn new() -> Result<Self, RenderError> {
+        let environment = environment().map_err(|source| RenderError::Templates(Box::new(source)))?;
+        Ok(Self { environment, brush: Brush::new().map_err(Box::new)? })
+    }
+
+    /// Returns the night's digest as a letter.
+    ///
+    /// # Errors
+    /// When a template or a chart does not render: an unknown zone, for one.
+    pub fn digest(&self, view: &DigestView) -> Result<Letter, RenderError> {
+        let charts = self.brush.digest_charts(&self.environment, view).map_err(Box::new)?;
+        let report = &view.report;
+        let context = DigestContext {
+            view,
+            report,
+            verdict: report.verdict(),
+            headline: report.headline(),
+            answers: report.answers(),
+            tables: tables_that_matter(report),
+            charts: charts.iter().map(Picture::of).collect(),
+        };
+        Ok(Letter {
+            dag: report.dag.clone(),
+            logical_date: report.logical_date,
+            template: "digest",
+            subject: self.subject(Template::DigestSubject, &context)?,
+            text: self.render(Template::DigestText, &context)?,
+            html: self.email_html(Template::DigestHtml, &context)?,
+            charts,
+        })
+    }
+
+    /// Returns the letter about a night that went wrong.
+    ///
+    /// # Errors
+    /// When a template does not render.
+    pub fn failure(&self, view: &FailureView) -> Result<Letter, RenderError> {
+        let verdict = if view.kind == FailureKind::Late { Verdict::Warning } else { Verdict::Failed };
+        let context = FailureContext { view, verdict };
+        Ok(Letter {
+            dag: view.dag.clone(),
+            logical_date: view.logical_date,
+            template: match view.kind {
+                FailureKind::Failed => "failed",
+                FailureKind::Late => "late",
+                FailureKind::NeverBegan => "never-began",
+            },
+            subject: self.subject(Template::FailureSubject, &context)?,
+            text: self.render(Template::FailureText, &context)?,
+            html: self.email_html(Template::FailureHtml, &context)?,
+            charts: Vec::new(),
+        })
+    }
+
+    /// Returns the published report: the same bytes for the same view.
+    ///
+    /// # Errors
+    /// When the template or a chart does not render.
+    pub fn report(&self, report: &ReportView) -> Result<RenderedReport, RenderError> {
+        let charts = self.brush.report_charts(&self.environment, report).map_err(Box::new)?;
+        let context = ReportContext {
+            report,
+            verdict: report.verdict(),
+            headline: report.headline(),
+            answers: report.answers(),
+            charts: charts.iter().map(Picture::of).collect(),
+        };
+        let index_html = self.render(Template::Report, &context)?;
+        Ok(RenderedReport { index_html, charts })
+    }
+
+    /// Returns the `index.html` of a folder of the lake.
+    ///
+    /// # Errors
+    /// When the template does not render.
+    pub fn folder_index(&self, folder: &FolderView) -> Result<String, RenderError> {
+        let mut folder = folder.clone();
+        folder.entries.retain(|entry| entry.name != "index.html" || entry.size_bytes.is_none());
+        folder.entries.sort_by(|a, b| (a.size_bytes.is_some(), &a.name).cmp(&(b.size_bytes.is_some(), &b.name)));
+        self.render(Template::Folder, &folder)
+    }
+
+    /// Returns a model's card as a page.
+    ///
+    /// # Errors
+    /// When the template does not render.
+    pub fn model_card(&self, card: &ModelCardView) -> Result<String, RenderError> {
+        self.render(Template::ModelCard, card)
+    }
+
+    /// Renders every page and letter from invented views, and throws them away.
+    ///
+    /// # Errors
+    /// With the first that does not render.
+    pub fn check(&self) -> Result<(), RenderError> {
+        self.digest(&DigestView::sample_between_terms())?;
+        for verdict in [Verdict::Ok, Verdict::Warning, Verdict::Failed] {
+            self.digest(&DigestView::sample(verdict))?;
+        }
+        for kind in [FailureKind::Failed, FailureKind::Late, FailureKind::NeverBegan] {
+            self.failure(&FailureView::sample(kind))?;
+        }
+        self.report(&ReportView::sample(Verdict::Failed))?;
+        self.folder_index(&FolderView::sample())?;
+        self.model_card(&ModelCardView::sample())?;
+        Ok(())
+    }
+
+    fn render(&self, template: Template, context: &impl Serialize) -> Result<String, RenderError> {
+        render(&self.environment, template, context)
+            .map_err(|source| RenderError::Template { path: template.path(), source: Box::new(source) })
+    }
+
+    fn subject(&self, template: Template, context: &impl Serialize) -> Result<String, RenderError> {
+        let subject = self.render(template, context)?;
+        Ok(subject.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    fn email_html(&self, template: Template, context: &impl Serialize) -> Result<String, RenderError> {
+        let html = self.render(template, context)?;
+        let inliner = css_inline::CSSInliner::options()
+            .keep_at_rules(true)
+            .minify_css(true)
+            .load_remote_stylesheets(false)
+            .build();
+        inliner.inline(&html).map_err(|source| RenderError::Styles { path: template.path(), source: Box::new(source) })
+    }
+}
+
+/// Returns the tables an e-mail has room for: those in trouble first, then the largest; in order of their names.
+fn tables_that_matter(report: &ReportView) -> Vec<&TableView> {
+    let mut tables: Vec<&TableView> = report.tables.iter().collect();
+    tables.sort_by_key(|table| (!table.is_stale && table.held_back == 0, std::cmp::Reverse(table.rows), &table.name));
+    tables.truncate(MOST_TABLES);
+    tables.sort_by_key(|table| &table.name);
+    tables
+}
+
+impl<'a> Picture<'a> {
+    fn of(chart: &'a Chart) -> Self {
+        Self {
+            name: chart.name,
+            alt: &chart.alt,
+            svg: Cow::Borrowed(&chart.svg),
+            width: chart.width,
+            height: chart.height,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_renders_with_every_sample() {
+        Renderer::new().unwrap().check().unwrap();
+    }
+}

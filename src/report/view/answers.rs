@@ -1,0 +1,218 @@
+//! The verdict and the four answers: fresh? broken? can I trust it? what must I do?
+//!
+//! Pure: they are derived from the facts of a [`ReportView`], so a page can never say that all is well above
+//! a table that says otherwise. The sentences are for a reader who knows neither Canvas nor statistics.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Basis, JobEnd, ModelView, ReportView};
+use crate::domain::check::Severity;
+use crate::report::format::{count_of, day, day_and_time, out_of_100};
+
+/// How a night, or one of its answers, stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All is well.
+    Ok,
+    /// The night is done, and a person should look at something.
+    Warning,
+    /// Something failed, and a person must act.
+    Failed,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// How it stands.
+    pub state: Verdict,
+    /// The answer, in a sentence or two.
+    pub sentence: String,
+}
+
+/// The answers to the four questions of the first screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FourAnswers {
+    /// Is it fresh?
+    pub fresh: Answer,
+    /// Is anything broken?
+    pub broken: Answer,
+    /// Can I trust it?
+    pub trust: Answer,
+    /// What must I do?
+    pub todo: Answer,
+}
+
+impl ReportView {
+    /// Returns the night's verdict: the worst of its jobs, alerts, tables and checks.
+    pub fn verdict(&self) -> Verdict {
+        let answers = self.answers();
+        let jobs_and_alerts = answers.broken.state.max(answers.todo.state);
+        jobs_and_alerts.max(answers.fresh.state.min(Verdict::Warning)).max(answers.trust.state.min(Verdict::Warning))
+    }
+
+    /// Returns the verdict as a headline.
+    pub fn headline(&self) -> String {
+        let to_do = self.to_do();
+        match self.verdict() {
+            Verdict::Ok => "All is well".to_owned(),
+            Verdict::Warning if to_do == 0 => "The night is done; read it with care".to_owned(),
+            Verdict::Warning => {
+                format!("The night is done; {} a look", needs(to_do))
+            }
+            Verdict::Failed => "Part of the night failed".to_owned(),
+        }
+    }
+
+    /// Returns the answers to the four questions.
+    pub fn answers(&self) -> FourAnswers {
+        FourAnswers { fresh: self.fresh(), broken: self.broken(), trust: self.trust(), todo: self.todo() }
+    }
+
+    fn to_do(&self) -> usize {
+        self.alerts.iter().filter(|alert| alert.severity >= Severity::Warning).count()
+    }
+
+    fn fresh(&self) -> Answer {
+        if self.tables.is_empty() {
+            return warning("No. No table was read, so nothing below is new.");
+        }
+        let covered = self.logical_date.yesterday().map_or_else(|_| day(self.logical_date), day);
+        let stale: Vec<&str> =
+            self.tables.iter().filter(|table| table.is_stale).map(|table| table.name.as_str()).collect();
+        if !stale.is_empty() {
+            return warning(format!(
+                "Not all of it. {} of {} could not be renewed ({}); the last good version stands in, and everything \
+                 made from it says so.",
+                stale.len(),
+                count_of(self.tables.len(), "table", "tables"),
+                listed(&stale),
+            ));
+        }
+        let newest = self.tables.iter().filter_map(|table| table.newest_event).max();
+        // An unknown zone is an error of the page, which shows times too; the sentence does without.
+        let newest = newest.and_then(|at| day_and_time(at, &self.zone).ok());
+        let newest = newest.map_or_else(String::new, |at| format!(" The newest entry is from {at}."));
+        let verb = if self.tables.len() == 1 { "was" } else { "were" };
+        let all = all_of(self.tables.len(), "table", "tables");
+        fine(format!("Yes. {all} {verb} renewed, through the end of {covered}.{newest}"))
+    }
+
+    fn broken(&self) -> Answer {
+        let named = |is: fn(JobEnd) -> bool| -> Vec<&str> {
+            self.jobs.iter().filter(|job| is(job.end)).map(|job| job.name.as_str()).collect()
+        };
+        let failed = named(|end| end.is_trouble() && end != JobEnd::UpstreamFailed);
+        let waiting = named(|end| end == JobEnd::UpstreamFailed);
+        if !failed.is_empty() || !waiting.is_empty() {
+            let of = count_of(self.jobs.len(), "job", "jobs");
+            let mut sentence = format!("Yes. {} of {of} did not succeed: {}.", failed.len(), listed(&failed));
+            if !waiting.is_empty() {
+                sentence.push_str(&format!(" Not begun because of that: {}.", listed(&waiting)));
+            }
+            return Answer { state: Verdict::Failed, sentence };
+        }
+        let held_back: u64 = self.tables.iter().map(|table| table.held_back).sum();
+        let (found, evaluated) = self.quality.as_ref().map_or((0, 0), |q| (q.warned + q.failed, q.evaluated()));
+        let jobs = format!("{} finished", all_of(self.jobs.len(), "job", "jobs"));
+        if found == 0 && held_back == 0 {
+            let checks = match evaluated {
+                0 => String::new(),
+                n => format!(", and {} passed", all_of(n, "check", "checks").to_lowercase()),
+            };
+            return fine(format!("No. {jobs}{checks}."));
+        }
+        let mut parts = Vec::new();
+        if found > 0 {
+            parts.push(format!("{found} of {} found something", count_of(evaluated, "check", "checks")));
+        }
+        if held_back > 0 {
+            parts.push(format!("{} {} held back for not fitting", rows(held_back), were(held_back)));
+        }
+        warning(format!("Not the night itself: {}. But {}.", jobs.to_lowercase(), parts.join(", and ")))
+    }
+
+    fn trust(&self) -> Answer {
+        let Some(model) = &self.model else {
+            return warning("There are no model figures tonight; the notes below say why. The counts of rows stand.");
+        };
+        let ranked = format!(
+            "Of two students, one who later had difficulty and one who did not, the model picked out the right one {} \
+             times in 100 (a simple rule: {})",
+            out_of_100(model.auc.value),
+            out_of_100(model.rule_auc)
+        );
+        let cautions = self.cautions(model);
+        if cautions.is_empty() {
+            return fine(format!("Yes. {ranked}."));
+        }
+        warning(format!("With care. {ranked}. {}", cautions.join(" ")))
+    }
+
+    fn cautions(&self, model: &ModelView) -> Vec<String> {
+        let mut cautions = Vec::new();
+        if !model.beats_rule() {
+            cautions.push("It is not surely better than the rule.".to_owned());
+        }
+        if self.drift.as_ref().is_some_and(super::DriftView::is_alarming) {
+            cautions.push("This term's students behave unlike those it learned from.".to_owned());
+        }
+        if self.tables.iter().any(|table| table.is_stale) {
+            cautions.push("Part of what it sees is old.".to_owned());
+        }
+        if model.basis == Basis::Reconstructed && !cautions.is_empty() {
+            cautions.push("Its past was reconstructed from history loaded later.".to_owned());
+        }
+        cautions
+    }
+
+    fn todo(&self) -> Answer {
+        let worst = self.alerts.iter().map(|alert| alert.severity).max();
+        let state = match worst {
+            Some(Severity::Error) => Verdict::Failed,
+            Some(Severity::Warning) => Verdict::Warning,
+            Some(Severity::Info) | None => return fine("Nothing."),
+        };
+        let first = self.alerts.first().map_or("", |alert| alert.advice.as_str());
+        let sentence = match self.to_do() {
+            1 => format!("One thing. {first}"),
+            n => format!("{n} things, listed below. First: {first}"),
+        };
+        Answer { state, sentence }
+    }
+}
+
+fn fine(sentence: impl Into<String>) -> Answer {
+    Answer { state: Verdict::Ok, sentence: sentence.into() }
+}
+
+fn warning(sentence: impl Into<String>) -> Answer {
+    Answer { state: Verdict::Warning, sentence: sentence.into() }
+}
+
+fn all_of(count: usize, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("The one {one}"),
+        n => format!("All {}", count_of(n, one, many)),
+    }
+}
+
+fn needs(points: usize) -> String {
+    if points == 1 { "one point needs".to_owned() } else { format!("{points} points need") }
+}
+
+fn rows(count: u64) -> String {
+    format!("{} {}", crate::report::format::grouped(count), if count == 1 { "row" } else { "rows" })
+}
+
+const fn were(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+/// Returns up to three names, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    match names.len() {
+        0..=3 => names.join(", "),
+        n => format!("{} and {} more", names[..3].join(", "), n - 3),
+    }
+}

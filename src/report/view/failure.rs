@@ -1,0 +1,65 @@
+//! The e-mail of a night that went wrong: failed, late, or never begun.
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+
+use super::Pointer;
+use crate::domain::ids::{DagName, RunId};
+
+/// What people must know when a night did not come to its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailureView {
+    /// Whose night it is.
+    pub institution: String,
+    /// The DAG.
+    pub dag: DagName,
+    /// The logical date.
+    pub logical_date: Date,
+    /// The IANA time zone in which times are shown.
+    pub zone: String,
+    /// Whether the students are invented.
+    pub is_simulation: bool,
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// The run, if there is one.
+    pub run_id: Option<RunId>,
+    /// When the state below was read.
+    pub seen_at: Timestamp,
+    /// The jobs that failed or are late, in the order of the plan.
+    pub jobs: Vec<FailedJob>,
+    /// How many of the night's jobs are done, and how many there are.
+    pub done: (usize, usize),
+    /// What readers still have: a sentence, such as `The figures of 19 November stand and are unchanged.`
+    pub still_stands: String,
+    /// What to do, in order: sentences.
+    pub steps: Vec<String>,
+    /// Where to look.
+    pub pointers: Vec<Pointer>,
+    /// Whom to ask, in words.
+    pub contact: Option<String>,
+}
+
+/// How a night missed its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// A job failed for good.
+    Failed,
+    /// It is still running past its deadline.
+    Late,
+    /// It never began.
+    NeverBegan,
+}
+
+/// A job that failed or is late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedJob {
+    /// The job's name.
+    pub name: String,
+    /// What failed, on what and why: one sentence without anything about a person.
+    pub message: String,
+    /// What to do about it; empty where the message says so.
+    pub advice: String,
+    /// How many attempts were made.
+    pub attempts: u32,
+}

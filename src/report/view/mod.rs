@@ -1,0 +1,25 @@
+//! Views: everything a page or an e-mail says, as plain values.
+//!
+//! A view is made by a job and rendered here. [`ReportView`] holds what is the same for the same inputs;
+//! [`DigestView`] adds what belongs to one night (times, run, attempts), so the published report cannot show it.
+//! The verdict and the four answers are never stored: they are derived from the rest of the view (`answers.rs`).
+//! Views hold counts of people only as [`PeopleCount`], which cannot hold a number below ten.
+
+mod answers;
+mod drift;
+mod failure;
+mod flagged;
+mod model;
+mod night;
+mod pages;
+mod sample;
+mod tables;
+
+pub use answers::{Answer, FourAnswers, Verdict};
+pub use drift::{DriftView, FeatureDrift};
+pub use failure::{FailedJob, FailureKind, FailureView};
+pub use flagged::{FlaggedGroup, FlaggedTerm, GroupCount, PeopleCount};
+pub use model::{Basis, Interval, ModelView, PreviousModel, WeekView};
+pub use night::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView};
+pub use pages::{FolderEntry, FolderView, ModelCardView, ReasonFeature};
+pub use tables::{QualityView, TableView};

@@ -1,0 +1,131 @@
+//! The night as people read it: the report, and the digest that adds the night's times.
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+
+use super::{DriftView, FlaggedTerm, ModelView, QualityView, TableView};
+use crate::domain::ids::{DagName, RunId};
+use crate::report::alerts::Alert;
+
+/// What a night found, without anything that differs between two runs on the same inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportView {
+    /// Whose night it is, such as `Riverbend University`.
+    pub institution: String,
+    /// The DAG.
+    pub dag: DagName,
+    /// The logical date: the report covers through the end of the day before.
+    pub logical_date: Date,
+    /// The IANA time zone in which times are shown.
+    pub zone: String,
+    /// Whether the students are invented.
+    pub is_simulation: bool,
+    /// What changed since the last night: whole sentences, the most important first.
+    pub changes: Vec<String>,
+    /// The jobs in the order of the plan, without the one that writes this.
+    pub jobs: Vec<JobView>,
+    /// The tables that were read, sorted by name.
+    pub tables: Vec<TableView>,
+    /// The quality checks; `None` where none were planned.
+    pub quality: Option<QualityView>,
+    /// Drift; `None` where it was not computed (a note says why).
+    pub drift: Option<DriftView>,
+    /// The model in use; `None` where there is none yet (a note says why).
+    pub model: Option<ModelView>,
+    /// How many students may need support, by term.
+    pub flagged: Vec<FlaggedTerm>,
+    /// What people are told, the worst first.
+    pub alerts: Vec<Alert>,
+    /// Why a section is missing: whole sentences, such as `Drift was not computed: nobody is enrolled.`
+    pub notes: Vec<String>,
+    /// Where to look next.
+    pub pointers: Vec<Pointer>,
+}
+
+/// One job of the night.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    /// The job's name.
+    pub name: String,
+    /// How it ended.
+    pub end: JobEnd,
+    /// One line: what it did, or why it failed. It holds no durations.
+    pub summary: String,
+}
+
+/// How a job ended, as far as a reader is concerned. What was up to date has succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobEnd {
+    /// It did its work, or its work was up to date.
+    Succeeded,
+    /// It was skipped for a stated reason.
+    Skipped,
+    /// It failed.
+    Failed,
+    /// A job it needs failed.
+    UpstreamFailed,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// It was still running when this was written.
+    Running,
+}
+
+impl JobEnd {
+    /// Returns whether the night is worse for it.
+    pub const fn is_trouble(self) -> bool {
+        matches!(self, Self::Failed | Self::UpstreamFailed | Self::Cancelled)
+    }
+}
+
+/// A command or a link, with what it shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    /// What a reader finds there.
+    pub what: String,
+    /// The command to type, or the address to open.
+    pub at: String,
+}
+
+/// The e-mail of one night: the report and the night's own facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DigestView {
+    /// What the night found.
+    pub report: ReportView,
+    /// How the night went.
+    pub night: NightView,
+    /// Where the whole report can be opened, if it has an address.
+    pub report_link: Option<String>,
+    /// Whom to ask, in words; shown in the footer.
+    pub contact: Option<String>,
+}
+
+/// How a night went, in time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NightView {
+    /// The run.
+    pub run_id: RunId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it has taken until this was written.
+    pub seconds: f64,
+    /// When each job ran, in the order of the plan.
+    pub spans: Vec<JobSpan>,
+}
+
+/// When a job ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpan {
+    /// The job's name.
+    pub name: String,
+    /// How it ended.
+    pub end: JobEnd,
+    /// Seconds from the run's start to the job's first attempt.
+    pub start_offset_seconds: f64,
+    /// Seconds from its first attempt to its end.
+    pub seconds: f64,
+    /// How many attempts it took; 0 where none was made.
+    pub attempts: u32,
+    /// Whether there was nothing to do.
+    pub is_up_to_date: bool,
+}

@@ -1,0 +1,74 @@
+//! The smaller pages of `published/`: the index of a folder, and a model's card.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{Basis, ModelView};
+
+/// A folder of the lake, as a reader browses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderView {
+    /// The folder's key, such as `published/reports/nightly`.
+    pub path: String,
+    /// What it holds, in a sentence; may be empty.
+    pub about: String,
+    /// Its entries; they are shown folders first, each sorted by name.
+    pub entries: Vec<FolderEntry>,
+}
+
+/// One entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderEntry {
+    /// Its name, without slashes.
+    pub name: String,
+    /// Its bytes; `None` for a folder.
+    pub size_bytes: Option<u64>,
+    /// What it is, in a few words; may be empty.
+    pub about: String,
+}
+
+/// What everybody should know about a model before using its figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCardView {
+    /// Whose model it is.
+    pub institution: String,
+    /// The logical date of the training.
+    pub logical_date: Date,
+    /// Whether the students are invented.
+    pub is_simulation: bool,
+    /// The model and its figures.
+    pub model: ModelView,
+    /// What it is for: sentences.
+    pub intended_use: Vec<String>,
+    /// What it must not be used for: sentences.
+    pub forbidden_use: Vec<String>,
+    /// Whom it learned from and scores, in words.
+    pub population: String,
+    /// What it predicts, exactly, in words.
+    pub label: String,
+    /// From what it learned, in words: terms, rows, cut-off.
+    pub training_data: String,
+    /// Whether the training rows are as known or reconstructed.
+    pub training_basis: Basis,
+    /// From which score a student is flagged, 0 to 1.
+    pub flag_from: f64,
+    /// The features it relies on most.
+    pub features: Vec<ReasonFeature>,
+    /// Other figures, in order: name and value, such as `Brier score` and `0.142`.
+    pub figures: Vec<(String, String)>,
+    /// What it cannot do, and where it is weak: sentences.
+    pub limits: Vec<String>,
+    /// The command that makes it again, byte for byte.
+    pub reproduce: String,
+}
+
+/// A feature and how much the model relies on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReasonFeature {
+    /// The feature's name.
+    pub feature: String,
+    /// What it means.
+    pub label: String,
+    /// The share of the model's importance, 0 to 1.
+    pub importance: f64,
+}

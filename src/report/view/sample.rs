@@ -1,0 +1,409 @@
+//! Invented views: what `report preview` and the check of every template are made from.
+//!
+//! A template that names what a view does not have fails on these, long before a night depends on it. Each view has
+//! one sample per shape that matters: a good night, one with warnings, one that failed, one between terms.
+
+use jiff::Timestamp;
+use jiff::civil::{Date, date};
+
+use super::{
+    Basis, DigestView, DriftView, FailedJob, FailureKind, FailureView, FeatureDrift, FlaggedTerm, FolderEntry,
+    FolderView, GroupCount, Interval, JobEnd, JobSpan, JobView, ModelCardView, ModelView, NightView, Pointer,
+    PreviousModel, QualityView, ReasonFeature, ReportView, TableView, Verdict, WeekView,
+};
+use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
+use crate::domain::ids::{DagName, RunId};
+use crate::report::alerts::alerts;
+
+const DATE: Date = date(2026, 11, 20);
+const INSTITUTION: &str = "Riverbend University";
+
+impl DigestView {
+    /// Returns an invented digest of a night that ended as `verdict` says.
+    pub fn sample(verdict: Verdict) -> Self {
+        let report = ReportView::sample(verdict);
+        let spans = spans(&report.jobs);
+        let seconds = spans.iter().map(|span| span.start_offset_seconds + span.seconds).fold(0.0, f64::max) + 0.4;
+        Self {
+            night: NightView {
+                run_id: RunId::new(&report.dag, DATE, 1),
+                started_at: Timestamp::from_second(1_795_159_802).unwrap_or(Timestamp::UNIX_EPOCH),
+                seconds,
+                spans,
+            },
+            report,
+            report_link: Some("https://analytics.riverbend.example/reports/nightly/2026-11-20/".to_owned()),
+            contact: Some("Learning Analytics, analytics@riverbend.example".to_owned()),
+        }
+    }
+
+    /// Returns an invented digest of a night between terms: nobody is enrolled, and there is no model yet.
+    pub fn sample_between_terms() -> Self {
+        let mut digest = Self::sample(Verdict::Ok);
+        let report = &mut digest.report;
+        report.model = None;
+        report.drift = None;
+        report.flagged.clear();
+        report.changes.clear();
+        report.quality = None;
+        for table in &mut report.tables {
+            table.change = None;
+        }
+        report.notes = vec![
+            "Scores and drift were skipped: nobody is enrolled (between terms).".to_owned(),
+            "There is no model yet: not enough history.".to_owned(),
+        ];
+        digest.report_link = None;
+        digest.contact = None;
+        digest
+    }
+}
+
+impl ReportView {
+    /// Returns an invented report of a night that ended as `verdict` says.
+    pub fn sample(verdict: Verdict) -> Self {
+        let is_ok = verdict == Verdict::Ok;
+        let jobs = jobs(verdict);
+        let findings = if is_ok { Vec::new() } else { findings() };
+        Self {
+            institution: INSTITUTION.to_owned(),
+            dag: dag(),
+            logical_date: DATE,
+            zone: "America/Detroit".to_owned(),
+            is_simulation: is_ok,
+            changes: changes(verdict),
+            alerts: alerts(&findings, &jobs),
+            jobs,
+            tables: tables(verdict),
+            quality: Some(QualityView::of(&checks(verdict))),
+            drift: Some(drift(verdict)),
+            model: (verdict != Verdict::Failed).then(model),
+            flagged: flagged(),
+            notes: match verdict {
+                Verdict::Failed => vec!["There are no model figures: the job `train` failed.".to_owned()],
+                Verdict::Ok | Verdict::Warning => Vec::new(),
+            },
+            pointers: pointers(),
+        }
+    }
+}
+
+impl FailureView {
+    /// Returns an invented e-mail about a night that went wrong in that way.
+    pub fn sample(kind: FailureKind) -> Self {
+        let has_begun = kind != FailureKind::NeverBegan;
+        let job = FailedJob {
+            name: "pull".to_owned(),
+            message:
+                "reading `submissions` of the source `canvas`: the part 00017.jsonl.gz ends in the middle (file is \
+                      1,048,576 bytes, its checksum does not match)"
+                    .to_owned(),
+            advice: "Copy the export again, then run `nocturne runs retry last`.".to_owned(),
+            attempts: 3,
+        };
+        Self {
+            institution: INSTITUTION.to_owned(),
+            dag: dag(),
+            logical_date: DATE,
+            zone: "America/Detroit".to_owned(),
+            is_simulation: false,
+            kind,
+            run_id: has_begun.then(|| RunId::new(&dag(), DATE, 1)),
+            seen_at: Timestamp::from_second(1_795_174_200).unwrap_or(Timestamp::UNIX_EPOCH),
+            jobs: if has_begun { vec![job] } else { Vec::new() },
+            done: if has_begun { (1, 7) } else { (0, 7) },
+            still_stands: "The figures of Thursday 19 November 2026 stand and are unchanged.".to_owned(),
+            steps: vec![
+                "Read the log: `nocturne runs logs last --job pull`.".to_owned(),
+                "Mend the cause, then run `nocturne runs retry last`; what is done is not done again.".to_owned(),
+            ],
+            pointers: pointers(),
+            contact: Some("Learning Analytics, analytics@riverbend.example".to_owned()),
+        }
+    }
+}
+
+impl FolderView {
+    /// Returns an invented folder.
+    pub fn sample() -> Self {
+        let entry = |name: &str, size_bytes, about: &str| FolderEntry {
+            name: name.to_owned(),
+            size_bytes,
+            about: about.to_owned(),
+        };
+        Self {
+            path: "published/reports/nightly/2026-11-20".to_owned(),
+            about: "The report of the night of Friday 20 November 2026.".to_owned(),
+            entries: vec![
+                entry("index.html", Some(48_211), "The report"),
+                entry("auc.png", Some(31_400), "AUC by course week"),
+                entry("summaries", None, "Counts as Parquet and CSV"),
+                entry("evaluation.json", Some(9_120), "Every figure of the model"),
+            ],
+        }
+    }
+}
+
+impl ModelCardView {
+    /// Returns an invented card.
+    pub fn sample() -> Self {
+        let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Self {
+            institution: INSTITUTION.to_owned(),
+            logical_date: DATE,
+            is_simulation: true,
+            model: model(),
+            intended_use: strings(&[
+                "To help advisers decide whom to offer support first.",
+                "To show programme leads, in counts, where support is needed.",
+            ]),
+            forbidden_use: strings(&[
+                "No decision about a student may rest on a score: a person decides.",
+                "No grade, no ranking among students, no sanction and no automatic message.",
+            ]),
+            population: "Students enrolled at the cut-off in published courses of the main account.".to_owned(),
+            label: "The final result is below the pass mark, or the student withdrew.".to_owned(),
+            training_data: "Weeks 2 to 12 of 6 past terms, 48,120 rows, known by 12 November 2026.".to_owned(),
+            training_basis: Basis::Reconstructed,
+            flag_from: 0.62,
+            features: vec![
+                feature("days_since_last_activity", "Days since the last activity", 0.31),
+                feature("missing_assignments", "Assignments that are missing", 0.24),
+                feature("on_time_share", "Share of work handed in on time", 0.17),
+            ],
+            figures: vec![
+                ("Brier score".to_owned(), "0.142".to_owned()),
+                ("Area under precision and recall".to_owned(), "0.61".to_owned()),
+            ],
+            limits: strings(&["Weak before week 3: few students have handed anything in by then."]),
+            reproduce: "nocturne models reproduce at_risk 7c1f09ab".to_owned(),
+        }
+    }
+}
+
+fn dag() -> DagName {
+    "nightly".parse().expect("`nightly` is a usable name")
+}
+
+fn feature(name: &str, label: &str, importance: f64) -> ReasonFeature {
+    ReasonFeature { feature: name.to_owned(), label: label.to_owned(), importance }
+}
+
+fn jobs(verdict: Verdict) -> Vec<JobView> {
+    let job = |name: &str, end, summary: &str| JobView { name: name.to_owned(), end, summary: summary.to_owned() };
+    let is_failed = verdict == Verdict::Failed;
+    let (train, after) =
+        if is_failed { (JobEnd::Failed, JobEnd::UpstreamFailed) } else { (JobEnd::Succeeded, JobEnd::Succeeded) };
+    vec![
+        job("pull", JobEnd::Succeeded, "8 tables, 163,204 rows, 0 held back"),
+        job("quality", JobEnd::Succeeded, "41 checks"),
+        job("features", JobEnd::Succeeded, "2 sets, 24 dates"),
+        job(
+            "train",
+            train,
+            if is_failed {
+                "no course has known labels at 2026-11-20: `labels/at_risk` is empty"
+            } else {
+                "forest AUC 0.78 (0.75 to 0.81), rule 0.71"
+            },
+        ),
+        job("score", after, if is_failed { "`train` failed" } else { "3,412 enrolments" }),
+        job("drift", JobEnd::Succeeded, "24 features against 2 earlier terms"),
+    ]
+}
+
+fn spans(jobs: &[JobView]) -> Vec<JobSpan> {
+    let times = [(0.0, 3.1), (3.1, 0.6), (3.1, 1.9), (5.0, 2.2), (7.2, 0.4), (5.0, 0.8)];
+    jobs.iter()
+        .zip(times)
+        .map(|(job, (start_offset_seconds, seconds))| JobSpan {
+            name: job.name.clone(),
+            end: job.end,
+            start_offset_seconds,
+            seconds,
+            attempts: match job.end {
+                JobEnd::UpstreamFailed => 0,
+                JobEnd::Failed => 3,
+                _ => 1,
+            },
+            is_up_to_date: false,
+        })
+        .collect()
+}
+
+fn tables(verdict: Verdict) -> Vec<TableView> {
+    let table = |name: &str, rows, change, newest: Option<i64>| TableView {
+        name: name.to_owned(),
+        rows,
+        change: Some(change),
+        newest_event: newest.and_then(|second| Timestamp::from_second(second).ok()),
+        is_stale: false,
+        held_back: 0,
+    };
+    let mut tables = vec![
+        table("assignments", 412, 3, Some(1_795_100_000)),
+        table("courses", 22, 0, Some(1_787_300_000)),
+        table("enrollment_terms", 9, 0, None),
+        table("enrollments", 11_204, 18, Some(1_795_090_000)),
+        table("page_views_daily", 96_310, 3_944, Some(1_795_150_000)),
+        table("scores", 10_880, -7, Some(1_795_120_000)),
+        table("submissions", 40_112, 1_207, Some(1_795_150_680)),
+        table("users", 3_455, 0, Some(1_794_600_000)),
+    ];
+    if verdict != Verdict::Ok {
+        tables[4].is_stale = true;
+        tables[4].change = Some(0);
+        tables[4].newest_event = Timestamp::from_second(1_794_950_000).ok();
+        tables[6].held_back = 37;
+    }
+    tables
+}
+
+fn checks(verdict: Verdict) -> Vec<CheckOutcome> {
+    let check = |check: &str, subject: &str, status, observed: &str, expected: &str| CheckOutcome {
+        check: check.to_owned(),
+        subject: subject.to_owned(),
+        status,
+        observed: observed.to_owned(),
+        expected: expected.to_owned(),
+        looked_at: 40_112,
+    };
+    let mut checks: Vec<CheckOutcome> = (0..39)
+        .map(|i| check("range", &format!("submissions.column_{i:02}"), CheckStatus::Pass, "0 outside", "0 outside"))
+        .collect();
+    let (warn, fail) = match verdict {
+        Verdict::Ok => (CheckStatus::Pass, CheckStatus::Pass),
+        Verdict::Warning | Verdict::Failed => (CheckStatus::Warn, CheckStatus::Fail),
+    };
+    checks.push(check("nulls", "scores.current_score", warn, "4.1 % empty", "at most 2 % empty"));
+    checks.push(check("freshness", "page_views_daily", fail, "newest entry 2.3 days old", "at most 1 day old"));
+    checks
+}
+
+fn findings() -> Vec<Finding> {
+    vec![
+        Finding::new(
+            Severity::Warning,
+            "freshness.stale",
+            "page_views_daily",
+            "`page_views_daily` could not be renewed: the delivery of 19 November is missing.",
+            "Ask for the delivery of the web logs of 19 November; the next night takes it in by itself.",
+        ),
+        Finding::new(
+            Severity::Warning,
+            "schema.row_does_not_fit",
+            "submissions",
+            "37 rows of `submissions` did not fit the column `score` and were held back.",
+            "Look at `restricted/quarantine/submissions` and correct the export or the column's contract.",
+        ),
+        Finding::new(
+            Severity::Info,
+            "schema.unknown_column",
+            "courses.grade_passback",
+            "`courses` has a new column `grade_passback`, which no contract names; it is not kept.",
+            "If it is needed, name it in `config/tables/courses.toml`.",
+        ),
+    ]
+}
+
+fn changes(verdict: Verdict) -> Vec<String> {
+    let changes: &[&str] = match verdict {
+        Verdict::Ok => {
+            &["1,207 new submissions and 18 new enrolments.", "The model was kept: the challenger was not better."]
+        }
+        Verdict::Warning => &[
+            "The web logs are a day late: activity is counted through 17 November.",
+            "1,207 new submissions; 37 more were held back.",
+            "The share of late work rose further than is usual between terms.",
+        ],
+        Verdict::Failed => &["The training failed; yesterday's model and its scores stand."],
+    };
+    changes.iter().map(|change| (*change).to_owned()).collect()
+}
+
+fn drift(verdict: Verdict) -> DriftView {
+    let feature = |feature: &str, label: &str, distance, threshold, importance| FeatureDrift {
+        feature: feature.to_owned(),
+        label: label.to_owned(),
+        method: "PSI".to_owned(),
+        distance,
+        threshold,
+        importance: Some(importance),
+    };
+    let late = if verdict == Verdict::Ok { 0.11 } else { 0.34 };
+    DriftView {
+        reference: "week 9 of autumn 2024 and 2025".to_owned(),
+        looked_at: 24,
+        drifted: if verdict == Verdict::Ok { 0 } else { 1 },
+        weighted_share: if verdict == Verdict::Ok { 0.0 } else { 0.24 },
+        alarm_share: 0.2,
+        top: vec![
+            feature("late_share", "Share of late work", late, 0.18, 0.24),
+            feature("active_days_7d", "Active days in the last 7 days", 0.09, 0.15, 0.31),
+            feature("on_time_share", "Share of work handed in on time", 0.07, 0.16, 0.17),
+            feature("current_score", "Score so far", 0.05, 0.14, 0.12),
+            feature("sessions_28d", "Sessions in the last 28 days", 0.04, 0.17, 0.06),
+        ],
+        scores: Some(FeatureDrift {
+            feature: "score".to_owned(),
+            label: "The model's scores".to_owned(),
+            method: "PSI".to_owned(),
+            distance: late / 3.0,
+            threshold: 0.12,
+            importance: None,
+        }),
+    }
+}
+
+fn model() -> ModelView {
+    let week = |week, value: f64, rule_auc, base_rate_auc| WeekView {
+        week,
+        auc: Interval { value, low: value - 0.034, high: value + 0.031 },
+        rule_auc,
+        base_rate_auc,
+    };
+    ModelView {
+        name: "at_risk".to_owned(),
+        question: "who may fail or withdraw".to_owned(),
+        version: "7c1f09ab".to_owned(),
+        algorithm: "random forest, 200 trees".to_owned(),
+        decision: "Kept: the challenger 03be77d1 was not better (0.776 against 0.781).".to_owned(),
+        evaluated_on: "spring 2026, 9 courses, 3,120 enrolments".to_owned(),
+        basis: Basis::Reconstructed,
+        auc: Interval { value: 0.781, low: 0.752, high: 0.809 },
+        rule_auc: 0.712,
+        base_rate_auc: 0.583,
+        previous: Some(PreviousModel { version: "51aa20c4".to_owned(), auc: 0.769 }),
+        weeks: vec![
+            week(2, 0.664, 0.601, 0.582),
+            week(4, 0.721, 0.660, 0.583),
+            week(6, 0.768, 0.702, 0.583),
+            week(8, 0.797, 0.731, 0.584),
+            week(10, 0.822, 0.755, 0.584),
+            week(12, 0.846, 0.779, 0.585),
+        ],
+    }
+}
+
+fn flagged() -> Vec<FlaggedTerm> {
+    let group = |group: &str, flagged, enrolled| GroupCount { group: group.to_owned(), flagged, enrolled };
+    vec![FlaggedTerm::new(
+        "Autumn 2026, week 9",
+        "course level",
+        &[
+            group("First year", 187, 1_604),
+            group("Second year", 96, 1_011),
+            group("Third year", 34, 610),
+            group("Graduate", 6, 187),
+        ],
+    )]
+}
+
+fn pointers() -> Vec<Pointer> {
+    let pointer = |what: &str, at: &str| Pointer { what: what.to_owned(), at: at.to_owned() };
+    vec![
+        pointer("Every job, attempt and message of this night", "nocturne runs show last"),
+        pointer("All reports, figures and summaries", "nocturne lake tree published/"),
+        pointer("Why the model is trusted", "nocturne models show at_risk"),
+    ]
+}

@@ -1,0 +1,71 @@
+//! The tables a night read, and what the checks said about them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::check::{CheckOutcome, CheckStatus};
+
+/// One table as of tonight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableView {
+    /// The table's name.
+    pub name: String,
+    /// Its current rows.
+    pub rows: u64,
+    /// Rows more (or fewer) than at the last night; `None` at the first.
+    pub change: Option<i64>,
+    /// When the newest thing in it happened; `None` for a table that describes no events.
+    pub newest_event: Option<Timestamp>,
+    /// Whether an earlier snapshot stands in for tonight's.
+    pub is_stale: bool,
+    /// Rows that did not fit and were held back.
+    pub held_back: u64,
+}
+
+/// What the quality checks said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QualityView {
+    /// Rules that hold.
+    pub passed: usize,
+    /// Rules breached within their warning limit.
+    pub warned: usize,
+    /// Rules breached, and rules that could not look at anything.
+    pub failed: usize,
+    /// Rules that do not apply tonight.
+    pub skipped: usize,
+    /// What did not pass, the worst first.
+    pub problems: Vec<CheckOutcome>,
+}
+
+impl QualityView {
+    /// Returns the view of `outcomes`. A check that could not be evaluated counts as failed.
+    pub fn of(outcomes: &[CheckOutcome]) -> Self {
+        let count = |wanted: &[CheckStatus]| outcomes.iter().filter(|outcome| wanted.contains(&outcome.status)).count();
+        let mut problems: Vec<CheckOutcome> =
+            outcomes.iter().filter(|outcome| badness(outcome.status) > 0).cloned().collect();
+        problems.sort_by(|a, b| {
+            let key = |outcome: &CheckOutcome| (outcome.subject.clone(), outcome.check.clone());
+            badness(b.status).cmp(&badness(a.status)).then_with(|| key(a).cmp(&key(b)))
+        });
+        Self {
+            passed: count(&[CheckStatus::Pass]),
+            warned: count(&[CheckStatus::Warn]),
+            failed: count(&[CheckStatus::Fail, CheckStatus::Error]),
+            skipped: count(&[CheckStatus::Skipped]),
+            problems,
+        }
+    }
+
+    /// Returns how many rules were evaluated.
+    pub const fn evaluated(&self) -> usize {
+        self.passed + self.warned + self.failed
+    }
+}
+
+const fn badness(status: CheckStatus) -> u8 {
+    match status {
+        CheckStatus::Pass | CheckStatus::Skipped => 0,
+        CheckStatus::Warn => 1,
+        CheckStatus::Fail | CheckStatus::Error => 2,
+    }
+}

@@ -1,0 +1,210 @@
+//! What can go wrong with the state store.
+//!
+//! Each variant says what failed, on what, and where a person can do something about it, what. No variant holds a
+//! password, a row's content or anything about a person; URLs are shown without their secrets.
+//! [`StoreError::is_transient`] tells what another try may get past.
+
+use std::path::PathBuf;
+
+use crate::domain::ids::{DagName, JobName, RunId};
+use crate::domain::run::IllegalTransition;
+
+/// What can go wrong with the state store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL names no database that this program knows.
+    #[error("`{scheme}` is no state store: use `sqlite://path/to/file.db` or `postgres://user@host/database`")]
+    Url {
+        /// What stands before `://`, or `(no scheme)`.
+        scheme: String,
+    },
+    /// There is no database, and this command makes none.
+    #[error("there is no state store at {url}; `nocturne db migrate` makes one")]
+    Missing {
+        /// The URL, without password.
+        url: String,
+    },
+    /// The database's folder or file cannot be made, or not be kept from others' eyes.
+    #[error("preparing {}", path.display())]
+    Prepare {
+        /// The folder or file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The database cannot be opened.
+    #[error("opening the state store at {url}")]
+    Open {
+        /// The URL, without password.
+        url: String,
+        /// The cause.
+        #[source]
+        cause: sqlx::Error,
+    },
+    /// A migration failed, or one that was applied is not the one this program has.
+    #[error("migrating the state store at {url}")]
+    Migrate {
+        /// The URL, without password.
+        url: String,
+        /// The cause.
+        #[source]
+        cause: sqlx::migrate::MigrateError,
+    },
+    /// The database is newer than the program.
+    #[error(
+        "the state store at {url} was written by a newer nocturne (schema {found}, this one knows {known}): \
+         use that version, or restore a backup; nothing was changed"
+    )]
+    Newer {
+        /// The URL, without password.
+        url: String,
+        /// The schema found.
+        found: i64,
+        /// The newest schema this program knows.
+        known: i64,
+    },
+    /// A statement failed.
+    #[error("{operation} in the state store")]
+    Query {
+        /// What was being done.
+        operation: &'static str,
+        /// The cause.
+        #[source]
+        cause: sqlx::Error,
+    },
+    /// A value cannot be written as JSON.
+    #[error("{operation} in the state store: writing {what} as JSON")]
+    Encode {
+        /// What was being done.
+        operation: &'static str,
+        /// What was to be written.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// A value cannot be read back from the JSON it was written as.
+    #[error("{what} holds a figure that is not finite (NaN or infinite), and could not be read again")]
+    NotReadBack {
+        /// What was to be written.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// A number does not fit into a column.
+    #[error("{what} of {value} is more than the state store can hold")]
+    TooLarge {
+        /// Which number.
+        what: &'static str,
+        /// The number.
+        value: u64,
+    },
+    /// Stored text does not parse: the database was changed by something else, or by a newer program.
+    #[error("reading {what} from the state store: `{found}` is not readable; run `nocturne db check`")]
+    Unreadable {
+        /// What was being read: the column.
+        what: &'static str,
+        /// What was found: a word or a number; of JSON only where it fails, never the content.
+        found: String,
+    },
+    /// Another owner has taken the run up.
+    #[error("run {run_id} has another owner now: this worker is too late, and nothing was written")]
+    Fenced {
+        /// The run.
+        run_id: RunId,
+    },
+    /// There is no such run.
+    #[error("there is no run {run_id}; `nocturne runs list` shows those there are")]
+    NoRun {
+        /// The run.
+        run_id: RunId,
+    },
+    /// The DAG has no such job.
+    #[error("DAG {dag} has no job `{job}`; `nocturne dags show {dag}` lists its jobs")]
+    NoJob {
+        /// The DAG.
+        dag: DagName,
+        /// The job.
+        job: JobName,
+    },
+    /// The run has no such job.
+    #[error("run {run_id} has no job `{job}`; `nocturne runs show {run_id}` lists its jobs")]
+    NoSuchJob {
+        /// The run.
+        run_id: RunId,
+        /// The job.
+        job: JobName,
+    },
+    /// A run cannot end while jobs of it are open.
+    #[error("run {run_id} cannot end: {jobs} not done; cancel the run, or end them first")]
+    OpenJobs {
+        /// The run.
+        run_id: RunId,
+        /// The jobs and their states, such as `pull (running)`.
+        jobs: String,
+    },
+    /// There is no such e-mail.
+    #[error("there is no e-mail <{message_id}> in the outbox")]
+    NoMail {
+        /// The Message-ID.
+        message_id: String,
+    },
+    /// The target of a backup exists.
+    #[error("{} exists; a backup overwrites nothing: name a new file", path.display())]
+    BackupExists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// A server's database is backed up by the server's own tools.
+    #[error("the state store at {url} is on a server: back it up there, with `pg_dump` or the server's own backup")]
+    BackupOnServer {
+        /// The URL, without password.
+        url: String,
+    },
+    /// The state does not allow it.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+}
+
+impl StoreError {
+    /// Returns whether the same call may succeed later: the database was busy, or not to be reached.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Open { cause, .. } | Self::Query { cause, .. } => match cause {
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
+                sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// SQLite: `SQLITE_BUSY` (5) and `SQLITE_LOCKED` (6), whatever their extension in the higher bits. PostgreSQL: the
+/// classes connection (08), rollback (40), resources (53) and operator intervention (57), and a lock not to be had.
+fn is_transient_code(code: &str) -> bool {
+    if code == "55P03" {
+        return true;
+    }
+    if code.len() == 5 && ["08", "40", "53", "57"].contains(&&code[..2]) {
+        return true;
+    }
+    code.len() < 5 && code.parse::<u32>().is_ok_and(|number| matches!(number & 0xff, 5 | 6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_and_broken_connections_are_transient_and_wrong_data_is_not() {
+        for code in ["5", "517", "6", "40001", "40P01", "08006", "57P01", "55P03"] {
+            assert!(is_transient_code(code), "{code}");
+        }
+        for code in ["1", "11", "787", "23505", "42P01"] {
+            assert!(!is_transient_code(code), "{code}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What `nocturne db` does: migrate, check, back up.
+//!
+//! A check reads everything and changes nothing: the database's own integrity, the audit chain, and that every state,
+//! DAG and outcome still parses. It reports all it finds, never a row's content. A backup of SQLite is one consistent
+//! file, made while others write; a server's database is backed up on the server.
+
+use std::path::Path;
+
+use super::database::{Database, Pools};
+use super::error::StoreError;
+use super::sql_store::connect;
+use super::sqlite::IfMissing;
+use super::{audit, commit, migrations, runs, sqlite};
+use crate::domain::ids::{KindName, RunId};
+use crate::domain::outcome::Outcome;
+use crate::domain::run::JobState;
+
+const RUN_IDS: &str = "SELECT run_id FROM runs ORDER BY run_id";
+const JOBS: &str = "SELECT run_id, job, kind, state FROM jobs ORDER BY run_id, job";
+const OPEN_IN_DONE: &str = include_str!("../../sql/state/open_in_done.sql");
+const ATTEMPTS: &str = "SELECT run_id, job, attempt, state, outcome FROM attempts ORDER BY run_id, job, attempt";
+const ATTEMPT_STATES: [&str; 5] = ["running", "succeeded", "failed", "lost", "cancelled"];
+
+/// What a migration did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationReport {
+    /// The schema before; 0: there was none.
+    pub before: i64,
+    /// The schema now.
+    pub now: i64,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckReport {
+    /// The schema.
+    pub schema: i64,
+    /// Runs that were read.
+    pub runs: u64,
+    /// Attempts that were read.
+    pub attempts: u64,
+    /// Entries of the audit log that were read.
+    pub audit_entries: u64,
+    /// What is wrong, one line each; empty: nothing.
+    pub problems: Vec<String>,
+}
+
+/// Brings the state store at `url` to the newest schema, and makes one where there is none.
+///
+/// # Errors
+/// When it cannot be opened or migrated, or a newer program wrote it.
+pub async fn migrate(url: &str) -> Result<MigrationReport, StoreError> {
+    let database = connect(url, IfMissing::Create).await?;
+    let before = migrations::apply(&database).await?;
+    Ok(MigrationReport { before, now: migrations::KNOWN })
+}
+
+/// Reads the whole state store at `url` and reports what is wrong with it.
+///
+/// # Errors
+/// When it cannot be opened or read at all, or a newer program wrote it.
+pub async fn check(url: &str) -> Result<CheckReport, StoreError> {
+    let database = connect(url, IfMissing::Refuse).await?;
+    let schema = migrations::found(&database).await?;
+    let mut report = CheckReport { schema, runs: 0, attempts: 0, audit_entries: 0, problems: Vec::new() };
+    if schema < migrations::KNOWN {
+        let known = migrations::KNOWN;
+        report.problems.push(format!("the schema is {schema} and should be {known}: run `nocturne db migrate`"));
+        return Ok(report);
+    }
+    check_file(&database, &mut report).await?;
+    let (entries, problems) = audit::verify(&database).await?;
+    report.audit_entries = entries;
+    report.problems.extend(problems);
+    check_runs(&database, &mut report).await?;
+    check_jobs(&database, &mut report).await?;
+    check_attempts(&database, &mut report).await?;
+    note(&mut report, "snapshots", commit::snapshots(&database).await)?;
+    note(&mut report, "models", commit::models(&database).await)?;
+    Ok(report)
+}
+
+/// Writes a consistent copy of the SQLite state store at `url` to the new file `target`, readable by its owner alone.
+///
+/// # Errors
+/// When the store is on a server, the target exists or cannot be made, or the copy fails.
+pub async fn backup(url: &str, target: &Path) -> Result<(), StoreError> {
+    let database = connect(url, IfMissing::Refuse).await?;
+    let Pools::Sqlite { write, .. } = &database.pools else {
+        return Err(StoreError::BackupOnServer { url: database.url });
+    };
+    sqlite::prepare_backup(target)?;
+    let copied = sqlx::query("VACUUM INTO $1").bind(target.display().to_string()).execute(write).await;
+    if copied.is_err()
+        && let Err(error) = std::fs::remove_file(target)
+    {
+        tracing::warn!(%error, path = %target.display(), "Could not remove the unfinished backup");
+    }
+    copied.map(|_| ()).map_err(|cause| StoreError::Query { operation: "copying the database", cause })
+}
+
+async fn check_file(database: &Database, report: &mut CheckReport) -> Result<(), StoreError> {
+    if !matches!(database.pools, Pools::Sqlite { .. }) {
+        return Ok(());
+    }
+    for row in database.rows("checking the file", "PRAGMA integrity_check", &[]).await? {
+        let line = row.text("integrity_check")?;
+        if line != "ok" {
+            report.problems.push(format!("the file is damaged: {line}"));
+        }
+    }
+    for row in database.rows("checking the references", "PRAGMA foreign_key_check", &[]).await? {
+        let (table, parent) = (row.text("table")?, row.text("parent")?);
+        report.problems.push(format!("a row of `{table}` names a row of `{parent}` that is not there"));
+    }
+    Ok(())
+}
+
+async fn check_runs(database: &Database, report: &mut CheckReport) -> Result<(), StoreError> {
+    for row in database.rows("checking the runs", RUN_IDS, &[]).await? {
+        let run_id = RunId::from_stored(row.text("run_id")?);
+        let what = format!("run {run_id}");
+        report.runs += 1;
+        note(report, &what, runs::one(database, &run_id).await)?;
+        note(report, &what, runs::dag_of(database, &run_id).await)?;
+        note(report, &what, runs::events(database, &run_id, 0).await)?;
+    }
+    for row in database.rows("checking the runs", OPEN_IN_DONE, &[]).await? {
+        let (run_id, job) = (row.text("run_id")?, row.text("job")?);
+        report.problems.push(format!("run {run_id} is done and its job `{job}` is not"));
+    }
+    Ok(())
+}
+
+async fn check_jobs(database: &Database, report: &mut CheckReport) -> Result<(), StoreError> {
+    for row in database.rows("checking the jobs", JOBS, &[]).await? {
+        let what = format!("run {}, job `{}`", row.text("run_id")?, row.text("job")?);
+        note(report, &what, row.parse::<JobState>("state"))?;
+        note(report, &what, row.parse::<KindName>("kind"))?;
+    }
+    Ok(())
+}
+
+async fn check_attempts(database: &Database, report: &mut CheckReport) -> Result<(), StoreError> {
+    for row in database.rows("checking the attempts", ATTEMPTS, &[]).await? {
+        let what = format!("run {}, job `{}`, attempt {}", row.text("run_id")?, row.text("job")?, row.int("attempt")?);
+        report.attempts += 1;
+        let state = row.text("state")?;
+        if !ATTEMPT_STATES.contains(&state.as_str()) {
+            report.problems.push(format!("{what}: `state` is not readable ({state})"));
+        }
+        note(report, &what, row.json_or_null::<Outcome>("outcome"))?;
+    }
+    Ok(())
+}
+
+/// Turns text that does not parse into a problem of the report; every other error ends the check.
+fn note<T>(report: &mut CheckReport, what: &str, read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError::Unreadable { what: column, found }) => {
+            report.problems.push(format!("{what}: `{column}` is not readable ({found})"));
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}

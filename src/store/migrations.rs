@@ -1,0 +1,128 @@
+//! The schema's history, embedded: which migrations there are, and how they reach a database.
+//!
+//! All pending migrations are applied in one transaction, so a database is at the old schema or at the new one; two
+//! programs that start at once wait for each other (SQLite: the write lock; PostgreSQL: an advisory lock).
+//! A database that a newer program has migrated is refused before anything is touched.
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{PgPool, SqlSafeStr, SqlitePool};
+
+use super::database::{Database, Pools};
+use super::error::StoreError;
+
+/// The migrations of both databases: number, name, text for SQLite, text for PostgreSQL.
+const MIGRATIONS: [(i64, &str, &str, &str); 1] = [(
+    1,
+    "state",
+    include_str!("../../sql/migrations/sqlite/0001_state.sql"),
+    include_str!("../../sql/migrations/postgres/0001_state.sql"),
+)];
+
+/// The newest schema that this program knows.
+pub(super) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+
+/// An arbitrary number of our own: programs that migrate the same PostgreSQL database wait for each other on it.
+const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7401988203114422)";
+
+/// Brings a database to the newest schema and returns the one it had before (0: none).
+pub(super) async fn apply(database: &Database) -> Result<i64, StoreError> {
+    visit(database, Visit::Apply).await
+}
+
+/// Returns the schema that a database has (0: none), and changes nothing.
+pub(super) async fn found(database: &Database) -> Result<i64, StoreError> {
+    visit(database, Visit::Look).await
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Visit {
+    Look,
+    Apply,
+}
+
+async fn visit(database: &Database, visit: Visit) -> Result<i64, StoreError> {
+    let found = match &database.pools {
+        Pools::Sqlite { write, .. } => visit_sqlite(write, visit).await,
+        Pools::Postgres(pool) => visit_postgres(pool, visit).await,
+    };
+    let url = || database.url.clone();
+    let found = found.map_err(|cause| StoreError::Migrate { url: url(), cause })?;
+    if found > KNOWN {
+        return Err(StoreError::Newer { url: url(), found, known: KNOWN });
+    }
+    if visit == Visit::Apply && found < KNOWN {
+        tracing::info!(from = found, to = KNOWN, "Migrated the state store {}", database.url);
+    }
+    Ok(found)
+}
+
+async fn visit_sqlite(pool: &SqlitePool, visit: Visit) -> Result<i64, MigrateError> {
+    let migrator = migrator(|(_, _, sqlite, _)| sqlite);
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let found = visit_within(&mut *tx, &migrator, visit).await?;
+    match visit {
+        Visit::Apply => tx.commit().await?,
+        Visit::Look => tx.rollback().await?,
+    }
+    Ok(found)
+}
+
+async fn visit_postgres(pool: &PgPool, visit: Visit) -> Result<i64, MigrateError> {
+    let migrator = migrator(|(_, _, _, postgres)| postgres);
+    let mut tx = pool.begin().await?;
+    sqlx::query(POSTGRES_LOCK).execute(&mut *tx).await?;
+    let found = visit_within(&mut *tx, &migrator, visit).await?;
+    match visit {
+        Visit::Apply => tx.commit().await?,
+        Visit::Look => tx.rollback().await?,
+    }
+    Ok(found)
+}
+
+/// Within one transaction: sqlx's own transactions become savepoints of it.
+async fn visit_within<C: Migrate>(connection: &mut C, migrator: &Migrator, visit: Visit) -> Result<i64, MigrateError> {
+    connection.ensure_migrations_table(&migrator.table_name).await?;
+    let applied = connection.list_applied_migrations(&migrator.table_name).await?;
+    let found = applied.iter().map(|migration| migration.version).max().unwrap_or(0);
+    if visit == Visit::Apply && found <= KNOWN {
+        // `run` is this with an `Acquire` bound, whose lifetimes keep the future from being `Send`.
+        migrator.run_direct(None, connection, false).await?;
+    }
+    Ok(found)
+}
+
+fn migrator(text_of: fn(&(i64, &'static str, &'static str, &'static str)) -> &'static str) -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|migration| {
+        let sql = text_of(migration).into_sql_str();
+        Migration::new(migration.0, migration.1.into(), MigrationType::Simple, sql, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    // Both transactions above already keep others out; sqlx's lock would be let go before they commit.
+    migrator.set_locking(false);
+    migrator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The statements under `sql/state` are shared, so the tables must be.
+    #[test]
+    fn both_databases_have_the_same_tables_but_for_the_key_of_events() {
+        for (number, _, sqlite, postgres) in MIGRATIONS {
+            let statements = |text: &'static str| text.lines().filter(|line| !line.starts_with("--"));
+            let pairs = statements(sqlite).zip(statements(postgres));
+            let different: Vec<_> = pairs.filter(|(a, b)| a != b).map(|(a, _)| a.trim()).collect();
+
+            assert_eq!(statements(sqlite).count(), statements(postgres).count(), "migration {number}");
+            assert_eq!(different, ["seq    INTEGER PRIMARY KEY AUTOINCREMENT,"], "migration {number}");
+        }
+    }
+
+    #[test]
+    fn migrations_are_numbered_without_gaps() {
+        let numbers: Vec<_> = MIGRATIONS.iter().map(|migration| migration.0).collect();
+
+        assert_eq!(numbers, (1..=KNOWN).collect::<Vec<_>>());
+    }
+}

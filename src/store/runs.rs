@@ -1,0 +1,280 @@
+//! Runs: made, taken up, ended, and read back.
+//!
+//! Every transition of a run goes through [`RunState::after`], and of its jobs through `attempts`; the event is
+//! written beside the new state. [`hold`] is the gate of every write that belongs to a run: it checks the fencing
+//! token by updating the run's row, so that on PostgreSQL all writers of one run wait for each other there.
+
+use jiff::Timestamp;
+
+use super::attempts::{self, JobAt};
+use super::audit;
+use super::contract::{Claim, EventRecord, NewRun, RunFilter, RunRecord};
+use super::database::{Bind, Database, Transaction};
+use super::error::StoreError;
+use super::row::Row;
+use super::schedule;
+use crate::domain::dag::Dag;
+use crate::domain::ids::{RunId, content_hash};
+use crate::domain::job::Force;
+use crate::domain::run::{IllegalTransition, JobEvent, JobState, RunEvent, RunState};
+
+const INSERT: &str = include_str!("../../sql/state/run_insert.sql");
+const NEXT_NUMBER: &str = include_str!("../../sql/state/run_number_next.sql");
+const CLAIM: &str = include_str!("../../sql/state/run_claim.sql");
+const SELECT: &str = include_str!("../../sql/state/runs_select.sql");
+const KEEP_DAG: &str = include_str!("../../sql/state/dag_version_insert.sql");
+const LOCK: &str = "UPDATE runs SET token = token WHERE run_id = $1 RETURNING state, cancel_requested";
+const HOLD: &str = "UPDATE runs SET heartbeat_at = $3 WHERE run_id = $1 AND token = $2 RETURNING state";
+const FINISH: &str = "UPDATE runs SET state = $2, finished_at = $3 WHERE run_id = $1";
+const WISH_CANCEL: &str = "UPDATE runs SET cancel_requested = 1 WHERE run_id = $1";
+const EXISTS: &str = "SELECT run_id FROM runs WHERE run_id = $1";
+const EVENT_INSERT: &str = "INSERT INTO events (at, run_id, job, event) VALUES ($1, $2, $3, $4)";
+const EVENTS: &str = "SELECT seq, at, run_id, job, event FROM events WHERE run_id = $1 AND seq > $2 ORDER BY seq";
+const DAG_OF: &str =
+    "SELECT v.body FROM runs AS r JOIN dag_versions AS v ON v.content_hash = r.dag_hash WHERE r.run_id = $1";
+
+/// The word for jobs that a run leaves out.
+const NOT_ASKED_FOR: &str = "not asked for";
+
+/// Makes a run, unless its slot has one.
+pub(super) async fn create(database: &Database, new: NewRun) -> Result<Option<RunRecord>, StoreError> {
+    let dag = &new.dag;
+    let unknown = new.only.iter().flatten().find(|job| !dag.jobs.contains_key(job));
+    if let Some(job) = unknown {
+        return Err(StoreError::NoJob { dag: dag.name.clone(), job: job.clone() });
+    }
+
+    let mut tx = database.begin("making a run").await?;
+    let date = new.logical_date.to_string();
+    let number = tx.row(NEXT_NUMBER, &[(&dag.name).into(), (&date).into()]).await?;
+    let number: u32 = number.as_ref().map_or(Ok(1), |row| row.count("n"))?;
+    let run_id = RunId::new(&dag.name, new.logical_date, number);
+    if let Some(slot) = new.slot {
+        let slot = schedule::Slot { dag: &dag.name, at: slot };
+        if !schedule::take_slot(&mut tx, slot, schedule::Decision::Run(&run_id), new.now).await? {
+            return Ok(None);
+        }
+    }
+
+    insert(&mut tx, &new, &run_id, number).await?;
+    let event = RunEvent::Queued { trigger: new.trigger.clone() };
+    write_run_event(&mut tx, &run_id, &event, new.now).await?;
+    for job in dag.jobs.values() {
+        attempts::insert_job(&mut tx, &run_id, job).await?;
+        if new.only.as_ref().is_some_and(|only| !only.contains(&job.name)) {
+            let event = JobEvent::Skipped { why: NOT_ASKED_FOR.to_owned() };
+            let at = JobAt { run_id: &run_id, job: &job.name, now: new.now };
+            attempts::apply(&mut tx, at, JobState::Queued, &event).await?;
+        }
+    }
+    let record = tx.row(SELECT, &select_one(&run_id)).await?.map(|row| record_of(&row)).transpose()?;
+    tx.commit().await?;
+    Ok(record)
+}
+
+async fn insert(tx: &mut Transaction, new: &NewRun, run_id: &RunId, number: u32) -> Result<(), StoreError> {
+    let body = tx.json("the DAG", &new.dag)?;
+    let hash = content_hash(body.as_bytes());
+    let only = new.only.as_ref().map(|only| tx.json("the jobs wanted", only)).transpose()?;
+    let state = RunState::after(None, &RunEvent::Queued { trigger: new.trigger.clone() })?;
+    let (name, version, date) = (&new.dag.name, &new.dag.version, new.logical_date.to_string());
+
+    tx.execute(KEEP_DAG, &[(&hash).into(), name.into(), version.into(), (&body).into(), new.now.into()]).await?;
+    let binds = [
+        run_id.into(),
+        name.into(),
+        version.into(),
+        (&hash).into(),
+        (&date).into(),
+        number.into(),
+        (&new.trigger).into(),
+        new.slot.into(),
+        only.as_deref().into(),
+        force_word(new.force).into(),
+        state.as_str().into(),
+        new.now.into(),
+    ];
+    tx.execute(INSERT, &binds).await?;
+    Ok(())
+}
+
+/// Takes a run up under a new token; what its earlier owner left running is lost.
+pub(super) async fn claim(
+    database: &Database,
+    run_id: &RunId,
+    owner: &str,
+    now: Timestamp,
+) -> Result<Claim, StoreError> {
+    let mut tx = database.begin("taking a run up").await?;
+    let (before, _) = lock(&mut tx, run_id).await?;
+    let event = RunEvent::Started;
+    let state = RunState::after(Some(before), &event)?;
+    let row = tx.row(CLAIM, &[run_id.into(), state.as_str().into(), owner.into(), now.into()]).await?;
+    let token = row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?.int("token")?;
+    write_run_event(&mut tx, run_id, &event, now).await?;
+    attempts::lose_running(&mut tx, run_id, now).await?;
+    tx.commit().await?;
+    Ok(Claim { run_id: run_id.clone(), token })
+}
+
+/// Says that the owner still lives.
+pub(super) async fn heartbeat(database: &Database, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
+    let mut tx = database.begin("noting that a worker lives").await?;
+    hold(&mut tx, claim, now).await?;
+    tx.commit().await
+}
+
+/// Ends a run; a cancelled one cancels what is open in it.
+pub(super) async fn finish(
+    database: &Database,
+    claim: &Claim,
+    state: RunState,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut tx = database.begin("ending a run").await?;
+    hold(&mut tx, claim, now).await?;
+    end(&mut tx, &claim.run_id, &RunEvent::Finished { state }, now).await?;
+    tx.commit().await
+}
+
+/// Asks to stop a run; a queued one is cancelled at once.
+pub(super) async fn request_cancel(database: &Database, run_id: &RunId, now: Timestamp) -> Result<bool, StoreError> {
+    let mut tx = database.begin("asking to cancel a run").await?;
+    let (before, asked_before) = lock(&mut tx, run_id).await?;
+    if before.is_done() {
+        return Ok(false);
+    }
+    if !asked_before {
+        tx.execute(WISH_CANCEL, &[run_id.into()]).await?;
+        if before == RunState::Queued {
+            end(&mut tx, run_id, &RunEvent::Finished { state: RunState::Cancelled }, now).await?;
+        }
+        let origin = audit::Origin { run_id: Some(run_id), attempt: None };
+        audit::append(&mut tx, origin, "a person asked to cancel the run", now).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn end(tx: &mut Transaction, run_id: &RunId, event: &RunEvent, now: Timestamp) -> Result<(), StoreError> {
+    let (before, _) = lock(tx, run_id).await?;
+    let after = RunState::after(Some(before), event)?;
+    if after == RunState::Cancelled {
+        attempts::cancel_open(tx, run_id, now).await?;
+    } else {
+        attempts::refuse_open(tx, run_id).await?;
+    }
+    tx.execute(FINISH, &[run_id.into(), after.as_str().into(), now.into()]).await?;
+    write_run_event(tx, run_id, event, now).await
+}
+
+/// Checks that `claim` still owns its run, notes that its owner lives, and returns the run's state.
+pub(super) async fn hold(tx: &mut Transaction, claim: &Claim, now: Timestamp) -> Result<RunState, StoreError> {
+    let run_id = &claim.run_id;
+    if let Some(row) = tx.row(HOLD, &[run_id.into(), claim.token.into(), now.into()]).await? {
+        return row.parse("state");
+    }
+    match tx.row(EXISTS, &[run_id.into()]).await? {
+        Some(_) => Err(StoreError::Fenced { run_id: run_id.clone() }),
+        None => Err(StoreError::NoRun { run_id: run_id.clone() }),
+    }
+}
+
+/// Like [`hold`], for news of the run's jobs: only a running run takes them.
+pub(super) async fn hold_running(tx: &mut Transaction, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
+    let state = hold(tx, claim, now).await?;
+    if state == RunState::Running {
+        return Ok(());
+    }
+    Err(IllegalTransition { what: "run", state: state.as_str(), event: "news of its jobs".to_owned() }.into())
+}
+
+async fn lock(tx: &mut Transaction, run_id: &RunId) -> Result<(RunState, bool), StoreError> {
+    let row = tx.row(LOCK, &[run_id.into()]).await?;
+    let row = row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?;
+    Ok((row.parse("state")?, row.flag("cancel_requested")?))
+}
+
+async fn write_run_event(
+    tx: &mut Transaction,
+    run_id: &RunId,
+    event: &RunEvent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let event = tx.json("an event", event)?;
+    tx.execute(EVENT_INSERT, &[now.into(), run_id.into(), Bind::Text(None), (&event).into()]).await?;
+    Ok(())
+}
+
+/// Writes an event of a job.
+pub(super) async fn write_job_event(tx: &mut Transaction, at: JobAt<'_>, event: &JobEvent) -> Result<(), StoreError> {
+    let event = tx.json("an event", event)?;
+    tx.execute(EVENT_INSERT, &[at.now.into(), at.run_id.into(), at.job.into(), (&event).into()]).await?;
+    Ok(())
+}
+
+/// Returns a run.
+pub(super) async fn one(database: &Database, run_id: &RunId) -> Result<Option<RunRecord>, StoreError> {
+    let row = database.row("reading a run", SELECT, &select_one(run_id)).await?;
+    row.map(|row| record_of(&row)).transpose()
+}
+
+/// Returns runs, newest first.
+pub(super) async fn list(database: &Database, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
+    let date = filter.logical_date.map(|date| date.to_string());
+    let dag = filter.dag.as_ref().map(|dag| dag.as_str());
+    let limit = filter.limit.map_or(i64::MAX, i64::from);
+    let binds = [Bind::Text(None), dag.into(), date.as_deref().into(), i64::from(filter.open).into(), limit.into()];
+    database.rows("listing runs", SELECT, &binds).await?.iter().map(record_of).collect()
+}
+
+/// Returns the DAG as the run has it.
+pub(super) async fn dag_of(database: &Database, run_id: &RunId) -> Result<Dag, StoreError> {
+    let row = database.row("reading a run's DAG", DAG_OF, &[run_id.into()]).await?;
+    row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?.json("body")
+}
+
+/// Returns a run's events after the number `after`.
+pub(super) async fn events(database: &Database, run_id: &RunId, after: i64) -> Result<Vec<EventRecord>, StoreError> {
+    let rows = database.rows("reading events", EVENTS, &[run_id.into(), after.into()]).await?;
+    rows.iter().map(event_of).collect()
+}
+
+fn select_one(run_id: &RunId) -> [Bind<'_>; 5] {
+    [run_id.into(), Bind::Text(None), Bind::Text(None), 0_i64.into(), 1_i64.into()]
+}
+
+fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
+    Ok(RunRecord {
+        run_id: RunId::from_stored(row.text("run_id")?),
+        dag: row.parse("dag")?,
+        dag_version: row.text("dag_version")?,
+        logical_date: row.parse("logical_date")?,
+        trigger: row.text("asked_by")?,
+        slot: row.instant_or_null("slot")?,
+        only: row.json_or_null("only_jobs")?,
+        force: row.word("force")?,
+        state: row.parse("state")?,
+        cancel_requested: row.flag("cancel_requested")?,
+        queued_at: row.instant("queued_at")?,
+        started_at: row.instant_or_null("started_at")?,
+        finished_at: row.instant_or_null("finished_at")?,
+    })
+}
+
+fn event_of(row: &Row) -> Result<EventRecord, StoreError> {
+    Ok(EventRecord {
+        seq: row.int("seq")?,
+        at: row.instant("at")?,
+        run_id: RunId::from_stored(row.text("run_id")?),
+        job: row.text_or_null("job")?.map(|_| row.parse("job")).transpose()?,
+        event: row.json("event")?,
+    })
+}
+
+const fn force_word(force: Force) -> &'static str {
+    match force {
+        Force::No => "no",
+        Force::Rebuild => "rebuild",
+    }
+}

@@ -1,0 +1,107 @@
+//! SQLite: how the file is opened, and what only SQLite can do.
+//!
+//! WAL, foreign keys, a busy time-out of 30 s, one connection that writes and a pool that reads (`query_only`).
+//! `synchronous = FULL`: with NORMAL a power cut may take back commits that were already acted on, and an e-mail
+//! that was marked as sent would go again; FULL costs one fsync per transaction, a few hundred in a night.
+//! The file is made readable by its owner alone before SQLite writes to it (its `-wal` and `-shm` follow the file).
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::database::{Database, Pools};
+use super::error::StoreError;
+
+/// Whether a database that is not there is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum IfMissing {
+    /// It is made, with the folders above it.
+    Create,
+    /// That is an error.
+    Refuse,
+}
+
+/// How long a statement waits for another program's write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a caller waits for the one writing connection: longer than a statement, so that SQLite's answer comes
+/// first.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(90);
+
+const READ_CONNECTIONS: u32 = 4;
+
+/// Opens the database file at `path`.
+pub(super) async fn connect(path: &Path, if_missing: IfMissing) -> Result<Database, StoreError> {
+    let url = format!("sqlite://{}", path.display());
+    if if_missing == IfMissing::Create {
+        prepare(path)?;
+    } else if !path.is_file() {
+        return Err(StoreError::Missing { url });
+    }
+
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true);
+    let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).max_lifetime(None).idle_timeout(None);
+    let failed = |cause| StoreError::Open { url: url.clone(), cause };
+
+    // The writer opens the file first: it is the one that may turn WAL on.
+    let write = pool().max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
+    let read = pool().max_connections(READ_CONNECTIONS).connect_lazy_with(options.pragma("query_only", "ON"));
+    Ok(Database { url, pools: Pools::Sqlite { write, read } })
+}
+
+/// Makes the folders above `path`, and the file, for its owner alone.
+fn prepare(path: &Path) -> Result<(), StoreError> {
+    let failed = |path: &Path, cause| StoreError::Prepare { path: path.to_owned(), cause };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|cause| failed(folder, cause))?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    owner_only(&mut options);
+    let file = options.open(path).map_err(|cause| failed(path, cause))?;
+    keep_from_others(&file).map_err(|cause| failed(path, cause))
+}
+
+/// Makes the empty file that a backup goes into; SQLite's `VACUUM INTO` accepts one.
+pub(super) fn prepare_backup(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    owner_only(&mut options);
+    match options.open(path) {
+        Ok(_file) => Ok(()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::BackupExists { path: path.to_owned() })
+        }
+        Err(cause) => Err(StoreError::Prepare { path: path.to_owned(), cause }),
+    }
+}
+
+#[cfg(unix)]
+fn owner_only(options: &mut std::fs::OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600);
+}
+
+#[cfg(unix)]
+fn keep_from_others(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if file.metadata()?.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+}
+
+/// Elsewhere the folder's own rights decide.
+#[cfg(not(unix))]
+fn owner_only(_options: &mut std::fs::OpenOptions) {}
+
+#[cfg(not(unix))]
+fn keep_from_others(_file: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
+}

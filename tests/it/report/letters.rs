@@ -1,0 +1,195 @@
+//! The e-mails: their words, their size, their MIME, and that they are the same for the same night.
+
+use jiff::Timestamp;
+use mail_parser::{MessageParser, MimeHeaders};
+use nocturne::report::alerts::Alert;
+use nocturne::report::mail::{Addresses, MailError, compose};
+use nocturne::report::view::{DigestView, FailureKind, FailureView, JobView, Verdict};
+
+use super::{RENDERER, assert_snapshot};
+
+fn addresses() -> Addresses {
+    Addresses {
+        from: "Nocturne <nocturne@riverbend.example>".to_owned(),
+        reply_to: Some("Learning Analytics <analytics@riverbend.example>".to_owned()),
+        to: vec!["dean@riverbend.example".to_owned(), "Data Office <data@riverbend.example>".to_owned()],
+        unsubscribe_url: Some("https://analytics.riverbend.example/lists/nightly".to_owned()),
+    }
+}
+
+fn sent_at() -> Timestamp {
+    "2026-11-20T07:30:11Z".parse().unwrap()
+}
+
+fn assert_digest(name: &str, verdict: Verdict) {
+    let letter = RENDERER.digest(&DigestView::sample(verdict)).unwrap();
+
+    assert_snapshot(&format!("digest_{name}_text"), &format!("Subject: {}\n\n{}", letter.subject, letter.text));
+    assert_snapshot(&format!("digest_{name}_html"), &letter.html);
+    assert!(letter.html.len() < 60_000, "the HTML is {} bytes", letter.html.len());
+    let pictures: usize = letter.charts.iter().map(|chart| chart.png.len()).sum();
+    assert!(pictures < 300_000, "the pictures are {pictures} bytes");
+    let longest = letter.text.lines().filter(|line| !line.contains("https://")).map(|line| line.chars().count()).max();
+    assert!(longest.unwrap() <= 78, "a line of the text is {longest:?} columns wide");
+}
+
+#[test]
+fn the_digest_of_a_good_night_reads_as_agreed() {
+    assert_digest("ok", Verdict::Ok);
+}
+
+#[test]
+fn the_digest_of_a_night_with_warnings_reads_as_agreed() {
+    assert_digest("warning", Verdict::Warning);
+}
+
+#[test]
+fn the_digest_of_a_failed_night_reads_as_agreed() {
+    assert_digest("failed", Verdict::Failed);
+}
+
+#[test]
+fn the_letters_of_nights_that_went_wrong_read_as_agreed() {
+    for (name, kind) in
+        [("failed", FailureKind::Failed), ("late", FailureKind::Late), ("never_began", FailureKind::NeverBegan)]
+    {
+        let letter = RENDERER.failure(&FailureView::sample(kind)).unwrap();
+
+        assert_snapshot(&format!("failure_{name}_text"), &format!("Subject: {}\n\n{}", letter.subject, letter.text));
+    }
+}
+
+#[test]
+fn a_digest_between_terms_says_why_sections_are_missing() {
+    let letter = RENDERER.digest(&DigestView::sample_between_terms()).unwrap();
+
+    assert!(letter.text.contains("Scores and drift were skipped: nobody is enrolled (between terms)."));
+    assert!(letter.html.contains("nobody is enrolled (between terms)"));
+}
+
+#[test]
+fn a_night_with_very_much_to_tell_still_fits_an_e_mail() {
+    let mut view = DigestView::sample(Verdict::Failed);
+    let long = "a long sentence that goes on and on, ".repeat(30);
+    let report = &mut view.report;
+    let alert = Alert { message: long.clone(), advice: long.clone(), ..report.alerts[0].clone() };
+    report.alerts = vec![alert; 300];
+    report.tables = vec![report.tables[6].clone(); 300];
+    report.jobs = vec![JobView { summary: long, ..report.jobs[3].clone() }; 100];
+    let quality = report.quality.as_mut().unwrap();
+    quality.problems = vec![quality.problems[0].clone(); 300];
+    view.night.spans = vec![view.night.spans[3].clone(); 100];
+
+    let letter = RENDERER.digest(&view).unwrap();
+
+    assert!(letter.html.len() < 60_000, "the HTML is {} bytes", letter.html.len());
+    let pictures: usize = letter.charts.iter().map(|chart| chart.png.len()).sum();
+    assert!(pictures < 300_000, "the pictures are {pictures} bytes");
+    assert!(letter.html.contains("And 292 more in the report."));
+}
+
+#[test]
+fn what_a_finding_says_is_escaped() {
+    let mut view = DigestView::sample_between_terms();
+    view.report.changes = vec!["<script>alert(1)</script> & `a<b`".to_owned()];
+
+    let letter = RENDERER.digest(&view).unwrap();
+
+    assert!(letter.html.contains("&lt;script&gt;alert(1)"));
+    assert!(letter.html.contains("a&lt;b</code>"));
+    assert!(!letter.html.contains("<script"));
+}
+
+#[test]
+fn an_unknown_zone_is_an_error_that_names_it() {
+    let mut view = DigestView::sample_between_terms();
+    view.report.zone = "Mars/Base".to_owned();
+
+    let error = anyhow::Error::from(RENDERER.digest(&view).unwrap_err());
+
+    assert_eq!(
+        format!("{error:#}"),
+        "drawing the charts: drawing the chart `freshness`: `Mars/Base` is not a time zone: use an IANA name such as \
+         `America/Detroit`"
+    );
+}
+
+#[test]
+fn the_same_night_is_the_same_e_mail_and_every_part_is_where_clients_look() {
+    let view = DigestView::sample(Verdict::Warning);
+
+    let first = compose(&RENDERER.digest(&view).unwrap(), &addresses(), sent_at()).unwrap();
+    let again = compose(&RENDERER.digest(&view).unwrap(), &addresses(), sent_at()).unwrap();
+
+    assert_eq!(first, again);
+    let message = MessageParser::default().parse(first.message.as_bytes()).unwrap();
+    assert_eq!(message.message_id(), Some(first.message_id.as_str()));
+    assert!(first.message_id.starts_with("nightly.2026-11-20.digest."));
+    assert_eq!(message.date().unwrap().to_rfc3339(), "2026-11-20T07:30:11Z");
+    assert_eq!(message.header_raw("Auto-Submitted").map(str::trim), Some("auto-generated"));
+    assert_eq!(message.header_raw("X-Auto-Response-Suppress").map(str::trim), Some("All"));
+    assert_eq!(message.header_raw("List-Id").map(str::trim), Some("<nightly.nocturne.riverbend.example>"));
+    assert!(message.header_raw("List-Unsubscribe").unwrap().contains("<mailto:analytics@riverbend.example"));
+    let kinds: Vec<String> = message
+        .parts
+        .iter()
+        .map(|part| {
+            part.content_type().map_or_else(String::new, |kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap()))
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "multipart/alternative",
+            "text/plain",
+            "multipart/related",
+            "text/html",
+            "image/png",
+            "image/png",
+            "image/png",
+            "image/png"
+        ]
+    );
+    let html = message.body_html(0).unwrap();
+    for part in message.parts.iter().filter(|part| part.is_content_type("image", "png")) {
+        assert!(html.contains(&format!("cid:{}", part.content_id().unwrap())));
+        assert!(part.contents().starts_with(b"\x89PNG"));
+    }
+    assert_eq!(html.matches("cid:").count(), 4);
+    assert!(first.message.is_ascii());
+    assert!(first.message.lines().all(|line| line.len() <= 998));
+}
+
+#[test]
+fn other_recipients_are_another_e_mail_but_their_order_is_not() {
+    let letter = RENDERER.failure(&FailureView::sample(FailureKind::Late)).unwrap();
+    let mut turned = addresses();
+    turned.to.reverse();
+    let mut fewer = addresses();
+    fewer.to.pop();
+
+    let ids = [addresses(), turned, fewer].map(|to| compose(&letter, &to, sent_at()).unwrap().message_id);
+
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[0], ids[2]);
+}
+
+#[test]
+fn an_address_that_would_forge_a_header_is_refused() {
+    let letter = RENDERER.failure(&FailureView::sample(FailureKind::Late)).unwrap();
+    let with = |to: &str| compose(&letter, &Addresses { to: vec![to.to_owned()], ..addresses() }, sent_at());
+
+    let forged = with("dean@riverbend.example\r\nBcc: all@riverbend.example").unwrap_err();
+    assert!(matches!(forged, MailError::ControlCharacter { what: "recipient" }));
+    let wrong = with("jane.doe@").unwrap_err();
+    assert_eq!(
+        wrong.to_string(),
+        "the recipient `j…@` is not an e-mail address: write `name@example.edu` or `Name <name@example.edu>`"
+    );
+    let nobody = compose(&letter, &Addresses { to: Vec::new(), ..addresses() }, sent_at()).unwrap_err();
+    assert!(matches!(nobody, MailError::NoRecipients));
+    let mut subject = letter.clone();
+    subject.subject.push_str("\nBcc: all@riverbend.example");
+    let forged = compose(&subject, &addresses(), sent_at()).unwrap_err();
+    assert!(matches!(forged, MailError::ControlCharacter { what: "subject" }));
+}

@@ -1,0 +1,21 @@
+//! What people read: rendering through the public door, and real SMTP conversations.
+
+mod letters;
+mod pages;
+mod smtp;
+
+use std::sync::LazyLock;
+
+use nocturne::report::Renderer;
+
+/// One renderer for all tests: loading fonts and templates once.
+static RENDERER: LazyLock<Renderer> = LazyLock::new(|| Renderer::new().unwrap());
+
+/// Holds `text` against `tests/snapshots/report/<name>.snap`.
+fn assert_snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../snapshots/report");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}

@@ -1,0 +1,68 @@
+//! The pages of `published/`: self-contained, the same bytes for the same view, and without small counts.
+
+use nocturne::report::view::{DigestView, FlaggedTerm, FolderView, GroupCount, ModelCardView, ReportView, Verdict};
+
+use super::{RENDERER, assert_snapshot};
+
+#[test]
+fn the_published_report_is_the_same_bytes_and_asks_nobody_for_anything() {
+    let view = ReportView::sample(Verdict::Warning);
+
+    let first = RENDERER.report(&view).unwrap();
+    let again = RENDERER.report(&view).unwrap();
+
+    assert_eq!(first, again);
+    assert_snapshot("report_warning_html", &first.index_html);
+    let outside = first.index_html.replace("http://www.w3.org/2000/svg", "");
+    for request in ["http://", "https://", "src=", "url(", "@import", "<script", "<link"] {
+        assert!(!outside.contains(request), "the report holds `{request}`");
+    }
+}
+
+#[test]
+fn a_stored_view_renders_as_before() {
+    let view = ReportView::sample(Verdict::Warning);
+
+    let stored: ReportView = serde_json::from_str(&serde_json::to_string(&view).unwrap()).unwrap();
+
+    assert_eq!(stored, view);
+}
+
+#[test]
+fn a_count_of_students_below_ten_appears_nowhere() {
+    let mut view = DigestView::sample_between_terms();
+    let group = |group: &str, flagged, enrolled| GroupCount { group: group.to_owned(), flagged, enrolled };
+    view.report.flagged = vec![FlaggedTerm::new(
+        "Autumn",
+        "level",
+        &[group("First", 7_777, 90_009), group("Second", 8_888, 80_009), group("Third", 7, 60_007)],
+    )];
+
+    let stored = serde_json::to_string(&view).unwrap();
+    let letter = RENDERER.digest(&view).unwrap();
+    let report = RENDERER.report(&view.report).unwrap();
+
+    for (what, text) in
+        [("view", &stored), ("HTML", &letter.html), ("text", &letter.text), ("report", &report.index_html)]
+    {
+        let text = text.replace(',', "");
+        // The two larger groups add up to 16665; shown together with the total of 16672 they would reveal the 7.
+        assert!(text.contains("8888") && text.contains("16672"), "{what}");
+        assert!(!text.contains("7777"), "{what} shows the count that reveals the hidden one");
+    }
+}
+
+#[test]
+fn a_folder_lists_folders_first_and_not_itself() {
+    let html = RENDERER.folder_index(&FolderView::sample()).unwrap();
+
+    assert_snapshot("folder_html", &html);
+}
+
+#[test]
+fn a_model_card_says_what_the_model_must_not_be_used_for() {
+    let html = RENDERER.model_card(&ModelCardView::sample()).unwrap();
+
+    assert_snapshot("model_card_html", &html);
+    assert!(html.contains("a person decides"));
+}

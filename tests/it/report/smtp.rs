@@ -1,0 +1,200 @@
+//! Sending: real conversations with a real SMTP server, and the folder of `.eml` files.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nocturne::domain::outcome::MailRecord;
+use nocturne::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Stage, Transport, TransportError};
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+use crate::support::smtp::{Offer, SmtpServer, Temper};
+
+const MESSAGE: &str =
+    "Message-ID: <nightly.2026-11-20.digest.ab@riverbend.example>\r\nSubject: Night\r\n\r\nHello.\r\n";
+
+fn mail() -> MailRecord {
+    MailRecord {
+        message_id: "nightly.2026-11-20.digest.ab@riverbend.example".to_owned(),
+        from: "nocturne@riverbend.example".to_owned(),
+        to: vec!["jane.doe@riverbend.example".to_owned()],
+        subject: "Night".to_owned(),
+        message: MESSAGE.to_owned(),
+    }
+}
+
+fn settings(server: &SmtpServer, security: SmtpSecurity) -> (SmtpSettings, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, &server.certificate_pem).unwrap();
+    let settings = SmtpSettings {
+        host: "localhost".to_owned(),
+        port: server.port,
+        security,
+        login: None,
+        ca_file: Some(ca_file),
+        timeout: Duration::from_secs(10),
+        hello_name: "nocturne.test".to_owned(),
+    };
+    (settings, folder)
+}
+
+fn smtp(settings: SmtpSettings) -> Transport {
+    Transport::Smtp(Box::new(Smtp::new(settings).unwrap()))
+}
+
+fn login(password: &str) -> Option<(String, SecretString)> {
+    Some(("nocturne".to_owned(), SecretString::from(password.to_owned())))
+}
+
+fn refusal(error: &TransportError) -> (Stage, bool) {
+    match error {
+        TransportError::Smtp { stage, is_transient, .. } => (*stage, *is_transient),
+        other => panic!("not an SMTP error: {other}"),
+    }
+}
+
+#[tokio::test]
+async fn the_outbox_bytes_arrive_unchanged_over_starttls_with_a_login() {
+    let server = SmtpServer::start(Offer::StartTls, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::StartTls);
+    settings.login = login("open sesame");
+
+    smtp(settings).send(&mail()).await.unwrap();
+
+    let received = server.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].user, "nocturne");
+    assert_eq!(received[0].to, ["jane.doe@riverbend.example"]);
+    assert_eq!(String::from_utf8(received[0].message.clone()).unwrap(), MESSAGE);
+}
+
+#[tokio::test]
+async fn the_outbox_bytes_arrive_over_tls_from_the_first_byte() {
+    let server = SmtpServer::start(Offer::Tls, Temper::Accepts).await;
+    let (settings, _folder) = settings(&server, SmtpSecurity::Tls);
+
+    smtp(settings).send(&mail()).await.unwrap();
+
+    assert_eq!(server.received()[0].from, "nocturne@riverbend.example");
+}
+
+#[tokio::test]
+async fn a_server_without_starttls_gets_nothing() {
+    let server = SmtpServer::start(Offer::Plain, Temper::Accepts).await;
+    let (settings, _folder) = settings(&server, SmtpSecurity::StartTls);
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!(refusal(&error), (Stage::StartTls, false));
+    assert!(server.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_not_tried_again() {
+    let server = SmtpServer::start(Offer::StartTls, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::StartTls);
+    settings.ca_file = None;
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!(refusal(&error), (Stage::StartTls, false), "{error}");
+    assert!(server.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_recipient_is_final_and_masked() {
+    let server = SmtpServer::start(Offer::Plain, Temper::RefusesRecipients).await;
+    let (settings, _folder) = settings(&server, SmtpSecurity::PlainToThisMachine);
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!(refusal(&error), (Stage::Send, false));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "handing over the e-mail at the SMTP server localhost:{}: permanent error (550): Mailbox unavailable; check \
+             that the server accepts this sender and these recipients",
+            server.port
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_greylisting_server_is_tried_again_and_its_echo_is_masked() {
+    let server = SmtpServer::start(Offer::Plain, Temper::Greylists).await;
+    let (settings, _folder) = settings(&server, SmtpSecurity::PlainToThisMachine);
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!(refusal(&error), (Stage::Send, true));
+    assert!(error.to_string().contains("j…@riverbend.example"), "{error}");
+    assert!(!error.to_string().contains("jane.doe"));
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_final_and_not_repeated_in_the_error() {
+    let server = SmtpServer::start(Offer::StartTls, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::StartTls);
+    settings.login = login("guess");
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!(refusal(&error), (Stage::LogIn, false));
+    assert!(!format!("{error} {error:?}").contains("guess"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_tried_again() {
+    let server = SmtpServer::start(Offer::Plain, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::PlainToThisMachine);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    settings.host = "127.0.0.1".to_owned();
+    settings.port = closed;
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!(refusal(&error), (Stage::Connect, true));
+}
+
+#[tokio::test]
+async fn a_server_elsewhere_is_never_spoken_to_in_the_clear() {
+    let server = SmtpServer::start(Offer::Plain, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::PlainToThisMachine);
+    settings.host = "mail.riverbend.example".to_owned();
+
+    let error = Smtp::new(settings).unwrap_err();
+
+    assert!(matches!(error, TransportError::NotPrivate { .. }));
+}
+
+#[tokio::test]
+async fn a_missing_certificate_file_is_named() {
+    let server = SmtpServer::start(Offer::Plain, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::StartTls);
+    settings.ca_file = Some(PathBuf::from("/nowhere/ca.pem"));
+
+    let error = Smtp::new(settings).unwrap_err();
+
+    assert!(error.to_string().starts_with("reading the certificate file `/nowhere/ca.pem`"), "{error}");
+}
+
+#[tokio::test]
+async fn the_folder_holds_one_file_per_e_mail_and_a_page_for_a_browser() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = folder.path().join("outbox");
+    let transport = Transport::EmlFolder(EmlFolder::new(&outbox));
+    let mut mail = mail();
+    mail.message =
+        "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>Fr=C3=BCh</p>\r\n".to_owned();
+
+    transport.send(&mail).await.unwrap();
+    transport.send(&mail).await.unwrap();
+
+    let mut names: Vec<String> =
+        std::fs::read_dir(&outbox).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["digest.html", "nightly.2026-11-20.digest.ab.eml"]);
+    assert_eq!(std::fs::read_to_string(outbox.join(&names[1])).unwrap(), mail.message);
+    assert_eq!(std::fs::read_to_string(outbox.join(&names[0])).unwrap(), "<p>Früh</p>");
+}

@@ -1,0 +1,74 @@
+//! The state store: one contract suite, run on SQLite and on a real PostgreSQL server; and what only one of them has.
+//!
+//! To add a fact of the contract: a function in `contract/*.rs` and its name in the list below; it runs on both.
+
+mod commit;
+mod fixtures;
+mod model;
+mod ownership;
+mod postgres_only;
+mod runs;
+mod schedule;
+mod sqlite_only;
+
+use fixtures::Place;
+
+macro_rules! contract {
+    ($($topic:ident::$fact:ident,)+) => {
+        mod on_sqlite {
+            use super::Place;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $fact() {
+                    super::$topic::$fact(&Place::sqlite()).await;
+                }
+            )+
+        }
+
+        mod on_postgres {
+            use super::Place;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $fact() {
+                    super::$topic::$fact(&Place::postgres().await).await;
+                }
+            )+
+        }
+    };
+}
+
+contract! {
+    runs::a_new_run_is_numbered_and_its_jobs_wait,
+    runs::concurrent_creators_get_different_numbers,
+    runs::jobs_that_were_not_asked_for_are_skipped,
+    runs::a_job_that_the_dag_does_not_have_is_refused,
+    runs::the_dag_is_kept_as_the_run_has_it,
+    runs::runs_are_listed_newest_first_and_filtered,
+    runs::a_run_does_not_end_while_jobs_are_open,
+    runs::a_queued_run_is_cancelled_at_once,
+    runs::a_running_run_is_asked_to_stop_and_then_cancels_what_is_open,
+    runs::illegal_transitions_are_refused_and_nothing_is_written,
+    runs::reopening_keeps_everything,
+    runs::retries_show_their_error_until_one_succeeds,
+    runs::jobs_are_listed_in_the_order_in_which_they_began,
+    runs::a_nul_in_an_error_does_not_keep_an_attempt_from_ending,
+    runs::the_oldest_stored_forms_are_still_read,
+    ownership::a_stale_worker_is_fenced,
+    ownership::what_the_earlier_owner_left_running_is_lost,
+    ownership::only_one_of_concurrent_starts_begins_the_attempt,
+    ownership::a_run_that_is_not_there_is_named,
+    commit::a_commit_writes_every_effect,
+    commit::a_failing_effect_leaves_nothing_of_the_commit,
+    commit::a_commit_that_is_dropped_anywhere_is_all_or_nothing,
+    commit::the_same_mail_is_there_once_for_ever,
+    commit::a_sent_mail_stays_sent,
+    commit::a_new_champion_retires_the_old,
+    commit::the_later_snapshot_is_the_current_one,
+    commit::the_last_success_is_found_by_date_and_without,
+    commit::concurrent_commits_on_shared_rows_all_succeed,
+    schedule::the_same_slot_twice_gives_one_run,
+    schedule::a_skipped_slot_moves_the_watermark_and_is_audited,
+    schedule::the_watermark_never_goes_back,
+    schedule::a_scheduler_lives_until_its_lease_ends,
+    model::events_replayed_give_the_stored_states,
+}

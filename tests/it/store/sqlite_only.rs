@@ -1,0 +1,196 @@
+//! What only SQLite has: a file with its rights, many programs on it, backups, damage.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use nocturne::store::{MigrationReport, RunFilter, StoreError, backup, check, migrate, open};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use tokio::task::JoinSet;
+
+use super::fixtures::{Place, at, full_outcome, job, new_run, running, succeed, success};
+
+async fn change(place: &Place, sql: &str) {
+    let mut connection = SqliteConnection::connect(&place.url).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA foreign_keys = OFF; {sql}"))).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixteen_programs_write_and_read_one_file_without_an_error() {
+    let place = Arc::new(Place::sqlite());
+    let mut programs = JoinSet::new();
+
+    // Each with its own store on the same file, all of them migrating it at once.
+    for _ in 0..16 {
+        let place = Arc::clone(&place);
+        programs.spawn(async move {
+            let store = place.open().await;
+            for _ in 0..4 {
+                let run = store.create_run(new_run()).await.unwrap().unwrap();
+                let claim = store.claim_run(&run.run_id, "writer", at(1)).await.unwrap();
+                store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
+                store.heartbeat(&claim, at(2)).await.unwrap();
+                store.finish_attempt(&claim, &job("pull"), 1, success(full_outcome()), at(3)).await.unwrap();
+                assert!(!store.runs(&RunFilter::default()).await.unwrap().is_empty());
+                assert_eq!(store.snapshots().await.unwrap().len(), 2);
+            }
+        });
+    }
+    while let Some(ended) = programs.join_next().await {
+        ended.unwrap();
+    }
+
+    assert_eq!(place.open().await.runs(&RunFilter::default()).await.unwrap().len(), 64);
+    let report = check(&place.url).await.unwrap();
+    assert_eq!((report.runs, report.attempts, report.audit_entries, report.problems), (64, 64, 64, vec![]));
+}
+
+#[tokio::test]
+async fn the_file_and_its_journal_are_for_the_owner_alone() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    running(&*store).await;
+
+    for name in ["state.db", "state.db-wal", "state.db-shm"] {
+        let mode = std::fs::metadata(place.folder().join("var").join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_a_whole_store_and_overwrites_nothing() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    let (run, claim) = running(&*store).await;
+    succeed(&*store, &claim, "pull", full_outcome()).await;
+    let target = place.folder().join("copy.db");
+
+    backup(&place.url, &target).await.unwrap();
+
+    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+    let copy_url = format!("sqlite://{}", target.display());
+    assert_eq!(check(&copy_url).await.unwrap().problems, Vec::<String>::new());
+    let copy = open(&copy_url).await.unwrap();
+    assert_eq!(copy.jobs(&run.run_id).await.unwrap(), store.jobs(&run.run_id).await.unwrap());
+    let again = backup(&place.url, &target).await.unwrap_err();
+    assert!(matches!(again, StoreError::BackupExists { .. }), "{again}");
+}
+
+#[tokio::test]
+async fn migrating_says_from_where_to_where() {
+    let place = Place::sqlite();
+
+    assert_eq!(migrate(&place.url).await.unwrap(), MigrationReport { before: 0, now: 1 });
+    assert_eq!(migrate(&place.url).await.unwrap(), MigrationReport { before: 1, now: 1 });
+}
+
+#[tokio::test]
+async fn the_store_of_a_newer_program_is_refused_and_left_alone() {
+    let place = Place::sqlite();
+    drop(place.open().await);
+    change(
+        &place,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (7, 'later', 1, x'00', 0)",
+    )
+    .await;
+
+    let Err(refused) = open(&place.url).await else { panic!("it was opened") };
+
+    let text = refused.to_string();
+    assert!(text.contains("written by a newer nocturne (schema 7, this one knows 1)"), "{text}");
+    assert!(matches!(check(&place.url).await, Err(StoreError::Newer { .. })));
+}
+
+#[tokio::test]
+async fn a_migration_that_was_changed_afterwards_is_refused() {
+    let place = Place::sqlite();
+    drop(place.open().await);
+    change(&place, "UPDATE _sqlx_migrations SET checksum = x'00'").await;
+
+    assert!(matches!(open(&place.url).await, Err(StoreError::Migrate { .. })));
+}
+
+#[tokio::test]
+async fn a_check_finds_a_changed_audit_entry_and_a_cut_off_end() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    for second in 1..=3 {
+        store.skip_slot(&super::fixtures::dag_name(), at(second), "paused", at(second)).await.unwrap();
+    }
+    let problems = async || check(&place.url).await.unwrap().problems;
+    assert_eq!(problems().await, Vec::<String>::new());
+
+    change(&place, "UPDATE audit_log SET entry = 'nothing happened' WHERE seq = 2").await;
+    let changed = problems().await;
+    change(&place, "DELETE FROM audit_log WHERE seq = 2").await;
+    let taken_out = problems().await;
+    change(&place, "DELETE FROM audit_log WHERE seq > 1").await;
+    let cut_off = problems().await;
+
+    assert_eq!(changed, ["audit log: entry 2 or the one before it was changed"]);
+    assert_eq!(taken_out[0], "audit log: entry 2 is missing");
+    assert_eq!(cut_off, ["audit log: it ends at entry 1, and 3 were written"]);
+}
+
+#[tokio::test]
+async fn a_check_names_states_that_are_none_and_rows_that_lead_nowhere() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    let (_, claim) = running(&*store).await;
+    succeed(&*store, &claim, "pull", full_outcome()).await;
+    change(
+        &place,
+        "UPDATE jobs SET state = 'sleeping' WHERE job = 'digest';
+         UPDATE attempts SET state = 'done', outcome = '{';
+         INSERT INTO events (at, run_id, event) VALUES (0, 'nightly.2031-01-01.1', '{}');",
+    )
+    .await;
+
+    let problems = check(&place.url).await.unwrap().problems;
+
+    assert_eq!(
+        problems,
+        [
+            "a row of `events` names a row of `runs` that is not there",
+            "run nightly.2026-11-20.1, job `digest`: `state` is not readable (sleeping)",
+            "run nightly.2026-11-20.1, job `pull`, attempt 1: `state` is not readable (done)",
+            "run nightly.2026-11-20.1, job `pull`, attempt 1: `outcome` is not readable \
+             (JSON of 1 characters, line 1 column 1)",
+        ]
+    );
+    let unreadable = store.jobs(&claim.run_id).await.unwrap_err();
+    assert!(unreadable.to_string().ends_with("is not readable; run `nocturne db check`"), "{unreadable}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_made_by_a_check() {
+    let place = Place::sqlite();
+
+    let refused = check(&place.url).await.unwrap_err();
+
+    assert!(refused.to_string().ends_with("`nocturne db migrate` makes one"), "{refused}");
+    assert!(!place.folder().join("var").exists());
+}
+
+#[tokio::test]
+async fn a_url_that_is_no_store_is_refused_with_those_that_are() {
+    for (url, shown) in [("mysql://root:hunter2@db/x", "mysql"), ("var/nocturne.db", "(no scheme)")] {
+        let Err(refused) = open(url).await else { panic!("{url} was opened") };
+
+        let text = refused.to_string();
+        assert!(text.contains(shown) && text.contains("sqlite://") && !text.contains("hunter2"), "{text}");
+    }
+    assert!(matches!(open("sqlite://:memory:").await, Err(StoreError::Url { .. })));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "This is not a database, and was not meant to be one.".repeat(100)).unwrap();
+
+    let Err(refused) = open(&format!("sqlite://{}", path.display())).await else { panic!("it was opened") };
+
+    assert!(refused.to_string().starts_with("opening the state store at sqlite:///"), "{refused}");
+}

@@ -1,0 +1,4 @@
+//! Real servers for tests to talk to, each on loopback and gone with its test.
+
+pub(crate) mod postgres;
+pub(crate) mod smtp;
