@@ -90,11 +90,24 @@ impl Layers {
                 }
             }
         }
-        Mistakes::unless_none(mistakes, ())?;
-        let config: Config = serde_json::from_value(merged)
-            .map_err(|error| Mistakes(vec![nowhere("configuration", "", error.to_string())]))?;
-        let mistakes = cross_checks(&config).into_iter().map(|(path, message)| self.at(&documents, &path, message));
-        Mistakes::unless_none(mistakes.collect(), config)
+        // Where the shape is wrong the default stands in, so that one reading finds what makes no sense elsewhere too.
+        let wrong: Vec<String> = mistakes.iter().map(|mistake| mistake.path.clone()).collect();
+        for path in &wrong {
+            put_default(&mut merged, &documents[0].value, path);
+        }
+        let config: Config = match serde_json::from_value(merged) {
+            Ok(config) => config,
+            Err(error) => {
+                mistakes.push(nowhere("configuration", "", error.to_string()));
+                return Err(Mistakes(mistakes));
+            }
+        };
+        for (path, message) in cross_checks(&config) {
+            if !wrong.iter().any(|wrong| is_within(&path, wrong) || is_within(wrong, &path)) {
+                mistakes.push(self.at(&documents, &path, message));
+            }
+        }
+        Mistakes::unless_none(mistakes, config)
     }
 
     /// Returns where the value at `path` comes from: a variable, a file with its line, or `default`.
@@ -214,6 +227,27 @@ fn parsed(text: &str) -> Value {
 fn other_readings(text: &str) -> [Value; 2] {
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
     [Value::String(text.to_owned()), items.map(parsed).collect()]
+}
+
+/// Puts the default in the place of the value at `path`, or nothing where there is none.
+fn put_default(merged: &mut Value, default: &Value, path: &str) {
+    let (mut merged, mut default) = (merged, Some(default));
+    let mut keys = path.split('.').peekable();
+    while let Some(key) = keys.next() {
+        let Value::Object(table) = merged else { return };
+        default = default.and_then(|default| default.get(key));
+        // A list is replaced as a whole: its items have no defaults.
+        let is_last = keys.peek().is_none() || table.get(key).is_some_and(Value::is_array);
+        if is_last {
+            match default {
+                Some(default) => table.insert(key.to_owned(), default.clone()),
+                None => table.remove(key),
+            };
+            return;
+        }
+        let Some(inside) = table.get_mut(key) else { return };
+        merged = inside;
+    }
 }
 
 fn has_table(document: &Document, keys: &[&str]) -> bool {

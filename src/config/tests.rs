@@ -221,6 +221,24 @@ filter = 'nocturne=loud'
 }
 
 #[test]
+fn wrong_shapes_do_not_hide_what_makes_no_sense() {
+    let mistakes = load(
+        &[("site.toml", "[institution]\ntimezone = 'Mars/Base'\n[mail]\nto = [1]\nhots = 'x'\ntransport = 'smtp'\n")],
+        &[("NOCTURNE__SOURCES__SIS__PATH", "/data")],
+    )
+    .unwrap_err();
+
+    insta::assert_snapshot!(mistakes, @r#"
+    5 mistakes
+      NOCTURNE__SOURCES__SIS__PATH: `sources.sis`: the key `kind` is missing
+      site.toml:2:1: `institution.timezone`: `Mars/Base` is no IANA time zone, such as `America/Detroit`
+      site.toml:3:2: `mail.host`: SMTP needs the host of the server
+      site.toml:4:7: `mail.to.0`: expected text, found the number 1
+      site.toml:5:1: `mail.hots`: unknown key; did you mean `host`? allowed: transport, folder, host, port, security, user, password, ca_file, from, to, reply_to
+    "#);
+}
+
+#[test]
 fn a_value_out_of_its_range_is_told_with_the_range() {
     let mistakes = load(
         &[("site.toml", "[features]\nweeks = [2, 2, 90]\n[labels]\npass_mark = 140\n[engine]\nheartbeat_secs = 0\n")],
