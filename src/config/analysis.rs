@@ -19,6 +19,7 @@ pub struct Labels {
     #[schemars(range(min = 0, max = 365))]
     pub lag_days: i64,
     /// A final mark below this is a fail, on 0 to 100.
+    #[schemars(range(min = 0, max = 100))]
     pub pass_mark: f64,
 }
 
@@ -27,6 +28,7 @@ pub struct Labels {
 #[serde(deny_unknown_fields)]
 pub struct Features {
     /// The course weeks of past courses on which models are trained.
+    #[schemars(length(min = 1), inner(range(min = 1, max = 60)), extend("uniqueItems" = true))]
     pub weeks: Vec<u32>,
     /// How long after a cutoff a delivery still counts as known at it: the night that follows.
     pub delivery_grace: String,
@@ -40,8 +42,10 @@ pub struct Quality {
     #[schemars(range(min = 0))]
     pub fresh_days: i64,
     /// A larger change of a table's rows since the last night, as a share, is a warning.
+    #[schemars(range(min = 0))]
     pub row_change: f64,
     /// A larger share of references that lead nowhere is a warning.
+    #[schemars(range(min = 0, max = 1))]
     pub orphan_share: f64,
 }
 
@@ -50,9 +54,12 @@ pub struct Quality {
 #[serde(deny_unknown_fields)]
 pub struct Drift {
     /// The Kolmogorov-Smirnov distance that counts as drift while there are too few terms to learn one.
+    #[schemars(range(min = 0, max = 1))]
     pub fallback_ks: f64,
     /// The population stability index that counts as drift while there are too few terms to learn one.
+    #[schemars(range(min = 0))]
     pub fallback_psi: f64,
     /// The share of the model's importance that must have drifted for a warning.
+    #[schemars(range(min = 0, max = 1))]
     pub alarm_share: f64,
 }

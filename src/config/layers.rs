@@ -1,4 +1,8 @@
 //! Layers become one configuration, and each mistake knows its layer.
+//!
+//! The documents and the environment's values are merged (by the `config` crate), the whole is held against the schema
+//! and the cross checks, and what is wrong is told where it was said: file and line, or the variable. A variable's text
+//! is read as what its key wants: TOML, else the text itself, else a list with commas between its items.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,16 +11,18 @@ use config::builder::DefaultState;
 use config::{ConfigBuilder, File, FileFormat};
 use serde_json::Value;
 
-use super::{Config, DEFAULT, SourceKind};
+use super::checks::cross_checks;
+use super::{Config, DEFAULT};
 use crate::domain::document::{Document, Mistake, Mistakes};
-use crate::domain::schedule::parse_zone;
-use crate::domain::spec::parse_duration;
 
 /// The environment, as a value.
 pub type Environment = BTreeMap<String, String>;
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "NOCTURNE__";
+
+/// What messages call the embedded defaults.
+const DEFAULT_NAME: &str = "config/default.toml";
 
 /// The layers before they are one.
 #[derive(Debug, Clone)]
@@ -26,9 +32,11 @@ pub struct Layers {
 }
 
 /// Returns the process's environment. Nothing else reads it.
+///
+/// A name that is not UTF-8 is none of ours and left out; in a value, what is not UTF-8 becomes `U+FFFD`.
 pub fn process_environment() -> Environment {
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .collect()
 }
 
@@ -66,41 +74,58 @@ impl Layers {
         let mut overrides = self.overrides();
         let mut merged = merge(&documents, &overrides)?;
         let mut mistakes = self.placed(&documents, &merged, &schema);
-        // What looks like a number in the environment is text where text is wanted.
-        let wants_text: Vec<String> =
-            mistakes.iter().filter(|m| m.message.starts_with("expected text")).map(|m| m.path.clone()).collect();
-        let mut changed = false;
-        for (path, (name, value)) in &mut overrides {
-            if wants_text.contains(path) {
-                *value = Value::String(self.environment[name].clone());
-                changed = true;
+        for path in overrides.keys().cloned().collect::<Vec<_>>() {
+            if !mistakes.iter().any(|mistake| is_within(&mistake.path, &path)) {
+                continue;
+            }
+            // What looks like a number may be meant as text, and text as a list.
+            for reading in other_readings(&self.environment[&overrides[&path].0]) {
+                let mut trial = overrides.clone();
+                trial.entry(path.clone()).and_modify(|(_, value)| *value = reading);
+                let tried = merge(&documents, &trial)?;
+                let remaining = self.placed(&documents, &tried, &schema);
+                if !remaining.iter().any(|mistake| is_within(&mistake.path, &path)) {
+                    (overrides, merged, mistakes) = (trial, tried, remaining);
+                    break;
+                }
             }
         }
-        if changed {
-            merged = merge(&documents, &overrides)?;
-            mistakes = self.placed(&documents, &merged, &schema);
+        // Where the shape is wrong the default stands in, so that one reading finds what makes no sense elsewhere too.
+        let wrong: Vec<String> = mistakes.iter().map(|mistake| mistake.path.clone()).collect();
+        for path in &wrong {
+            put_default(&mut merged, &documents[0].value, path);
         }
-        Mistakes::unless_none(mistakes, ())?;
-        let config: Config = serde_json::from_value(merged)
-            .map_err(|error| Mistakes(vec![nowhere("configuration", "", error.to_string())]))?;
-        let mistakes = cross_checks(&config).into_iter().map(|(path, message)| self.at(&documents, &path, message));
-        Mistakes::unless_none(mistakes.collect(), config)
+        let config: Config = match serde_json::from_value(merged) {
+            Ok(config) => config,
+            Err(error) => {
+                mistakes.push(nowhere("configuration", "", error.to_string()));
+                return Err(Mistakes(mistakes));
+            }
+        };
+        for (path, message) in cross_checks(&config) {
+            if !wrong.iter().any(|wrong| is_within(&path, wrong) || is_within(wrong, &path)) {
+                mistakes.push(self.at(&documents, &path, message));
+            }
+        }
+        Mistakes::unless_none(mistakes, config)
     }
 
-    /// Returns where the value at `path` comes from: a variable, a file, or `default`.
+    /// Returns where the value at `path` comes from: a variable, a file with its line, or `default`.
     pub fn origin(&self, path: &str) -> String {
+        // A file that does not parse has said nothing; `config` tells its mistakes.
         let documents = self.documents().unwrap_or_default();
-        self.layer_of(&documents, path).map_or_else(
-            || "default".to_owned(),
-            |layer| match layer {
-                Layer::Variable(name) => name,
-                Layer::Document(document) => document.name.clone(),
-            },
-        )
+        match self.layer_of(&documents, path) {
+            Some(Layer::Variable(name)) => name,
+            Some(Layer::Document(document)) if document.name != DEFAULT_NAME => {
+                let (line, _) = document.place(&path.split('.').collect::<Vec<_>>());
+                format!("{}:{line}", document.name)
+            }
+            Some(Layer::Document(_)) | None => "default".to_owned(),
+        }
     }
 
     fn documents(&self) -> Result<Vec<Document>, Mistakes> {
-        let mut documents = vec![Document::parse("config/default.toml", DEFAULT)?];
+        let mut documents = vec![Document::parse(DEFAULT_NAME, DEFAULT)?];
         let mut mistakes = Vec::new();
         for (path, text) in &self.files {
             match Document::parse(path.display().to_string(), text.as_str()) {
@@ -135,15 +160,21 @@ impl Layers {
         }
     }
 
+    /// The layer that says what stands at `path`, or what stands around it.
     fn layer_of<'a>(&self, documents: &'a [Document], path: &str) -> Option<Layer<'a>> {
-        if let Some((name, _)) = self.overrides().get(path) {
-            return Some(Layer::Variable(name.clone()));
-        }
+        let said = self.overrides().into_iter().find(|(said, _)| is_within(path, said) || is_within(said, path));
         let keys: Vec<&str> = path.split('.').collect();
-        // A missing key is reported where its table stands.
-        (1..=keys.len())
-            .rev()
-            .find_map(|n| documents.iter().rev().find(|document| document.says(&keys[..n])).map(Layer::Document))
+        let document = |keys: &[&str]| documents.iter().rev().find(|document| document.says(keys));
+        match said {
+            // A variable below the key is to blame where no document has a table.
+            Some((said, (name, _)))
+                if is_within(path, &said) || !document(&keys).is_some_and(|d| has_table(d, &keys)) =>
+            {
+                Some(Layer::Variable(name))
+            }
+            // A missing key is reported where its table stands.
+            _ => (1..=keys.len()).rev().find_map(|n| document(&keys[..n])).map(Layer::Document),
+        }
     }
 }
 
@@ -192,35 +223,40 @@ fn parsed(text: &str) -> Value {
     }
 }
 
-/// What the shape alone cannot say, by dotted path.
-fn cross_checks(config: &Config) -> Vec<(String, String)> {
-    let mut mistakes = Vec::new();
-    let mut note = |path: &str, message: String| mistakes.push((path.to_owned(), message));
-    if let Err(error) = parse_zone(&config.institution.timezone) {
-        note("institution.timezone", error.to_string());
-    }
-    if let Err(error) = parse_zone(&config.simulation.zone) {
-        note("simulation.zone", error.to_string());
-    }
-    if let Err(message) = parse_duration(&config.features.delivery_grace) {
-        note("features.delivery_grace", message);
-    }
-    for (name, source) in &config.sources {
-        if source.kind == SourceKind::Files && source.path.is_none() {
-            let variable = format!("NOCTURNE__SOURCES__{}__PATH", name.to_uppercase());
-            note(
-                &format!("sources.{name}.path"),
-                format!("a source of files needs the folder or prefix of its exports (or set {variable})"),
-            );
+/// What else a variable's text may mean: the text itself, or a list of what stands between its commas.
+fn other_readings(text: &str) -> [Value; 2] {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    [Value::String(text.to_owned()), items.map(parsed).collect()]
+}
+
+/// Puts the default in the place of the value at `path`, or nothing where there is none.
+fn put_default(merged: &mut Value, default: &Value, path: &str) {
+    let (mut merged, mut default) = (merged, Some(default));
+    let mut keys = path.split('.').peekable();
+    while let Some(key) = keys.next() {
+        let Value::Object(table) = merged else { return };
+        default = default.and_then(|default| default.get(key));
+        // A list is replaced as a whole: its items have no defaults.
+        let is_last = keys.peek().is_none() || table.get(key).is_some_and(Value::is_array);
+        if is_last {
+            match default {
+                Some(default) => table.insert(key.to_owned(), default.clone()),
+                None => table.remove(key),
+            };
+            return;
         }
+        let Some(inside) = table.get_mut(key) else { return };
+        merged = inside;
     }
-    if config.mail.transport == super::MailTransport::Smtp && config.mail.host.is_none() {
-        note("mail.host", "SMTP needs the host of the server".to_owned());
-    }
-    if config.features.weeks.is_empty() {
-        note("features.weeks", "training needs at least one course week".to_owned());
-    }
-    mistakes
+}
+
+fn has_table(document: &Document, keys: &[&str]) -> bool {
+    keys.iter().try_fold(&document.value, |value, key| value.get(key)).is_some_and(Value::is_object)
+}
+
+/// Returns whether `path` is `key` or lies within it.
+fn is_within(path: &str, key: &str) -> bool {
+    path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ pub struct Engine {
     #[schemars(range(min = 1, max = 60))]
     pub heartbeat_secs: u64,
     /// How long an attempt that is told to stop may take, in seconds.
+    #[schemars(range(min = 0, max = 3600))]
     pub stop_grace_secs: u64,
 }
 

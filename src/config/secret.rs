@@ -11,7 +11,7 @@ use super::layers::Environment;
 /// A reference to a secret: `env:NAME` or `file:PATH`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(transparent)]
+#[schemars(extend("writeOnly" = true, "x-expected" = "a reference to the secret, `env:NAME` or `file:PATH`"))]
 pub struct SecretReference(#[schemars(regex(pattern = r"^(env|file):.+$"))] String);
 
 /// A secret that cannot be had.
@@ -60,5 +60,42 @@ impl SecretReference {
 impl fmt::Debug for SecretReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn resolve(reference: &str, environment: &[(&str, &str)]) -> Result<SecretString, SecretError> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        SecretReference(reference.to_owned()).resolve(&environment)
+    }
+
+    #[test]
+    fn a_secret_is_read_from_the_environment_or_a_file_without_its_line_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "hunter2\r\n").unwrap();
+
+        let from_file = resolve(&format!("file:{}", file.display()), &[]).unwrap();
+        let from_variable = resolve("env:KEY", &[("KEY", "hunter2")]).unwrap();
+
+        assert_eq!(from_file.expose_secret(), "hunter2");
+        assert_eq!(from_variable.expose_secret(), "hunter2");
+        assert!(!format!("{from_file:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_that_is_not_there_is_named_by_its_reference() {
+        let told = |reference: &str, environment: &[(&str, &str)]| {
+            resolve(reference, environment).map(drop).unwrap_err().to_string()
+        };
+
+        assert_eq!(told("env:KEY", &[]), "the secret `env:KEY` is not there: set the environment variable KEY");
+        assert_eq!(told("env:KEY", &[("KEY", "\n")]), "the secret `env:KEY` is empty");
+        assert_eq!(told("file:/nowhere/key", &[]), "the secret `file:/nowhere/key` cannot be read");
     }
 }

@@ -7,11 +7,12 @@
 use std::fmt;
 use std::ops::Range;
 
-use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::paths::LocationSegment;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+pub use super::explain::among;
+use super::explain::explain;
 
 /// A parsed document that remembers where everything stands.
 #[derive(Debug, Clone)]
@@ -102,7 +103,8 @@ impl Document {
                 let message = format!("this is not TOML: {}", error.message());
                 Mistake { file: name.clone(), line, column, path: String::new(), message }
             });
-            return Err(Mistakes(mistakes.collect()));
+            let mistakes: Vec<Mistake> = mistakes.collect();
+            Mistakes::unless_none(mistakes, ())?;
         }
         let mut places = Vec::new();
         let value = table_value(table.get_ref(), &mut Vec::new(), &mut places);
@@ -125,7 +127,12 @@ impl Document {
             Ok(validator) => validator,
             Err(error) => return vec![self.mistake(&[], format!("its schema is not valid: {error}"))],
         };
-        validator.iter_errors(&self.value).flat_map(|error| self.explain(&error, schema)).collect()
+        let explained = validator.iter_errors(&self.value).flat_map(|error| explain(&error, schema));
+        let placed = explained.map(|(inside, message)| {
+            let path: Vec<&str> = self.prefix.iter().chain(&inside).map(String::as_str).collect();
+            self.mistake(&path, message)
+        });
+        placed.collect()
     }
 
     /// Returns a mistake at the key `path`.
@@ -145,137 +152,6 @@ impl Document {
     /// Returns whether the document says anything at `path`.
     pub fn says(&self, path: &[&str]) -> bool {
         self.places.iter().any(|(place, _)| place.iter().eq(path.iter()))
-    }
-
-    fn explain(&self, error: &jsonschema::ValidationError<'_>, schema: &Value) -> Vec<Mistake> {
-        let inside = error.instance_path().iter().map(|segment| match segment {
-            LocationSegment::Property(name) => name.to_string(),
-            LocationSegment::Index(index) => index.to_string(),
-        });
-        let path: Vec<String> = self.prefix.iter().cloned().chain(inside).collect();
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        match error.kind() {
-            ValidationErrorKind::AdditionalProperties { unexpected }
-            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-                let allowed = allowed_keys(schema, &error.schema_path().to_string());
-                let explain = |key: &String| {
-                    let path: Vec<&str> = path.iter().copied().chain([key.as_str()]).collect();
-                    self.mistake(&path, format!("unknown key; {}", among(key, &allowed)))
-                };
-                unexpected.iter().map(explain).collect()
-            }
-            kind => vec![self.mistake(&path, sentence(kind, error))],
-        }
-    }
-}
-
-fn sentence(kind: &ValidationErrorKind, error: &jsonschema::ValidationError<'_>) -> String {
-    let found = described(error.instance());
-    match kind {
-        ValidationErrorKind::Required { property } => format!("the key {property} is missing"),
-        ValidationErrorKind::Type { kind: TypeKind::Single(wanted) } => {
-            format!("expected {}, found {found}", type_words(&wanted.to_string()))
-        }
-        ValidationErrorKind::Type { kind: TypeKind::Multiple(wanted) } => {
-            let wanted: Vec<&str> =
-                wanted.iter().map(|w| type_words(&w.to_string())).filter(|w| *w != "null").collect();
-            format!("expected {}, found {found}", wanted.join(" or "))
-        }
-        ValidationErrorKind::Enum { options } => {
-            let options: Vec<String> =
-                options.as_array().into_iter().flatten().map(|o| o.to_string().replace('"', "")).collect();
-            format!("found {found}; {}", among(error.instance().as_str().unwrap_or_default(), &options))
-        }
-        ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::AnyOf { .. } => {
-            let options = constants(error);
-            if options.is_empty() {
-                format!("found {found}: {error}")
-            } else {
-                format!("found {found}; {}", among(error.instance().as_str().unwrap_or_default(), &options))
-            }
-        }
-        ValidationErrorKind::Minimum { limit } => format!("found {found}; the smallest allowed is {limit}"),
-        ValidationErrorKind::Maximum { limit } => format!("found {found}; the largest allowed is {limit}"),
-        ValidationErrorKind::Pattern { pattern } => format!("found {found}; it must match {pattern}"),
-        _ => error.to_string(),
-    }
-}
-
-/// The words that a `oneOf` of constants (an enum with documented variants) allows.
-fn constants(error: &jsonschema::ValidationError<'_>) -> Vec<String> {
-    let (ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context }) = error.kind() else {
-        return Vec::new();
-    };
-    let mut words = Vec::new();
-    for option in context.iter().flatten() {
-        match option.kind() {
-            ValidationErrorKind::Constant { expected_value } => {
-                words.extend(expected_value.as_str().map(str::to_owned));
-            }
-            ValidationErrorKind::Enum { options } => {
-                words.extend(options.as_array().into_iter().flatten().filter_map(|o| o.as_str().map(str::to_owned)));
-            }
-            _ => {}
-        }
-    }
-    words
-}
-
-/// Returns "allowed are …", led by "did you mean" where a word is near.
-pub fn among(found: &str, allowed: &[String]) -> String {
-    let near = allowed
-        .iter()
-        .map(|word| (strsim::damerau_levenshtein(found, word), word))
-        .filter(|(d, word)| *d <= 1 + word.len() / 4)
-        .min();
-    let list =
-        if allowed.is_empty() { "none is allowed here".to_owned() } else { format!("allowed: {}", allowed.join(", ")) };
-    near.map_or(list.clone(), |(_, word)| format!("did you mean `{word}`? {list}"))
-}
-
-/// The keys that the schema around an `additionalProperties` knows.
-fn allowed_keys(schema: &Value, at: &str) -> Vec<String> {
-    let around = at.rsplit_once('/').map_or("", |(around, _)| around);
-    let mut node = schema;
-    for segment in around.split('/').filter(|segment| !segment.is_empty()) {
-        let segment = segment.replace("~1", "/").replace("~0", "~");
-        let inside = if segment == "$ref" {
-            resolve(schema, node)
-        } else {
-            segment.parse::<usize>().ok().and_then(|i| node.get(i)).or_else(|| node.get(segment.as_str()))
-        };
-        match inside {
-            Some(inside) => node = inside,
-            None => return Vec::new(),
-        }
-    }
-    node.get("properties").and_then(Value::as_object).map(|keys| keys.keys().cloned().collect()).unwrap_or_default()
-}
-
-fn resolve<'a>(schema: &'a Value, node: &Value) -> Option<&'a Value> {
-    schema.pointer(node.get("$ref")?.as_str()?.strip_prefix('#')?)
-}
-
-fn described(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::Bool(b) => format!("`{b}`"),
-        Value::Number(n) => format!("the number {n}"),
-        Value::String(s) => format!("the text \"{}\"", s.chars().take(60).collect::<String>()),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "a table".to_owned(),
-    }
-}
-
-fn type_words(json_type: &str) -> &'static str {
-    match json_type {
-        "integer" => "a whole number",
-        "number" => "a number",
-        "string" => "text",
-        "boolean" => "true or false",
-        "array" => "a list",
-        "object" => "a table",
-        _ => "null",
     }
 }
 
@@ -331,52 +207,8 @@ fn line_and_column(text: &str, at: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use schemars::JsonSchema;
-    use serde::Deserialize;
 
     use super::*;
-
-    #[derive(Deserialize, JsonSchema)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its schema is used")]
-    struct Sample {
-        name: String,
-        count: u32,
-        #[serde(default)]
-        inner: Inner,
-    }
-
-    #[derive(Deserialize, JsonSchema, Default)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its schema is used")]
-    struct Inner {
-        policy: crate::domain::dag::CatchUp,
-        limit: Option<f64>,
-    }
-
-    fn mistakes(text: &str) -> Vec<String> {
-        let schema = schemars::schema_for!(Sample).to_value();
-        let document = Document::parse("a.toml", text).unwrap();
-        let mut mistakes = document.mistakes(&schema);
-        mistakes.sort();
-        mistakes.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn every_mistake_is_told_with_its_line_and_what_is_allowed() {
-        let found = mistakes("nam = 'x'\ncount = 'three'\n[inner]\npolicy = 'lates'\nlimit = true\n");
-
-        assert_eq!(
-            found,
-            [
-                "a.toml:1:1: the key \"name\" is missing",
-                "a.toml:1:1: `nam`: unknown key; did you mean `name`? allowed: name, count, inner",
-                "a.toml:2:1: `count`: expected a whole number, found the text \"three\"",
-                "a.toml:4:1: `inner.policy`: found the text \"lates\"; did you mean `latest`? allowed: none, latest, all",
-                "a.toml:5:1: `inner.limit`: expected a number, found `true`",
-            ]
-        );
-    }
 
     #[test]
     fn a_syntax_error_names_its_line() {

@@ -10,6 +10,7 @@ pub mod check;
 pub mod clock;
 pub mod dag;
 pub mod document;
+mod explain;
 pub mod ids;
 pub mod job;
 pub mod lineage;
