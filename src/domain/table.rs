@@ -2,7 +2,7 @@
 //!
 //! One contract serves every layer: `canvas` types and pseudonymises by it, the lake keys and partitions
 //! by it, `features` reconstructs the past by it. A contract is a TOML file (`config/tables/<table>.toml`,
-//! or a table of the configuration for what Canvas does not have) and knows no polars.
+//! or a table of the configuration for what Canvas does not have) and names no library.
 //!
 //! Time columns hold instants in UTC with microseconds; a person's id is a pseudonym (text) wherever it stands.
 

@@ -151,7 +151,6 @@ pub fn browsed(text: &str) -> Result<Path, KeyError> {
 
 /// Returns the key that an outcome or a listing of this program holds as `text`.
 pub(super) fn key(text: &str) -> Path {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that builds keys")]
     Path::from(text)
 }
 
