@@ -322,7 +322,7 @@ fn active_day(dice: &mut Dice, day: Day, eagerness: i64, extra: &[&'static str])
     let mut controllers = vec!["courses"];
     controllers.extend(extra);
     if dice.chance(0.22) {
-        controllers.push(*dice.pick(&OTHER_CONTROLLERS));
+        controllers.push(dice.pick(&OTHER_CONTROLLERS));
     }
     controllers.sort_unstable();
     let views = controllers.into_iter().map(|controller| {

@@ -115,6 +115,7 @@ pub(super) fn courses_of(options: &SimOptions, term: &Term, home: &LocalDays, re
 }
 
 /// Where and how a course stands in its term.
+#[derive(Clone, Copy)]
 struct Place<'a> {
     index: i64,
     kind: CourseKind,

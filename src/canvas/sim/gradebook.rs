@@ -73,3 +73,63 @@ fn totals(course: &Course, works: &[Work], is_seen: impl Fn(&Work) -> bool) -> T
 fn hundredths(score: f64) -> f64 {
     (score * 100.0).round() / 100.0
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::super::calendar::{LocalDays, Term};
+    use super::super::courses;
+    use super::super::options::SimOptions;
+    use super::*;
+
+    fn graded(score: f64, graded_at: Seconds, posted_at: Seconds) -> Work {
+        Work { score: Some(score), graded_at: Some(graded_at), posted_at: Some(posted_at), ..Work::default() }
+    }
+
+    fn course() -> Course {
+        let days = LocalDays::new(TimeZone::UTC, 0, 0);
+        courses::courses_of(&SimOptions::default(), &Term::new(2024, 0), &days, &days).remove(0)
+    }
+
+    #[test]
+    fn the_current_score_leaves_out_what_is_not_graded_and_the_final_score_counts_it_as_zero() {
+        let course = course();
+        let mut works = vec![Work::default(); course.assignments.len()];
+        works[0] = graded(0.0, 10, 10);
+        works[1] = graded(15.0, 10, 10);
+
+        let score = score_as_of(&course, &works, 11);
+
+        let n_quizzes = course.assignments.iter().filter(|a| a.group == 1).count() - 1;
+        assert_eq!(score.posted.current_score, Some(75.0));
+        assert_eq!(score.posted.final_score, hundredths(25.0 * 0.75 / n_quizzes as f64));
+        assert_eq!(score.changed_at, Some(10));
+    }
+
+    #[test]
+    fn a_grade_is_hidden_until_posted_and_unknown_until_given() {
+        let course = course();
+        let mut works = vec![Work::default(); course.assignments.len()];
+        works[1] = graded(10.0, 10, 20);
+
+        let (before, hidden, shown) =
+            (score_as_of(&course, &works, 10), score_as_of(&course, &works, 20), score_as_of(&course, &works, 21));
+
+        assert_eq!((before.unposted.current_score, before.changed_at), (None, None));
+        assert_eq!((hidden.posted.current_score, hidden.unposted.current_score), (None, Some(50.0)));
+        assert_eq!((shown.posted.current_score, shown.changed_at), (Some(50.0), Some(20)));
+    }
+
+    #[test]
+    fn excused_work_does_not_count_at_all() {
+        let course = course();
+        let excused = Work { standing: Standing::Excused, score: None, ..graded(0.0, 5, 5) };
+        let mut works = vec![excused; course.assignments.len()];
+        works[1] = graded(20.0, 10, 10);
+
+        let score = score_as_of(&course, &works, 11);
+
+        assert_eq!((score.posted.current_score, score.posted.final_score), (Some(100.0), 100.0));
+    }
+}

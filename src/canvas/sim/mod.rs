@@ -5,9 +5,9 @@
 //! only by what happened between them. The same options and date give the same bytes. It knows no privacy and no
 //! lake: its people have names and logins for the very purpose that the door must drop them.
 //!
-//! How to add a table: a row type in `rows.rs` whose fields are the table's columns in Canvas' order; a function in
-//! `export.rs` that turns the world into such rows as of an instant (nothing at or after it), called from
-//! `export_tables`; its name in `TABLES` there. `write.rs`, the manifest and the tests follow from that list.
+//! How to add a table: a row type in `rows.rs` whose fields are the columns in Canvas' order; a function in `export.rs`
+//! (`records.rs` for a person in a course) that writes such rows as of an instant, nothing at or after it, called from
+//! `View::write`; its name and file in `TABLES`. The manifest and the tests follow from that list.
 
 mod behaviour;
 mod calendar;
@@ -18,6 +18,7 @@ mod gradebook;
 mod options;
 mod people;
 mod random;
+mod records;
 mod rows;
 mod world;
 mod write;

@@ -1,6 +1,6 @@
 //! What a simulated institution looks like: the seed and the few sizes a user may set.
 //!
-//! The defaults give about 170 thousand rows in the autumn of the third year. Two options that are equal give the same
+//! The defaults give about 180 thousand rows in the autumn of the third year. Two options that are equal give the same
 //! institution. Nothing here depends on a date of export.
 
 use jiff::tz::TimeZone;

@@ -84,8 +84,8 @@ pub(super) fn test_student(seed: u64, course_id: i64, term: i64) -> Person {
 
 /// Returns a person of average traits whose account was made before the first term.
 fn draw_person(dice: &mut Dice, user_id: i64, pseudonym_id: Option<i64>) -> Person {
-    let (given_name, given_ascii) = *dice.pick(&GIVEN_NAMES);
-    let (family_name, family_ascii) = *dice.pick(&FAMILY_NAMES);
+    let (given_name, given_ascii) = dice.pick(&GIVEN_NAMES);
+    let (family_name, family_ascii) = dice.pick(&FAMILY_NAMES);
     let number = pseudonym_id.unwrap_or(user_id);
     Person {
         user_id,
@@ -104,11 +104,11 @@ fn draw_person(dice: &mut Dice, user_id: i64, pseudonym_id: Option<i64>) -> Pers
 
 fn circumstances(dice: &mut Dice) -> Circumstances {
     let known_band = !dice.chance(0.04);
-    let band = *dice.pick(&DEPRIVATION_BANDS);
+    let band = dice.pick(&DEPRIVATION_BANDS);
     Circumstances {
         gender: if dice.chance(0.54) { "F" } else { "M" },
-        region: *dice.pick(&REGIONS),
-        education: *dice.pick(&EDUCATION),
+        region: dice.pick(&REGIONS),
+        education: dice.pick(&EDUCATION),
         deprivation_band: known_band.then_some(band),
         age_band: if dice.chance(0.72) {
             "0-35"
@@ -118,7 +118,7 @@ fn circumstances(dice: &mut Dice) -> Circumstances {
             "55<="
         },
         disability: if dice.chance(0.09) { "Y" } else { "N" },
-        studied_credits: *dice.pick(&[30, 60, 60, 60, 90, 120]),
+        studied_credits: dice.pick(&[30, 60, 60, 60, 90, 120]),
     }
 }
 

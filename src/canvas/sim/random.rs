@@ -49,8 +49,8 @@ impl Dice {
     }
 
     /// Returns one of `items`, which is not empty.
-    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.0.random_range(0..items.len())]
+    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.0.random_range(0..items.len())]
     }
 
     /// Returns `items` in another order.

@@ -156,7 +156,7 @@ impl Builder<'_> {
             away: (case == Case::Returns).then_some(gap),
         };
         let enrolled_second = dice.whole(8 * 3600, 20 * 3600);
-        let section = *dice.pick(&at.section_ids);
+        let section = dice.pick(&at.section_ids);
         let scene = Scene { person: &taker.person, course: at, home, presence };
         let journey = behaviour::live(&mut dice, &scene);
         let created_at = home.at(from, enrolled_second);

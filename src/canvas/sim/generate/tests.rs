@@ -129,6 +129,18 @@ fn a_date_before_the_first_term_is_refused_with_the_first_possible_one() {
 }
 
 #[test]
+fn what_cannot_be_simulated_is_refused_with_what_is_allowed() {
+    let out = tempfile::tempdir().unwrap();
+    let odd = SimOptions { students: 3, zone: "Nowhere".to_owned(), ..small() };
+
+    let options = generate(&odd, date(2025, 1, 1), out.path()).unwrap_err().to_string();
+    let late = generate(&small(), date(2054, 1, 5), out.path()).unwrap_err().to_string();
+
+    assert!(options.contains("`students` is 3") && options.contains("`zone` is `Nowhere`"), "{options}");
+    assert!(late.contains("an earlier date"), "{late}");
+}
+
+#[test]
 fn the_cases_that_real_data_hold_are_there() {
     let tables = export(&SimOptions { students: 120, ..small() }, date(2025, 4, 20));
     let values = |table: &str| -> Vec<(i64, Value)> {
@@ -205,7 +217,7 @@ fn a_quarter_of_the_students_fail_or_withdraw_and_quiet_ones_do_so_more_often() 
     let value = |row: &String| serde_json::from_str::<Value>(row).unwrap()["value"].clone();
     let finals: BTreeMap<i64, f64> = tables["scores"]
         .values()
-        .map(|row| value(row))
+        .map(value)
         .map(|row| (row["enrollment_id"].as_i64().unwrap(), row["final_score"].as_f64().unwrap()))
         .collect();
     let starts: BTreeMap<i64, String> = tables["courses"]
@@ -244,10 +256,7 @@ fn a_quarter_of_the_students_fail_or_withdraw_and_quiet_ones_do_so_more_often() 
 fn the_default_institution_has_the_size_that_the_first_night_is_made_for() {
     let folder = tempfile::tempdir().unwrap();
 
-    let start = std::time::Instant::now();
-    let out = std::path::PathBuf::from("/tmp/simexport");
-    let summary = generate(&SimOptions::default(), date(2026, 11, 20), &out).unwrap();
-    eprintln!("TIME {:?} {:#?}", start.elapsed(), summary.tables.iter().map(|t| (t.name, t.rows)).collect::<Vec<_>>());
+    let summary = generate(&SimOptions::default(), date(2026, 11, 20), &folder.path().join("export")).unwrap();
 
     assert!((150_000..200_000).contains(&summary.rows()), "{} rows", summary.rows());
     assert_eq!(summary.at, "2026-11-20T05:00:00Z");
