@@ -2,5 +2,7 @@
 //!
 //! One folder per layer, shared servers and stores under `support/`.
 
+#![expect(clippy::unwrap_used, reason = "tests may unwrap, and so may what they share")]
+
 mod report;
 mod support;

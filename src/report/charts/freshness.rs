@@ -92,7 +92,11 @@ fn alt(tables: &[(&TableView, f64)]) -> String {
     let tables: Vec<String> = tables
         .iter()
         .map(|(table, hours)| {
-            let age = if *hours < 48.0 { format!("{hours:.0} hours") } else { format!("{:.0} days", hours / 24.0) };
+            let age = match *hours {
+                ..1.0 => "under an hour".to_owned(),
+                1.0..48.0 => format!("{hours:.0} hours"),
+                _ => format!("{:.0} days", hours / 24.0),
+            };
             let stale = if table.is_stale { ", not renewed" } else { "" };
             format!("{}: {age}, {} rows{stale}", table.name, grouped(table.rows))
         })
