@@ -1,4 +1,7 @@
 //! How old the newest entry of each table was at the end of the day the night covers, and its rows.
+//!
+//! The axis is logarithmic: an hour and a year must both be legible. Tables without events have no age and are left
+//! out. Age is measured from the logical date's midnight, never from the wall clock.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
