@@ -226,7 +226,7 @@ impl Builder {
     fn push(&mut self, value: Typed<'_>) {
         match (self, value) {
             (Self::Int(builder), Typed::Int(n)) | (Self::Instant(builder), Typed::Instant(n)) => {
-                builder.append_value(n)
+                builder.append_value(n);
             }
             (Self::Float(builder), Typed::Float(n)) => builder.append_value(n),
             (Self::Bool(builder), Typed::Bool(b)) => builder.append_value(b),

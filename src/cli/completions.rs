@@ -12,7 +12,7 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     clap_complete::generate(args.shell, &mut Cli::command(), "nocturne", &mut std::io::stdout());
     Ok(ExitCode::Done)
 }

@@ -18,7 +18,7 @@ pub(super) enum Args {
     Schema,
 }
 
-pub(super) fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
     match args {
         Args::Schema => output::json(&schemars::schema_for!(Config))?,
         Args::Check => drop(load(&global.config)?.0),

@@ -113,9 +113,9 @@ impl Command {
             Self::Kinds(args) => kinds::run(args, global),
             Self::Lake(args) => lake::run(args, global).await,
             Self::Sim(args) => sim::run(args, global).await,
-            Self::Config(args) => config::run(args, global),
+            Self::Config(args) => config::run(&args, global),
             Self::Db(args) => db::run(args, global).await,
-            Self::Completions(args) => completions::run(args),
+            Self::Completions(args) => completions::run(&args),
         }
     }
 }

@@ -73,7 +73,7 @@ impl JobKind for BuildFeatures {
         let tables: Vec<String> =
             cx.tables()?.iter().map(|(_, snapshot)| format!("{}@{}", snapshot.dataset, snapshot.snapshot)).collect();
         let settings = serde_json::json!([config.features, config.labels, config.population]);
-        let sql = catalogue(cx)?.sets().map(|set| format!("{:?}", set)).collect::<Vec<_>>().join("\n");
+        let sql = catalogue(cx)?.sets().map(|set| format!("{set:?}")).collect::<Vec<_>>().join("\n");
         Ok(Some(format!("{}\n{}\n{settings}\n{sql}\n{}", cx.input.logical_date, cx.input.timezone, tables.join("\n"))))
     }
 

@@ -4,6 +4,7 @@ use polars::prelude::*;
 
 use super::build_features::{AS_OF, BASIS, STAGE, catalogue};
 use super::kind::JobContext;
+use crate::domain::ids::TableName;
 use crate::domain::lineage::Part;
 use crate::domain::outcome::JobError;
 use crate::lake::{self, Dataset};
@@ -29,6 +30,9 @@ pub(super) struct Examples {
     /// The snapshots they were read from.
     pub(super) inputs: Vec<String>,
 }
+
+/// A feature set, and the features that examples take from it.
+type OwnFeatures = (TableName, Vec<String>);
 
 impl JobContext {
     /// Reads the examples of a recipe; `None` when there are none.
@@ -102,7 +106,7 @@ impl JobContext {
     fn features_of(
         &self,
         recipe: &Recipe,
-    ) -> Result<(Vec<String>, Vec<(crate::domain::ids::TableName, Vec<String>)>), JobError> {
+    ) -> Result<(Vec<String>, Vec<OwnFeatures>), JobError> {
         let catalogue = catalogue(self)?;
         let mut features: Vec<String> = Vec::new();
         let mut sets = Vec::new();

@@ -17,13 +17,14 @@ mod drift_report;
 pub mod environment;
 mod examples;
 mod kind;
+mod pull_source;
 mod quality_check;
 mod score;
 mod send_report;
 mod tables;
 mod train_model;
 
-pub use canvas_pull::simulation_options;
+pub use pull_source::simulation_options;
 pub use environment::Environment;
 use kind::register;
 pub use kind::{JobContext, JobKind, Registered};

@@ -1,4 +1,7 @@
 //! How well the model ranks students, by course week: its interval, the rule and the courses' past share.
+//!
+//! The axis begins at 0.5 (chance) or lower where a figure is worse, and ends at 1, so that nights compare by eye. Lines
+//! differ by dash as well as by colour, and each is named at its end.
 
 use serde::Serialize;
 
@@ -35,6 +38,9 @@ struct Line {
     label_at: f64,
 }
 
+/// A line: its class, its label and its value in a week.
+type Series = (&'static str, &'static str, fn(&WeekView) -> f64);
+
 /// Returns the drawing, or nothing where there are fewer than two weeks to join.
 pub(super) fn draw(model: &ModelView) -> Option<Drawing<Marks>> {
     let (first, last) = (model.weeks.first()?, model.weeks.last()?);
@@ -50,7 +56,7 @@ pub(super) fn draw(model: &ModelView) -> Option<Drawing<Marks>> {
     let x = Scale { values: (f64::from(first.week), f64::from(last.week)), units: (left + 14.0, right - 14.0) };
     let y = Scale { values: (lowest, 1.0), units: (bottom, top) };
 
-    let series: [(&'static str, &str, fn(&WeekView) -> f64); 3] = [
+    let series: [Series; 3] = [
         ("model", "Model", |week| week.auc.value),
         ("rule", "Simple rule", |week| week.rule_auc),
         ("base", "Course history", |week| week.base_rate_auc),

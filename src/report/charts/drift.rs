@@ -1,4 +1,7 @@
 //! How far the features have moved since the terms the model learned from, as a multiple of what is usual.
+//!
+//! The scores come first, then the features as the view orders them. A bar beyond the usual limit is amber and its
+//! figures are bold. What the distances mean is decided where they are computed, not here.
 
 use serde::Serialize;
 

@@ -1,4 +1,7 @@
 //! How old the newest entry of each table was at the end of the day the night covers, and its rows.
+//!
+//! The axis is logarithmic: an hour and a year must both be legible. Tables without events have no age and are left
+//! out. Age is measured from the logical date's midnight, never from the wall clock.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -92,7 +95,11 @@ fn alt(tables: &[(&TableView, f64)]) -> String {
     let tables: Vec<String> = tables
         .iter()
         .map(|(table, hours)| {
-            let age = if *hours < 48.0 { format!("{hours:.0} hours") } else { format!("{:.0} days", hours / 24.0) };
+            let age = match *hours {
+                ..1.0 => "under an hour".to_owned(),
+                1.0..48.0 => format!("{hours:.0} hours"),
+                _ => format!("{:.0} days", hours / 24.0),
+            };
             let stale = if table.is_stale { ", not renewed" } else { "" };
             format!("{}: {age}, {} rows{stale}", table.name, grouped(table.rows))
         })

@@ -1,4 +1,7 @@
-//! When each job of the night ran.
+//! The Gantt of the night: when each job ran, for how long, and in how many attempts.
+//!
+//! Only the digest has it: durations differ between two runs on the same inputs, so the published report must not show
+//! them. Jobs that were never attempted are left out; a failed one says so in words, not by its colour alone.
 
 use serde::Serialize;
 

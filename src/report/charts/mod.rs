@@ -164,3 +164,40 @@ struct Drawing<D> {
     alt: String,
     marks: D,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::templates::environment;
+    use crate::report::view::Verdict;
+
+    #[test]
+    fn a_chart_is_opaque_sharp_legible_and_tells_its_numbers() {
+        let view = DigestView::sample_between_terms();
+
+        let charts = Brush::new().unwrap().digest_charts(&environment().unwrap(), &view).unwrap();
+
+        let names: Vec<&str> = charts.iter().map(|chart| chart.name).collect();
+        assert_eq!(names, ["freshness", "night"]);
+        for chart in &charts {
+            let pixels = tiny_skia::Pixmap::decode_png(&chart.png).unwrap();
+            assert_eq!((pixels.width(), pixels.height()), (chart.width * 2, chart.height * 2));
+            assert!(pixels.pixels().iter().all(|pixel| pixel.alpha() == 255));
+            // Text that finds no font is dropped without an error: the title must have left ink.
+            let title = pixels.pixels().iter().take(usize::try_from(pixels.width()).unwrap() * 70);
+            assert!(title.filter(|pixel| pixel.red() < 80).count() > 500, "{} has no title", chart.name);
+        }
+        assert!(charts[0].alt.contains("submissions: under an hour, 40,112 rows"), "{}", charts[0].alt);
+    }
+
+    #[test]
+    fn what_was_not_computed_is_not_drawn() {
+        let mut view = ReportView::sample(Verdict::Ok);
+        (view.model, view.drift) = (None, None);
+        view.tables.clear();
+
+        let charts = Brush::new().unwrap().report_charts(&environment().unwrap(), &view).unwrap();
+
+        assert_eq!(charts, Vec::new());
+    }
+}

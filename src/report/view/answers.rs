@@ -134,7 +134,9 @@ impl ReportView {
 
     fn trust(&self) -> Answer {
         let Some(model) = &self.model else {
-            return warning("There are no model figures tonight; the notes below say why. The counts of rows stand.");
+            let state = self.broken().state.min(Verdict::Warning);
+            let sentence = "There are no model figures tonight; the notes below say why.".to_owned();
+            return Answer { state, sentence };
         };
         let ranked = format!(
             "Of two students, one who later had difficulty and one who did not, the model picked out the right one {} \
@@ -214,5 +216,74 @@ fn listed(names: &[&str]) -> String {
     match names.len() {
         0..=3 => names.join(", "),
         n => format!("{} and {} more", names[..3].join(", "), n - 3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::check::{CheckOutcome, CheckStatus};
+    use crate::report::view::{DigestView, QualityView};
+
+    #[test]
+    fn a_good_night_is_well_and_asks_for_nothing() {
+        let report = ReportView::sample(Verdict::Ok);
+
+        assert_eq!((report.verdict(), report.headline().as_str()), (Verdict::Ok, "All is well"));
+        assert_eq!(report.answers().todo.sentence, "Nothing.");
+    }
+
+    #[test]
+    fn a_night_between_terms_is_well() {
+        assert_eq!(DigestView::sample_between_terms().report.verdict(), Verdict::Ok);
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_is_a_warning_by_itself() {
+        let with = |change: fn(&mut ReportView)| {
+            let mut report = ReportView::sample(Verdict::Ok);
+            change(&mut report);
+            report.verdict()
+        };
+
+        assert_eq!(with(|report| report.tables[0].is_stale = true), Verdict::Warning);
+        assert_eq!(with(|report| report.tables[0].held_back = 1), Verdict::Warning);
+        assert_eq!(with(|report| report.tables.clear()), Verdict::Warning);
+        assert_eq!(with(|report| report.drift.as_mut().unwrap().weighted_share = 0.5), Verdict::Warning);
+        assert_eq!(with(|report| report.model.as_mut().unwrap().auc.low = 0.5), Verdict::Warning);
+        assert_eq!(with(|report| report.quality.as_mut().unwrap().failed = 1), Verdict::Warning);
+        assert_eq!(with(|report| report.jobs[3].end = JobEnd::Failed), Verdict::Failed);
+    }
+
+    #[test]
+    fn a_check_that_looked_at_nothing_is_not_a_pass() {
+        let outcome = CheckOutcome {
+            check: "nulls".to_owned(),
+            subject: "scores".to_owned(),
+            status: CheckStatus::Error,
+            observed: "nothing".to_owned(),
+            expected: "rows".to_owned(),
+            looked_at: 0,
+        };
+
+        let quality = QualityView::of(&[outcome]);
+
+        assert_eq!((quality.passed, quality.failed, quality.problems.len()), (0, 1, 1));
+    }
+
+    #[test]
+    fn one_of_a_thing_is_not_spoken_of_as_many() {
+        let mut report = ReportView::sample(Verdict::Ok);
+        report.tables.truncate(1);
+        report.jobs.truncate(1);
+        report.tables[0].held_back = 1;
+
+        let answers = report.answers();
+
+        assert!(answers.fresh.sentence.starts_with("Yes. The one table was renewed"), "{}", answers.fresh.sentence);
+        assert_eq!(
+            answers.broken.sentence,
+            "Not the night itself: the one job finished. But 1 row was held back for not fitting."
+        );
     }
 }

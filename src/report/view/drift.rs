@@ -1,4 +1,7 @@
 //! Drift: whether this term's students look like those the model learned from.
+//!
+//! Plain figures, made by `ml`; the thresholds come with them. The alarm weighs features by how much the model relies
+//! on them, because on course data something unimportant always moves.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,7 @@
 //! The e-mail of a night that went wrong: failed, late, or never begun.
+//!
+//! It is short on purpose: what went wrong, what still stands, what to do, in order. It is made when there may be
+//! no report at all, so it needs nothing but the run's state.
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};

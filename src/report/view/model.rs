@@ -1,4 +1,7 @@
 //! The model in use, and how good it is against simpler ways to know.
+//!
+//! Every figure stands beside a rule a person could apply and beside the courses' own history: a model that is not
+//! surely better than the rule is said to be so. Nothing here is about one student.
 
 use serde::{Deserialize, Serialize};
 

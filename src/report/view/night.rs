@@ -1,4 +1,7 @@
 //! The night as people read it: the report, and the digest that adds the night's times.
+//!
+//! What differs between two runs on the same inputs (durations, run id, attempts) is in [`NightView`] alone, so the
+//! published report cannot hold it. A job that was up to date counts as succeeded here for the same reason.
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};

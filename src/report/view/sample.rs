@@ -27,7 +27,7 @@ impl DigestView {
         Self {
             night: NightView {
                 run_id: RunId::new(&report.dag, DATE, 1),
-                started_at: Timestamp::from_second(1_795_159_802).unwrap_or(Timestamp::UNIX_EPOCH),
+                started_at: Timestamp::constant(1_795_159_802, 0),
                 seconds,
                 spans,
             },
@@ -109,7 +109,7 @@ impl FailureView {
             is_simulation: false,
             kind,
             run_id: has_begun.then(|| RunId::new(&dag(), DATE, 1)),
-            seen_at: Timestamp::from_second(1_795_174_200).unwrap_or(Timestamp::UNIX_EPOCH),
+            seen_at: Timestamp::constant(1_795_174_200, 0),
             jobs: if has_begun { vec![job] } else { Vec::new() },
             done: if has_begun { (1, 7) } else { (0, 7) },
             still_stands: "The figures of Thursday 19 November 2026 stand and are unchanged.".to_owned(),
@@ -236,7 +236,7 @@ fn tables(verdict: Verdict) -> Vec<TableView> {
         name: name.to_owned(),
         rows,
         change: Some(change),
-        newest_event: newest.and_then(|second| Timestamp::from_second(second).ok()),
+        newest_event: newest.map(|second| Timestamp::constant(second, 0)),
         is_stale: false,
         held_back: 0,
     };
@@ -253,7 +253,7 @@ fn tables(verdict: Verdict) -> Vec<TableView> {
     if verdict != Verdict::Ok {
         tables[4].is_stale = true;
         tables[4].change = Some(0);
-        tables[4].newest_event = Timestamp::from_second(1_794_950_000).ok();
+        tables[4].newest_event = Some(Timestamp::constant(1_794_950_000, 0));
         tables[6].held_back = 37;
     }
     tables

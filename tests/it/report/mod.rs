@@ -1,4 +1,7 @@
 //! What people read: rendering through the public door, and real SMTP conversations.
+//!
+//! Snapshots lie in `tests/snapshots/report/`; after a change that is meant, run the tests with
+//! `INSTA_UPDATE=always` and read the difference.
 
 mod letters;
 mod pages;

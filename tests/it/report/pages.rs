@@ -1,4 +1,7 @@
 //! The pages of `published/`: self-contained, the same bytes for the same view, and without small counts.
+//!
+//! HTML is held by snapshots; that a page asks nobody for anything and reveals nobody is checked by itself.
+//! Every view is invented.
 
 use nocturne::report::view::{DigestView, FlaggedTerm, FolderView, GroupCount, ModelCardView, ReportView, Verdict};
 

@@ -1,10 +1,16 @@
 //! Sending: real conversations with a real SMTP server, and the folder of `.eml` files.
+//!
+//! Each stage of a conversation fails once, and the error must say where it stopped, whether to try again, and nothing
+//! about a person.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nocturne::domain::outcome::MailRecord;
+use nocturne::report::mail::{Addresses, compose};
 use nocturne::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Stage, Transport, TransportError};
+use nocturne::report::view::DigestView;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
@@ -158,6 +164,21 @@ async fn a_server_that_is_not_there_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_nothing_is_given_up_and_tried_again() {
+    let server = SmtpServer::start(Offer::Plain, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::PlainToThisMachine);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    settings.host = "127.0.0.1".to_owned();
+    settings.port = silent.local_addr().unwrap().port();
+    settings.timeout = Duration::from_millis(50);
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!(refusal(&error), (Stage::Connect, true));
+    assert!(error.to_string().contains("no answer within 0.05 s"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_elsewhere_is_never_spoken_to_in_the_clear() {
     let server = SmtpServer::start(Offer::Plain, Temper::Accepts).await;
     let (mut settings, _folder) = settings(&server, SmtpSecurity::PlainToThisMachine);
@@ -197,4 +218,23 @@ async fn the_folder_holds_one_file_per_e_mail_and_a_page_for_a_browser() {
     assert_eq!(names, ["digest.html", "nightly.2026-11-20.digest.ab.eml"]);
     assert_eq!(std::fs::read_to_string(outbox.join(&names[1])).unwrap(), mail.message);
     assert_eq!(std::fs::read_to_string(outbox.join(&names[0])).unwrap(), "<p>Früh</p>");
+}
+
+#[tokio::test]
+async fn the_page_of_a_digest_shows_its_pictures_without_the_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let letter = super::RENDERER.digest(&DigestView::sample_between_terms()).unwrap();
+    let addresses = Addresses {
+        from: "nocturne@riverbend.example".to_owned(),
+        reply_to: None,
+        to: vec!["dean@riverbend.example".to_owned()],
+        unsubscribe_url: None,
+    };
+    let mail = compose(&letter, &addresses, Timestamp::UNIX_EPOCH).unwrap();
+
+    Transport::EmlFolder(EmlFolder::new(folder.path())).send(&mail).await.unwrap();
+
+    let page = std::fs::read_to_string(folder.path().join("digest.html")).unwrap();
+    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), letter.charts.len());
+    assert!(!page.contains("cid:"));
 }
