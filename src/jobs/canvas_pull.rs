@@ -12,7 +12,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -29,8 +28,8 @@ use super::tables::lake_error;
 use crate::canvas::contracts::contracts;
 use crate::canvas::delivery::{self, Delivery, TableFiles};
 use crate::canvas::privacy::{NamesNobody, PrivacyError, PrivacyKey, key_for};
-use crate::canvas::{LocalFile, TableReading, TermLookup, key_contract, read_table, sim};
-use crate::config::{Simulation, Source, SourceKind};
+use crate::canvas::{LocalFile, TableReading, TermLookup, key_contract, read_table};
+use crate::config::SourceKind;
 use crate::domain::check::{Finding, Severity};
 use crate::domain::ids::content_hash;
 use crate::domain::lineage::{Manifest, ManifestColumn};

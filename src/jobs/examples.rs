@@ -103,10 +103,7 @@ impl JobContext {
     }
 
     /// The recipe's features, and of each set the features that come from it.
-    fn features_of(
-        &self,
-        recipe: &Recipe,
-    ) -> Result<(Vec<String>, Vec<OwnFeatures>), JobError> {
+    fn features_of(&self, recipe: &Recipe) -> Result<(Vec<String>, Vec<OwnFeatures>), JobError> {
         let catalogue = catalogue(self)?;
         let mut features: Vec<String> = Vec::new();
         let mut sets = Vec::new();

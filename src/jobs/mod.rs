@@ -24,10 +24,10 @@ mod send_report;
 mod tables;
 mod train_model;
 
-pub use pull_source::simulation_options;
 pub use environment::Environment;
 use kind::register;
 pub use kind::{JobContext, JobKind, Registered};
+pub use pull_source::simulation_options;
 
 use std::sync::Arc;
 
