@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use polars::prelude::{DataFrame, df};
+use polars::prelude::{DataFrame, col, df};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +95,8 @@ impl JobKind for Score {
             spawn_blocking(move || model.predict(&rows).map(|scores| (scores, rows))).await.map_err(JobError::fail)?;
         let frame =
             frame(&rows, &scores, recipe.threshold, &champion.version).map_err(|error| JobError::Fail(error.into()))?;
-        let counts = flagged(&rows, &scores, recipe.threshold);
+        let names = term_names(cx).await?;
+        let counts = flagged(&rows, &scores, recipe.threshold, &names);
 
         let mut staging = Staging::new(&cx.environment.lake, Dataset::predictions(&params.model), lake::schema(&frame));
         let partition = BTreeMap::from([("as_of".to_owned(), cx.input.logical_date.to_string())]);
@@ -113,8 +114,8 @@ impl JobKind for Score {
         let words: Vec<String> = counts
             .iter()
             .map(|term| match (term.flagged.shown(), term.enrolled.shown()) {
-                (Some(flagged), Some(enrolled)) => format!("term {}: {flagged} of {enrolled} flagged", term.term),
-                _ => format!("term {}: fewer than 10 flagged or not", term.term),
+                (Some(flagged), Some(enrolled)) => format!("{}: {flagged} of {enrolled} flagged", term.term),
+                _ => format!("{}: fewer than 10 flagged or not", term.term),
             })
             .collect();
         outcome.summary = words.join("; ");
@@ -147,7 +148,7 @@ fn is_stale(cx: &JobContext) -> bool {
 }
 
 fn frame(rows: &Rows, scores: &[f64], threshold: f64, version: &str) -> polars::prelude::PolarsResult<DataFrame> {
-    use polars::prelude::{DataType, IntoLazy as _, TimeUnit, TimeZone, col};
+    use polars::prelude::{DataType, IntoLazy as _, TimeUnit, TimeZone};
     let band = |score: &f64| {
         if *score >= threshold {
             "support_suggested"
@@ -171,8 +172,26 @@ fn frame(rows: &Rows, scores: &[f64], threshold: f64, version: &str) -> polars::
     frame.lazy().with_column(col("as_of").cast(instant)).sort(["enrollment_id"], Default::default()).collect()
 }
 
+/// The names of the terms, by their ids; empty where the source has no such table.
+async fn term_names(cx: &JobContext) -> Result<BTreeMap<String, String>, JobError> {
+    let dataset = Dataset::table(&"enrollment_terms".parse().map_err(JobError::fail)?);
+    let Some(manifest) = cx.manifest(&dataset).await? else { return Ok(BTreeMap::new()) };
+    let current: Vec<_> = manifest.parts_where(lake::versions::VERSIONS, "current").cloned().collect();
+    let paths = cx.environment.lake.local_parts(&dataset, &current).await.map_err(lake_error)?;
+    if paths.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let read = spawn_blocking(move || {
+        let frame = lake::scan(&paths)?.select([col("id"), col("name")]).collect()?;
+        let (ids, names) = (frame.column("id")?.i64()?.clone(), frame.column("name")?.str()?.clone());
+        let pairs = ids.iter().zip(names.iter()).filter_map(|(id, name)| Some((id?.to_string(), name?.to_owned())));
+        Ok::<_, polars::prelude::PolarsError>(pairs.collect())
+    });
+    read.await.map_err(|error| JobError::Fail(error.into()))
+}
+
 /// Counts by term, grouped by course week: never who, and nothing below ten.
-fn flagged(rows: &Rows, scores: &[f64], threshold: f64) -> Vec<FlaggedTerm> {
+fn flagged(rows: &Rows, scores: &[f64], threshold: f64, names: &BTreeMap<String, String>) -> Vec<FlaggedTerm> {
     let mut terms: BTreeMap<&str, BTreeMap<i64, (u64, u64)>> = BTreeMap::new();
     for (row, score) in scores.iter().enumerate() {
         let count = terms.entry(&rows.term[row]).or_default().entry(rows.week[row]).or_default();
@@ -190,7 +209,8 @@ fn flagged(rows: &Rows, scores: &[f64], threshold: f64) -> Vec<FlaggedTerm> {
                     enrolled,
                 })
                 .collect();
-            FlaggedTerm::new(term, "course week", &groups)
+            let name = names.get(term).map_or(term, String::as_str);
+            FlaggedTerm::new(name, "course week", &groups)
         })
         .collect()
 }

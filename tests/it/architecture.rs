@@ -167,3 +167,18 @@ fn ring_is_the_only_crypto_provider() {
         assert!(!lock.contains(&format!("name = \"{other}\"")), "{other} has entered Cargo.lock");
     }
 }
+
+#[test]
+fn every_kind_is_registered() {
+    let registry = fs::read_to_string(root().join("src/jobs/mod.rs")).unwrap();
+    let mut kinds = 0;
+    for path in files(&root().join("src/jobs"), "rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let module = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if text.contains("\nimpl JobKind for ") {
+            kinds += 1;
+            assert!(registry.contains(&format!("register::<{module}::")), "`{module}` is a kind and not in the list");
+        }
+    }
+    assert!(kinds >= 8, "{kinds} kinds were found: the check looked at too little");
+}

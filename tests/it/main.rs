@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests may unwrap, and helpers of tests are part of them")]
 
 mod architecture;
+mod night;
 mod report;
 mod store;
 mod support;
