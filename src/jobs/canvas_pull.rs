@@ -59,6 +59,9 @@ pub(super) struct Params {
 /// The fact under which the tables' views are left for the report.
 pub(super) const TABLES_FACT: &str = "tables";
 
+/// The fact that tells which date a pull was for.
+const DATE_FACT: &str = "pull_date";
+
 #[async_trait]
 impl JobKind for CanvasPull {
     const NAME: &'static str = "canvas_pull";
@@ -437,6 +440,9 @@ impl Pull {
     }
 
     fn outcome(self, cx: &JobContext) -> Result<Outcome, JobError> {
+        if let Some(again) = self.nothing_new(cx) {
+            return Ok(again);
+        }
         let mut outcome = Outcome { findings: self.findings.clone(), ..Outcome::default() };
         let mut views = Vec::new();
         let mut held_back = 0;
@@ -487,7 +493,20 @@ impl Pull {
         }
         let fact = serde_json::to_value(&views).map_err(|error| JobError::Fail(error.into()))?;
         outcome.facts.insert(TABLES_FACT.to_owned(), fact);
+        outcome.facts.insert(DATE_FACT.to_owned(), cx.input.logical_date.to_string().into());
         Ok(outcome)
+    }
+
+    /// What this job said of the same date before, when no delivery has come since: a forced night tells the same.
+    fn nothing_new(&self, cx: &JobContext) -> Option<Outcome> {
+        let is_new = |table: &Pulled| table.is_changed || table.is_stale;
+        let before = cx.input.last_success.clone()?;
+        let is_same_date = before.facts.get(DATE_FACT)? == &cx.input.logical_date.to_string();
+        (is_same_date && !self.tables.values().any(is_new)).then(|| Outcome {
+            snapshots: Vec::new(),
+            cursors: BTreeMap::new(),
+            ..before
+        })
     }
 }
 

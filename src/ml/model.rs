@@ -234,7 +234,7 @@ fn flat(forest: &SmartForest) -> Result<Vec<Tree>, String> {
         for (index, node) in tree.nodes.into_iter().enumerate() {
             let is_leaf = node.true_child.is_none() && node.false_child.is_none();
             flat.feature.push(if is_leaf { 0 } else { small(node.split_feature)? });
-            flat.split.push(node.split_value.unwrap_or(f64::NAN));
+            flat.split.push(node.split_value.unwrap_or(0.0));
             flat.yes.push(small(node.true_child.unwrap_or(index))?);
             flat.no.push(small(node.false_child.unwrap_or(index))?);
             flat.output.push(node.output);

@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 /// A small institution, so that a night is short.
 const SITE: &str = r#"
 [simulation]
-students = 60
+students = 150
 first_year = 2026
 [features]
-weeks = [4]
+weeks = [4, 8]
 "#;
 
 struct Site(tempfile::TempDir);
