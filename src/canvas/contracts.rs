@@ -1,6 +1,6 @@
 //! The contracts of the tables that this program knows, and those of a site.
 //!
-//! How to add a table: write `config/tables/<table>.toml` (a test reads every file there) and its line in [`KNOWN`];
+//! How to add a table: write `config/tables/<table>.toml` (a test reads every file there) and its line in `KNOWN`;
 //! or put the file into the folder that the source's `contracts` names, which needs no line. A table that Canvas does
 //! not have is read only where the source's `extra` names it.
 

@@ -3,7 +3,7 @@
 //! Every subcommand that shows something has `--json`, a stable shape. No colour and no progress bar where there is
 //! no terminal. An error is printed once, here, with its chain of causes, and ends in the exit code of its kind.
 //!
-//! How to add a subcommand: a file with `Args` and `run`, a variant of [`Command`], an arm in [`Command::run`].
+//! How to add a subcommand: a file with `Args` and `run`, a variant of `Command`, an arm in `Command::run`.
 
 mod completions;
 mod config;
