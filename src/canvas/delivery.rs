@@ -94,11 +94,12 @@ struct ManifestTable {
 
 const MANIFEST: &str = "manifest.json";
 
-/// Returns the deliveries of a source, in order of their times.
+/// Returns the deliveries of a source, in order of their times; `stated` is the time of a full export whose manifest
+/// says none.
 ///
 /// # Errors
 /// When the source cannot be read, holds none, or a manifest does not say its time.
-pub async fn find(source: &dyn FileSource) -> Result<Vec<Delivery>, DeliveryError> {
+pub async fn find(source: &dyn FileSource, stated: Option<Timestamp>) -> Result<Vec<Delivery>, DeliveryError> {
     let files = source.list().await?;
     let is_manifest = |file: &&SourceFile| file.path == MANIFEST || file.path.ends_with("/manifest.json");
     let mut folders: Vec<&str> =
@@ -112,13 +113,18 @@ pub async fn find(source: &dyn FileSource) -> Result<Vec<Delivery>, DeliveryErro
     }
     let mut deliveries = Vec::new();
     for folder in folders {
-        deliveries.push(read(source, folder, &files).await?);
+        deliveries.push(read(source, folder, &files, stated).await?);
     }
     deliveries.sort_by(|a, b| (a.at, &a.folder).cmp(&(b.at, &b.folder)));
     Ok(deliveries)
 }
 
-async fn read(source: &dyn FileSource, folder: &str, files: &[SourceFile]) -> Result<Delivery, DeliveryError> {
+async fn read(
+    source: &dyn FileSource,
+    folder: &str,
+    files: &[SourceFile],
+    stated: Option<Timestamp>,
+) -> Result<Delivery, DeliveryError> {
     let name = format!("{folder}{MANIFEST}");
     let failed = |cause: Box<dyn std::error::Error + Send + Sync>| DeliveryError::Manifest {
         root: source.root(),
@@ -133,7 +139,10 @@ async fn read(source: &dyn FileSource, folder: &str, files: &[SourceFile]) -> Re
         (Some(since), Some(until), _, _) => (Some(*since), *until),
         (_, _, Some(at), _) => (None, *at),
         (_, _, _, Some(date)) => (None, end_of(*date)),
-        _ => return Err(DeliveryError::NoTime { root: source.root(), file: name }),
+        _ => match stated {
+            Some(stated) => (None, stated),
+            None => return Err(DeliveryError::NoTime { root: source.root(), file: name }),
+        },
     };
     let mut tables: BTreeMap<String, TableFiles> = BTreeMap::new();
     for (table, stated) in &manifest.tables {

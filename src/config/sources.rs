@@ -21,6 +21,9 @@ pub struct Source {
     /// Tables that Canvas does not have, by the names of their contracts.
     #[serde(default)]
     pub extra: Vec<String>,
+    /// When a full export was taken whose manifest does not say it: an instant such as `2015-07-14T23:59:59Z`.
+    #[schemars(with = "Option<String>")]
+    pub at: Option<jiff::Timestamp>,
     /// A folder of contracts of the site's own tables, beside those of the program.
     pub contracts: Option<PathBuf>,
 }

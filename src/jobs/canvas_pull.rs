@@ -156,7 +156,7 @@ impl Pull {
         contracts.retain(|contract| {
             params.tables.is_empty() || params.tables.iter().any(|table| table == contract.name.as_str())
         });
-        let deliveries = delivery::find(&*source).await.map_err(delivery_error)?;
+        let deliveries = delivery::find(&*source, configured.at).await.map_err(delivery_error)?;
         Ok(Self {
             source_name: params.source.clone(),
             source,
