@@ -95,8 +95,7 @@ impl PrivacyKey {
     }
 
     fn of(secret: &[u8]) -> Self {
-        let mac =
-            Hmac::<Sha256>::new_from_slice(secret).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        let mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
         let mut label = mac.clone();
         label.update(b"nocturne key id");
         let id = hex::encode(&label.finalize().into_bytes()[..4]);
