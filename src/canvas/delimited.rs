@@ -1,131 +1,140 @@
-//! CSV and TSV: with `key.`, `value.` and `meta.` before the names as the DAP writes them, or plain.
+//! Rows of CSV and TSV, with DAP's column names (`key.id`, `value.score`, `meta.action`) or plain ones.
 //!
-//! In CSV an empty field is a null; in TSV (PostgreSQL's COPY) `\N` is, and backslashes escape. A field that stands in
-//! no column of the header, or a row that is too short, does not fit.
+//! TSV is PostgreSQL's COPY text: `\N` is null, backslashes escape. CSV is RFC 4180, where an empty field and `NULL` are
+//! null, because exports disagree and none of them can tell the empty text from it. A header is always there; fields
+//! that were spread out (`value.settings.locale`) come together again as one JSON value.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::collections::BTreeMap;
 
-use super::cell::Cell;
-use super::reader::{Action, LocalFile, Place, ReadError, Reading, damaged};
-use crate::domain::table::TableContract;
+use super::layout::{Layout, Slot};
+use super::row::{Action, Cell, Row};
 
-/// The form of a delimited file.
+/// The two kinds of delimited text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// RFC 4180.
+pub(super) enum Dialect {
     Csv,
-    /// PostgreSQL's COPY.
     Tsv,
 }
 
-/// Where a field goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Target {
+/// What the columns of one file are, in its order.
+#[derive(Debug)]
+pub(super) struct Header {
+    dialect: Dialect,
+    fields: Vec<Field>,
+}
+
+#[derive(Debug)]
+enum Field {
     Column(usize),
+    PartOf { column: usize, part: String },
     Action,
-    Nowhere,
+    Unknown(String),
+    Skipped,
 }
 
-/// Reads a file's records.
-pub(super) fn read<R: Read>(
-    file: &LocalFile,
-    content: R,
-    form: Form,
-    contract: &TableContract,
-    reading: &mut Reading<'_>,
-) -> Result<(), ReadError> {
-    let failed = |cause| ReadError::Frame { table: contract.name.to_string(), cause };
-    let mut builder = csv::ReaderBuilder::new();
-    builder.has_headers(false).flexible(true).buffer_capacity(1 << 18);
-    if form == Form::Tsv {
-        builder.delimiter(b'\t').quoting(false);
-    }
-    let mut csv = builder.from_reader(content);
-    let mut record = csv::ByteRecord::new();
-    let mut targets: Option<Vec<Target>> = None;
-    loop {
-        let offset = csv.position().byte();
-        if !csv.read_byte_record(&mut record).map_err(|error| csv_error(file, offset, error))? {
-            return Ok(());
+impl Header {
+    /// Reads the names of a header, or says why it is none.
+    pub(super) fn read<'a>(
+        dialect: Dialect,
+        names: impl Iterator<Item = &'a [u8]>,
+        layout: &mut Layout,
+    ) -> Result<Self, String> {
+        let mut fields = Vec::new();
+        let mut columns = std::collections::BTreeSet::new();
+        for (place, name) in names.enumerate() {
+            let name = std::str::from_utf8(name).map_err(|_| format!("name {} is not UTF-8", place + 1))?;
+            let field = field(name.trim(), layout);
+            if let Field::Column(column) = &field
+                && !columns.insert(*column)
+            {
+                return Err(format!("the column `{}` is there twice", layout.columns[*column].name));
+            }
+            fields.push(field);
         }
-        let Some(targets) = &targets else {
-            targets = Some(header(&record, contract, reading)?);
-            continue;
-        };
-        if record.iter().all(<[u8]>::is_empty) {
-            continue;
+        if columns.is_empty() {
+            return Err("it names no column of the contract; is the first line a header?".to_owned());
         }
-        let line = record.as_slice();
-        let place = Place { file: &file.path, offset, line };
-        if record.len() != targets.len() {
-            reading.hold_back("wrong_number_of_fields", &place);
-            continue;
-        }
-        let mut row = vec![Cell::Null; reading.columns.width()];
-        let mut action = Action::Upsert;
-        let mut is_text = true;
-        for (field, target) in record.iter().zip(targets) {
-            let Ok(text) = std::str::from_utf8(field) else {
-                is_text = false;
-                break;
-            };
-            match target {
-                Target::Column(place) => row[*place] = cell(text, form),
-                Target::Action if text == "D" => action = Action::Delete,
-                Target::Action | Target::Nowhere => {}
+        for field in &fields {
+            if let Field::Column(index) | Field::PartOf { column: index, .. } = field {
+                layout.mark_seen(*index);
             }
         }
-        if is_text {
-            reading.take(action, &mut row, &place).map_err(failed)?;
-        } else {
-            reading.hold_back("not_utf8", &place);
-        }
+        Ok(Self { dialect, fields })
     }
-}
 
-/// Reads the header; a required column that is not in it stops the table.
-fn header(
-    record: &csv::ByteRecord,
-    contract: &TableContract,
-    reading: &mut Reading<'_>,
-) -> Result<Vec<Target>, ReadError> {
-    let mut targets = Vec::new();
-    for (index, field) in record.iter().enumerate() {
-        let name = String::from_utf8_lossy(field);
-        let name = if index == 0 { name.trim_start_matches('\u{feff}') } else { &name };
-        let plain = name.strip_prefix("key.").or_else(|| name.strip_prefix("value.")).unwrap_or(name);
-        targets.push(match (name, reading.columns.place(plain)) {
-            ("meta.action", _) => Target::Action,
-            (name, _) if name.starts_with("meta.") => Target::Nowhere,
-            (_, Some(Some(place))) => Target::Column(place),
-            (_, Some(None)) => Target::Nowhere,
-            (_, None) => {
-                reading.note_unknown(plain);
-                Target::Nowhere
+    /// Reads one row of fields, or says why it is none.
+    pub(super) fn row<'a>(
+        &self,
+        mut values: impl Iterator<Item = &'a [u8]>,
+        layout: &mut Layout,
+    ) -> Result<Row<'a>, String> {
+        let mut row = Row::new(layout.columns.len());
+        let mut parts: BTreeMap<usize, serde_json::Map<String, serde_json::Value>> = BTreeMap::new();
+        for field in &self.fields {
+            let Some(value) = values.next() else { return Err("fewer fields than the header".to_owned()) };
+            if matches!(field, Field::Skipped) {
+                continue;
             }
-        });
-    }
-    for (name, _) in contract.kept().filter(|(_, column)| column.required) {
-        let is_there =
-            reading.columns.place(name).flatten().is_some_and(|place| targets.contains(&Target::Column(place)));
-        if !is_there {
-            return Err(ReadError::ColumnGone { table: contract.name.to_string(), column: name.clone() });
+            let cell = self.cell(value)?;
+            match field {
+                Field::Column(index) => row.cells[*index] = cell,
+                Field::PartOf { column, part } => {
+                    let whole = parts.entry(*column).or_default();
+                    if let Cell::Text(text) = cell {
+                        whole.insert(part.clone(), serde_json::Value::String(text.into_owned()));
+                    }
+                }
+                Field::Action => {
+                    row.action = match &cell {
+                        Cell::Text(word) => Some(Action::of(word)),
+                        _ => None,
+                    };
+                }
+                Field::Unknown(name) => layout.count_unknown(name),
+                Field::Skipped => {}
+            }
         }
+        if values.next().is_some() {
+            return Err("more fields than the header".to_owned());
+        }
+        for (column, whole) in parts {
+            row.cells[column] =
+                if whole.is_empty() { Cell::Null } else { Cell::Json(serde_json::Value::Object(whole).to_string()) };
+        }
+        Ok(row)
     }
-    Ok(targets)
+
+    fn cell<'a>(&self, value: &'a [u8]) -> Result<Cell<'a>, String> {
+        let text = std::str::from_utf8(value).map_err(|_| "a field that is not UTF-8".to_owned())?;
+        Ok(match self.dialect {
+            Dialect::Csv if text.is_empty() || text == "NULL" => Cell::Null,
+            Dialect::Tsv if text == "\\N" => Cell::Null,
+            Dialect::Tsv if text.contains('\\') => Cell::Text(Cow::Owned(unescape(text))),
+            Dialect::Csv | Dialect::Tsv => Cell::Text(Cow::Borrowed(text)),
+        })
+    }
 }
 
-fn cell(text: &str, form: Form) -> Cell<'_> {
-    match form {
-        Form::Csv if text.is_empty() => Cell::Null,
-        Form::Tsv if text == "\\N" => Cell::Null,
-        Form::Tsv if text.contains('\\') => Cell::Text(Cow::Owned(unescaped(text))),
-        _ => Cell::Text(Cow::Borrowed(text)),
+fn field(name: &str, layout: &Layout) -> Field {
+    match name {
+        "meta.action" => return Field::Action,
+        "meta.ts" => return Field::Skipped,
+        _ => {}
+    }
+    let column = name.strip_prefix("key.").or_else(|| name.strip_prefix("value.")).unwrap_or(name);
+    match layout.find(column) {
+        Slot::Kept(index) => Field::Column(index),
+        Slot::Dropped => Field::Skipped,
+        Slot::Unknown => match layout.part_of(column) {
+            Some((Slot::Kept(column), part)) => Field::PartOf { column, part },
+            Some(_) => Field::Skipped,
+            None => Field::Unknown(column.to_owned()),
+        },
     }
 }
 
-fn unescaped(text: &str) -> String {
+fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -147,9 +156,12 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
-fn csv_error(file: &LocalFile, offset: u64, error: csv::Error) -> ReadError {
-    match error.into_kind() {
-        csv::ErrorKind::Io(cause) => damaged(file, offset, cause),
-        other => ReadError::Corrupt { file: file.path.clone(), offset, why: format!("{other:?}") },
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_copy_text_are_undone() {
+        assert_eq!(unescape(r"a\tb\\n\nc\"), "a\tb\\n\nc\\");
     }
 }

@@ -1,201 +1,343 @@
-//! Deliveries: what lies under a source, whole or as changes, and of what time.
+//! Deliveries: what lies in a source, table by table, and when it was known.
 //!
-//! A folder with a `manifest.json` is one delivery; a root without one may hold several such folders, taken in the
-//! order of their times. The manifest gives the delivery's own clock: `since` and `until` (changes), or `at`, or `as_of`
-//! (a date: its last second in UTC). `meta.ts` is no clock, so without a manifest nothing is read.
-//! Counts and hashes that a manifest states are held against the files; a table that does not agree is damaged.
+//! The root is a delivery if it has a `manifest.json` or files of tables; else each folder below it is one that has. Files
+//! of a table lie in `<table>/` at any depth (DAP's client makes `job_<id>/` folders), or at the top as `<table>.csv.gz`.
+//! A delivery must state its time: nothing else is a clock (`meta.ts` is the time of a row's last change). What lies
+//! anywhere else is told in findings, never passed over in silence. Nothing of the tables is read here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use jiff::civil::Date;
-use serde::Deserialize;
 
+use super::contracts::Contracts;
+pub use super::manifest::DeliveryMode;
+use super::manifest::{DeliveryManifest, ManifestTable};
+use super::pull::{LocalFile, RowMode};
+use crate::domain::check::{Finding, Severity};
+use crate::domain::ids::TableName;
 use crate::domain::source::{FileSource, SourceError, SourceFile};
 
-/// A delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// Its folder below the source's root; empty for the root itself.
-    pub folder: String,
-    /// Since when its changes are; `None` for a full export.
-    pub since: Option<Timestamp>,
-    /// Its time: all of it was known then.
-    pub at: Timestamp,
-    /// Its tables, by name.
-    pub tables: BTreeMap<String, TableFiles>,
-    /// Files that belong to no table.
-    pub strays: Vec<String>,
-}
+const MANIFEST: &str = "manifest.json";
 
-/// The files of a table in a delivery.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TableFiles {
-    /// The files, sorted by path.
-    pub files: Vec<SourceFile>,
-    /// The rows that the manifest states.
-    pub rows: Option<u64>,
-    /// The hash that the manifest states, of the only file.
-    pub sha256: Option<String>,
-}
+/// The endings of files that hold rows.
+const ENDINGS: [&str; 5] = ["jsonl", "json", "ndjson", "csv", "tsv"];
 
-/// Why deliveries cannot be found.
+/// Why the deliveries of a source cannot be found.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// The source cannot be read.
-    #[error(transparent)]
+    #[error("looking for deliveries")]
     Source(#[from] SourceError),
     /// A manifest cannot be read.
-    #[error("reading {file} of the source at {root}")]
+    #[error("reading the manifest `{path}` of the source at {root}")]
+    Unreadable {
+        /// The source's root.
+        root: String,
+        /// The manifest.
+        path: String,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A manifest is not one.
+    #[error("the manifest `{path}` of the source at {root} cannot be used: {reason}")]
     Manifest {
         /// The source's root.
         root: String,
         /// The manifest.
-        file: String,
-        /// The cause.
-        #[source]
-        cause: Box<dyn std::error::Error + Send + Sync>,
+        path: String,
+        /// What is wrong.
+        reason: String,
     },
-    /// There is no delivery.
+    /// Deliveries do not say when they were made.
     #[error(
-        "there is no delivery in the source at {root}: a delivery is a folder with a manifest.json that says `at` (or `since` and `until`) and a folder of files per table"
+        "these deliveries of the source at {root} do not say when they were made: {}; add to `manifest.json` in each the \
+         key `at` (the instant of a full export, such as \"2026-11-20T05:00:00Z\"), or `since` and `until` (of changes)",
+        .folders.join(", ")
     )]
-    None {
+    Timeless {
         /// The source's root.
         root: String,
+        /// The deliveries' folders.
+        folders: Vec<String>,
     },
-    /// A manifest does not say its time.
+    /// There is nothing.
     #[error(
-        "{file} of the source at {root} does not say when its data were taken: add `at` (an instant), or `since` and `until`"
+        "the source at {root} holds no delivery among its {files} files: a delivery is a folder with `manifest.json` and \
+         a folder for each table"
     )]
-    NoTime {
+    Empty {
         /// The source's root.
         root: String,
-        /// The manifest.
-        file: String,
+        /// How many files there are.
+        files: usize,
     },
 }
 
-#[derive(Debug, Deserialize)]
-struct ManifestFile {
-    at: Option<Timestamp>,
-    as_of: Option<Date>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-    #[serde(default)]
-    tables: BTreeMap<String, ManifestTable>,
+/// One delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Its folder below the source's root; empty where the root is the delivery.
+    pub folder: String,
+    /// What it holds, and when it was known.
+    pub mode: DeliveryMode,
+    /// The tables that it brings, in the order in which they must be read.
+    pub tables: Vec<TableDelivery>,
+    /// Tables of which it says that nothing changed.
+    pub unchanged: BTreeSet<TableName>,
+    /// What lies in it that belongs to no table.
+    pub findings: Vec<Finding>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct ManifestTable {
-    rows: Option<u64>,
-    sha256: Option<String>,
+/// One table of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableDelivery {
+    /// The table.
+    pub table: TableName,
+    /// Its files, sorted by path; none where the manifest promises rows and nothing came.
+    pub files: Vec<SourceFile>,
+    /// The rows that the manifest promises.
+    pub expected_rows: Option<u64>,
+    /// The SHA-256 that the manifest states of the table's only file.
+    pub sha256: Option<String>,
 }
 
-const MANIFEST: &str = "manifest.json";
+impl Delivery {
+    /// Returns how the rows are meant.
+    pub fn row_mode(&self) -> RowMode {
+        match self.mode {
+            DeliveryMode::Snapshot { .. } => RowMode::Snapshot,
+            DeliveryMode::Incremental { .. } => RowMode::Incremental,
+        }
+    }
+}
 
-/// Returns the deliveries of a source, in order of their times; `stated` is the time of a full export whose manifest
-/// says none.
+impl TableDelivery {
+    /// Returns local copies of the table's files, to be read.
+    ///
+    /// # Errors
+    /// When a file cannot be copied.
+    pub async fn local_files(&self, source: &dyn FileSource) -> Result<Vec<LocalFile>, SourceError> {
+        let mut local = Vec::new();
+        for file in &self.files {
+            let path = source.local_copy(file).await?;
+            local.push(LocalFile { path, name: file.path.clone(), sha256: self.sha256.clone() });
+        }
+        Ok(local)
+    }
+}
+
+/// Returns the deliveries of `source`, oldest first.
+///
+/// `stated_at` is the time that a person states for a full export which does not state it itself; it counts where there
+/// is one such delivery only, because two of them cannot be of the same time.
 ///
 /// # Errors
-/// When the source cannot be read, holds none, or a manifest does not say its time.
-pub async fn find(source: &dyn FileSource, stated: Option<Timestamp>) -> Result<Vec<Delivery>, DeliveryError> {
+/// When the source or a manifest cannot be read, a delivery does not state its time, or there is none.
+pub async fn find_deliveries(
+    source: &dyn FileSource,
+    contracts: &Contracts,
+    stated_at: Option<Timestamp>,
+) -> Result<Vec<Delivery>, DeliveryError> {
+    let root = source.root();
     let files = source.list().await?;
-    let is_manifest = |file: &&SourceFile| file.path == MANIFEST || file.path.ends_with("/manifest.json");
-    let mut folders: Vec<&str> =
-        files.iter().filter(is_manifest).map(|file| file.path.trim_end_matches(MANIFEST)).collect();
-    // A manifest inside a delivery (of a table's own) is not another delivery.
-    folders.sort_unstable();
-    let all = folders.clone();
-    folders.retain(|folder| !all.iter().any(|outer| folder != outer && folder.starts_with(outer)));
+    let folders = folders(&files, contracts);
     if folders.is_empty() {
-        return Err(DeliveryError::None { root: source.root() });
+        return Err(DeliveryError::Empty { root, files: files.len() });
     }
     let mut deliveries = Vec::new();
+    let mut timeless = Vec::new();
     for folder in folders {
-        deliveries.push(read(source, folder, &files, stated).await?);
+        let manifest = read_manifest(source, &root, &files, &folder).await?;
+        let wrong = |reason| DeliveryError::Manifest { root: root.clone(), path: below(&folder, MANIFEST), reason };
+        match manifest.mode().map_err(wrong)? {
+            Some(mode) => deliveries.push(sort_out(folder, mode, &manifest, &files, contracts)),
+            None => timeless.push((folder, manifest)),
+        }
     }
-    deliveries.sort_by(|a, b| (a.at, &a.folder).cmp(&(b.at, &b.folder)));
+    match (timeless.as_slice(), stated_at) {
+        ([], _) => {}
+        ([(folder, manifest)], Some(at)) => {
+            let mode = DeliveryMode::Snapshot { at };
+            deliveries.push(sort_out(folder.clone(), mode, manifest, &files, contracts));
+        }
+        _ => {
+            let name = |folder: String| if folder.is_empty() { ".".to_owned() } else { folder };
+            let folders = timeless.into_iter().map(|(folder, _)| name(folder)).collect();
+            return Err(DeliveryError::Timeless { root, folders });
+        }
+    }
+    if let Some(first) = deliveries.first_mut() {
+        first.findings.extend(strays_of_the_source(&files, contracts));
+    }
+    deliveries.sort_by(|a, b| (a.mode.known_at(), &a.folder).cmp(&(b.mode.known_at(), &b.folder)));
     Ok(deliveries)
 }
 
-async fn read(
-    source: &dyn FileSource,
-    folder: &str,
-    files: &[SourceFile],
-    stated: Option<Timestamp>,
-) -> Result<Delivery, DeliveryError> {
-    let name = format!("{folder}{MANIFEST}");
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| DeliveryError::Manifest {
-        root: source.root(),
-        file: name.clone(),
-        cause,
-    };
-    let manifest = files.iter().find(|file| file.path == name).ok_or_else(|| failed("it is gone".into()))?;
-    let local = source.local_copy(manifest).await?;
-    let bytes = std::fs::read(local).map_err(|error| failed(error.into()))?;
-    let manifest: ManifestFile = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
-    let (since, at) = match (&manifest.since, &manifest.until, &manifest.at, &manifest.as_of) {
-        (Some(since), Some(until), _, _) => (Some(*since), *until),
-        (_, _, Some(at), _) => (None, *at),
-        (_, _, _, Some(date)) => (None, end_of(*date)),
-        _ => match stated {
-            Some(stated) => (None, stated),
-            None => return Err(DeliveryError::NoTime { root: source.root(), file: name }),
-        },
-    };
-    let mut tables: BTreeMap<String, TableFiles> = BTreeMap::new();
-    for (table, stated) in &manifest.tables {
-        let entry = TableFiles { files: Vec::new(), rows: stated.rows, sha256: stated.sha256.clone() };
-        tables.insert(table.clone(), entry);
+/// Returns the folders that are deliveries: the root alone (as the empty text), or those below it.
+fn folders(files: &[SourceFile], contracts: &Contracts) -> BTreeSet<String> {
+    if files.iter().any(|file| marks_delivery(&file.path, contracts)) {
+        return BTreeSet::from([String::new()]);
     }
-    let mut strays = Vec::new();
-    for file in files.iter().filter(|file| file.path.starts_with(folder) && file.path != name) {
-        match table_of(&file.path[folder.len()..]) {
-            Some(table) => tables.entry(table.to_owned()).or_default().files.push(file.clone()),
-            None => strays.push(file.path.clone()),
+    let below = files.iter().filter_map(|file| {
+        let (folder, rest) = file.path.split_once('/')?;
+        marks_delivery(rest, contracts).then(|| folder.to_owned())
+    });
+    below.collect()
+}
+
+fn marks_delivery(path: &str, contracts: &Contracts) -> bool {
+    path == MANIFEST || table_of(path, contracts).is_some_and(|table| contracts.find(table).is_some())
+}
+
+/// Returns the name of the table to which a file of a delivery belongs.
+fn table_of<'a>(path: &'a str, contracts: &Contracts) -> Option<&'a str> {
+    match path.split_once('/') {
+        Some((table, rest)) => {
+            let name = rest.rsplit('/').next().unwrap_or(rest);
+            (holds_rows(name)).then_some(table)
+        }
+        None => {
+            let table = path.split('.').next().unwrap_or(path);
+            (holds_rows(path) && contracts.find(table).is_some()).then_some(table)
         }
     }
-    // A table of which the manifest says that nothing came, and nothing came, did not change.
-    tables.retain(|_, table| !table.files.is_empty() || table.rows.is_some_and(|rows| rows > 0));
-    Ok(Delivery { folder: folder.trim_end_matches('/').to_owned(), since, at, tables, strays })
 }
 
-fn end_of(date: Date) -> Timestamp {
-    let last_second = date.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC);
-    last_second.map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+fn holds_rows(name: &str) -> bool {
+    let plain = name.strip_suffix(".gz").unwrap_or(name);
+    let ending = plain.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let is_part = plain.starts_with("part") && !matches!(ending, "parquet" | "crc" | "orc" | "avro");
+    ENDINGS.contains(&ending) || is_part
 }
 
-/// The table that a path inside a delivery belongs to: `<table>/…/part.jsonl.gz` or `<table>.csv.gz`.
-fn table_of(path: &str) -> Option<&str> {
-    let (folder, file) = match path.split_once('/') {
-        Some((folder, rest)) => (Some(folder), rest.rsplit('/').next().unwrap_or(rest)),
-        None => (None, path),
-    };
-    let plain = file.strip_suffix(".gz").unwrap_or(file);
-    let stem = [".jsonl", ".json", ".csv", ".tsv"].iter().find_map(|ending| plain.strip_suffix(ending))?;
-    // A schema that the DAP client leaves beside the data is not data.
-    if stem.contains("_schema_version_") {
-        return None;
+async fn read_manifest(
+    source: &dyn FileSource,
+    root: &str,
+    files: &[SourceFile],
+    folder: &str,
+) -> Result<DeliveryManifest, DeliveryError> {
+    let path = below(folder, MANIFEST);
+    let Some(file) = files.iter().find(|file| file.path == path) else { return Ok(DeliveryManifest::default()) };
+    let local = source.local_copy(file).await?;
+    let bytes = tokio::fs::read(&local).await;
+    let bytes =
+        bytes.map_err(|cause| DeliveryError::Unreadable { root: root.to_owned(), path: path.clone(), cause })?;
+    DeliveryManifest::read(&bytes).map_err(|reason| DeliveryError::Manifest { root: root.to_owned(), path, reason })
+}
+
+/// Sorts the files of one delivery out by table.
+fn sort_out(
+    folder: String,
+    mode: DeliveryMode,
+    manifest: &DeliveryManifest,
+    files: &[SourceFile],
+    contracts: &Contracts,
+) -> Delivery {
+    let mut by_table: BTreeMap<&str, Vec<SourceFile>> = BTreeMap::new();
+    let mut strays: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut unread: Vec<&str> = Vec::new();
+    for file in files {
+        let Some(path) = within(&folder, &file.path) else { continue };
+        match table_of(path, contracts) {
+            _ if path == MANIFEST => {}
+            Some(table) if contracts.find(table).is_some() => by_table.entry(table).or_default().push(file.clone()),
+            _ => match path.split_once('/') {
+                Some((table, _)) if contracts.find(table).is_some() && !is_marker(path) => unread.push(&file.path),
+                Some((place, _)) => *strays.entry(place).or_default() += 1,
+                None => *strays.entry(path).or_default() += 1,
+            },
+        }
     }
-    Some(folder.unwrap_or(stem))
+    let mut findings: Vec<Finding> =
+        strays.iter().map(|(place, files)| stray(&below(&folder, place), *files)).collect();
+    findings.extend(unread.iter().map(|path| unreadable(path)));
+    for (table, stated) in &manifest.tables {
+        if contracts.find(table).is_none() && stated.rows != Some(0) && !strays.keys().any(|stray| is_of(stray, table))
+        {
+            findings.push(stray(&below(&folder, table), 0));
+        }
+    }
+    let mut tables = Vec::new();
+    let mut unchanged = BTreeSet::new();
+    for contract in contracts.in_reading_order() {
+        let name = contract.name.as_str();
+        let mut files = by_table.remove(name).unwrap_or_default();
+        files.sort();
+        let ManifestTable { rows, sha256 } = manifest.tables.get(name).cloned().unwrap_or_default();
+        let table = contract.name.clone();
+        match (files.is_empty(), rows) {
+            (true, None) => {}
+            (true, Some(0)) => {
+                unchanged.insert(table);
+            }
+            _ => {
+                // A hash of the whole can only be compared where the whole is one file.
+                let sha256 = sha256.filter(|_| files.len() == 1);
+                tables.push(TableDelivery { table, files, expected_rows: rows, sha256 });
+            }
+        }
+    }
+    Delivery { folder, mode, tables, unchanged, findings }
+}
+
+/// Returns whether a file is a mark that exporters leave beside the rows (`_SUCCESS`, `.part-0.crc`).
+fn is_marker(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with(['_', '.']))
+}
+
+fn unreadable(path: &str) -> Finding {
+    Finding::new(
+        Severity::Warning,
+        "delivery.unread_format",
+        path,
+        format!("The file `{path}` stands among a table's files in a format that is not read; its rows are missing."),
+        "Deliver the table as JSON Lines, TSV or CSV, plain or with gzip.",
+    )
+}
+
+fn is_of(stray: &str, table: &str) -> bool {
+    stray.split('.').next() == Some(table)
+}
+
+/// Returns the findings about files that belong to no delivery at all, where the deliveries are folders below the root.
+fn strays_of_the_source(files: &[SourceFile], contracts: &Contracts) -> Vec<Finding> {
+    let folders = folders(files, contracts);
+    if folders.contains("") {
+        return Vec::new();
+    }
+    let mut strays: BTreeMap<&str, u64> = BTreeMap::new();
+    for file in files {
+        let place = file.path.split_once('/').map_or(file.path.as_str(), |(folder, _)| folder);
+        if !folders.contains(place) {
+            *strays.entry(place).or_default() += 1;
+        }
+    }
+    strays.iter().map(|(place, files)| stray(place, *files)).collect()
+}
+
+fn stray(place: &str, files: u64) -> Finding {
+    let message = match files {
+        0 => format!("The manifest promises rows of `{place}`, for which there is no contract; they were not read."),
+        1 => format!("One file at `{place}` belongs to no table that has a contract; it was not read."),
+        _ => format!("{files} files at `{place}` belong to no table that has a contract; they were not read."),
+    };
+    Finding::new(
+        Severity::Info,
+        "delivery.stray_files",
+        place,
+        message,
+        "Put a table's files into a folder of its name; name a table of your own in the configuration.",
+    )
+}
+
+fn below(folder: &str, path: &str) -> String {
+    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
+}
+
+fn within<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
+    if folder.is_empty() { Some(path) } else { path.strip_prefix(folder)?.strip_prefix('/') }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_tells_its_table() {
-        assert_eq!(table_of("courses/part-00000.jsonl.gz"), Some("courses"));
-        assert_eq!(table_of("courses/job_1/part-1.json.gz"), Some("courses"));
-        assert_eq!(table_of("web_logs_daily.csv.gz"), Some("web_logs_daily"));
-        assert_eq!(table_of("users/users_schema_version_1.json"), None);
-        assert_eq!(table_of("README.md"), None);
-    }
-
-    #[test]
-    fn a_date_is_known_at_its_last_second() {
-        assert_eq!(end_of("2014-12-01".parse().unwrap()).to_string(), "2014-12-01T23:59:59Z");
-    }
-}
+mod tests;

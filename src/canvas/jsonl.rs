@@ -1,73 +1,45 @@
-//! JSON Lines as the DAP writes them: `{"key":{…},"value":{…},"meta":{…}}`, and flat objects.
+//! Rows of JSON Lines: `{"key":{…},"value":{…},"meta":{…}}` as DAP delivers them, or one flat object.
 //!
-//! Each line is deserialised straight into cells; no tree of values is built. A record without `value` and with the
-//! action `D` is a deletion. An omitted property is a null.
+//! A line is read straight into the cells of the kept columns; what is dropped or unknown is skipped without being
+//! built. A column that is left out is the same as a null. Nothing here judges values, and no error quotes one.
 
-use std::io::BufRead;
+use std::borrow::Cow;
+use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::cell::Cell;
-use super::reader::{Action, LocalFile, Place, ReadError, Reading, damaged, next_line};
-use crate::domain::table::TableContract;
+use super::layout::{Layout, Slot};
+use super::row::{Action, Cell, Row};
 
-/// Reads a file's records.
-pub(super) fn read<R: BufRead>(
-    file: &LocalFile,
-    mut content: R,
-    contract: &TableContract,
-    reading: &mut Reading<'_>,
-) -> Result<(), ReadError> {
-    let failed = |cause| ReadError::Frame { table: contract.name.to_string(), cause };
-    let mut offset = 0;
-    let mut line = Vec::new();
-    loop {
-        let read = next_line(&mut content, &mut line).map_err(|cause| damaged(file, offset, cause))?;
-        let Some(read) = read else { return Ok(()) };
-        let text = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| offset == 0).unwrap_or(&line);
-        let place = Place { file: &file.path, offset, line: text };
-        offset += read as u64;
-        if text.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let mut record =
-            Record { row: vec![Cell::Null; reading.columns.width()], action: Action::Upsert, unknown: Vec::new() };
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let parsed = Section { reading, record: &mut record, level: Level::Top }
-            .deserialize(&mut deserializer)
-            .and_then(|()| deserializer.end());
-        if parsed.is_err() {
-            reading.hold_back("not_json", &place);
-            continue;
-        }
-        for name in std::mem::take(&mut record.unknown) {
-            reading.note_unknown(&name);
-        }
-        reading.take(record.action, &mut record.row, &place).map_err(failed)?;
-    }
+/// Reads one line, or says why it is no row.
+pub(super) fn read_line<'a>(line: &'a [u8], layout: &mut Layout) -> Result<Row<'a>, String> {
+    layout.begin_row();
+    let mut row = Row::new(layout.columns.len());
+    let mut json = serde_json::Deserializer::from_slice(line);
+    Whole { layout, row: &mut row }.deserialize(&mut json).map_err(|error| told(&error))?;
+    json.end().map_err(|error| told(&error))?;
+    Ok(row)
 }
 
-struct Record<'de> {
-    row: Vec<Cell<'de>>,
-    action: Action,
-    unknown: Vec<String>,
+/// Returns what is wrong with a line. serde's own message could quote a value, so only the kind and the place are told.
+fn told(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Syntax => "not JSON",
+        serde_json::error::Category::Eof => "JSON that ends too early",
+        serde_json::error::Category::Data | serde_json::error::Category::Io => "not an object of columns",
+    };
+    format!("{what}, at byte {} of the line", error.column())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Top,
-    Values,
-    Meta,
+/// A whole line.
+struct Whole<'l, 'de> {
+    layout: &'l mut Layout,
+    row: &'l mut Row<'de>,
 }
 
-/// One object of a record: the whole, its key or value, or its meta.
-struct Section<'r, 'a, 'de> {
-    reading: &'r Reading<'a>,
-    record: &'r mut Record<'de>,
-    level: Level,
-}
-
-impl<'de> DeserializeSeed<'de> for Section<'_, '_, 'de> {
+impl<'de> DeserializeSeed<'de> for Whole<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -75,45 +47,187 @@ impl<'de> DeserializeSeed<'de> for Section<'_, '_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Section<'_, '_, 'de> {
+impl<'de> Visitor<'de> for Whole<'_, 'de> {
     type Value = ();
 
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Section { reading, record, level } = self;
-        while let Some(name) = entries.next_key::<std::borrow::Cow<'de, str>>()? {
-            let inner = match (level, name.as_ref()) {
-                (Level::Top, "key" | "value") => Some(Level::Values),
-                (Level::Top, "meta") => Some(Level::Meta),
-                _ => None,
-            };
-            if let Some(level) = inner {
-                entries.next_value_seed(Section { reading, record, level })?;
-                continue;
-            }
-            if level == Level::Meta {
-                if name == "action" {
-                    let action: Cell<'de> = entries.next_value()?;
-                    if action == Cell::Text("D".into()) {
-                        record.action = Action::Delete;
-                    }
-                } else {
-                    entries.next_value::<IgnoredAny>()?;
-                }
-                continue;
-            }
-            match reading.columns.place(&name) {
-                Some(Some(place)) => record.row[place] = entries.next_value()?,
-                Some(None) => drop(entries.next_value::<IgnoredAny>()?),
-                None => {
-                    entries.next_value::<IgnoredAny>()?;
-                    record.unknown.push(name.into_owned());
-                }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(part) = map.next_key_seed(PartName { layout: self.layout })? {
+            match part {
+                Part::Columns => map.next_value_seed(Section { layout: self.layout, row: self.row })?,
+                Part::Meta => self.row.action = map.next_value::<Meta<'de>>()?.action.map(|word| Action::of(&word)),
+                Part::Column(slot) => take(&mut map, slot, self.row)?,
             }
         }
         Ok(())
+    }
+}
+
+/// The columns of `key` or `value`.
+struct Section<'l, 'de> {
+    layout: &'l mut Layout,
+    row: &'l mut Row<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for Section<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Section<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of columns")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(slot) = map.next_key_seed(ColumnName { layout: self.layout })? {
+            take(&mut map, slot, self.row)?;
+        }
+        Ok(())
+    }
+
+    /// A deleted row may come with `"value": null`.
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// What a row says of itself; its time is not used (it is no guide to when a value became visible).
+#[derive(Deserialize)]
+struct Meta<'a> {
+    #[serde(borrow, default)]
+    action: Option<Cow<'a, str>>,
+}
+
+enum Part {
+    Columns,
+    Meta,
+    Column(Slot),
+}
+
+struct PartName<'l> {
+    layout: &'l mut Layout,
+}
+
+impl<'de> DeserializeSeed<'de> for PartName<'_> {
+    type Value = Part;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Part, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for PartName<'_> {
+    type Value = Part;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Part, E> {
+        Ok(match name {
+            "key" | "value" => Part::Columns,
+            "meta" => Part::Meta,
+            column => Part::Column(self.layout.slot(column)),
+        })
+    }
+}
+
+struct ColumnName<'l> {
+    layout: &'l mut Layout,
+}
+
+impl<'de> DeserializeSeed<'de> for ColumnName<'_> {
+    type Value = Slot;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Slot, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for ColumnName<'_> {
+    type Value = Slot;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a column's name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Slot, E> {
+        Ok(self.layout.slot(name))
+    }
+}
+
+fn take<'de, A: MapAccess<'de>>(map: &mut A, slot: Slot, row: &mut Row<'de>) -> Result<(), A::Error> {
+    match slot {
+        Slot::Kept(index) => row.cells[index] = map.next_value_seed(Value)?,
+        Slot::Dropped | Slot::Unknown => {
+            map.next_value::<IgnoredAny>()?;
+        }
+    }
+    Ok(())
+}
+
+/// One value.
+struct Value;
+
+impl<'de> DeserializeSeed<'de> for Value {
+    type Value = Cell<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cell<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value {
+    type Value = Cell<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Cell<'de>, E> {
+        Ok(Cell::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Cell<'de>, E> {
+        Ok(Cell::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Cell<'de>, E> {
+        Ok(Cell::Int(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Cell<'de>, E> {
+        Ok(i64::try_from(value).map_or(Cell::Beyond, Cell::Int))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Cell<'de>, E> {
+        Ok(Cell::Float(value))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Cell<'de>, E> {
+        Ok(Cell::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Cell<'de>, E> {
+        Ok(Cell::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cell<'de>, A::Error> {
+        let value = serde_json::Value::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Cell::Json(value.to_string()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Cell<'de>, A::Error> {
+        let value = serde_json::Value::deserialize(SeqAccessDeserializer::new(seq))?;
+        Ok(Cell::Json(value.to_string()))
     }
 }

@@ -1,20 +1,33 @@
 //! Sources of student data, and the privacy at their door.
 //!
-//! `delivery` finds what lies under a source; `contracts` knows the tables; `reader` reads a table's files into frames:
-//! typed, pseudonymised, with what does not fit in quarantine. `sim` invents an institution. Nothing that leaves this
-//! room holds a name, a login or a raw id of a person.
+//! [`delivery`] finds what was delivered and when, [`pull`] reads one table of it into typed, pseudonymised frames by
+//! its contract ([`contracts`]), [`privacy`] makes the pseudonyms and [`identity`] keeps the way back, encrypted. [`sim`] invents an institution.
+//! Everything here but the listing of a source is blocking work on local files: callers run it off the async runtime.
+//!
+//! How to add a table of Canvas: `config/tables/<table>.toml`, and one line in `contracts.rs`.
 
-mod cell;
-mod columns;
 pub mod contracts;
-mod delimited;
 pub mod delivery;
-mod jsonl;
+pub mod identity;
 pub mod privacy;
-mod quarantine;
-mod reader;
+pub mod pull;
 pub mod sim;
 
-pub use columns::TermLookup;
-pub use delivery::{Delivery, DeliveryError, TableFiles};
-pub use reader::{LocalFile, ReadError, TableReading, key_contract, read_table};
+mod delimited;
+mod error;
+mod files;
+mod findings;
+mod intake;
+mod jsonl;
+mod layout;
+mod manifest;
+mod quarantine;
+mod reader;
+mod row;
+mod terms;
+mod typing;
+
+#[cfg(test)]
+mod fixture;
+
+pub use terms::TermLookup;

@@ -1,50 +1,53 @@
-//! Pseudonyms at the door: the same person has the same pseudonym everywhere, and nobody can go back without the key.
+//! Pseudonyms: what a person's id becomes at the door, and the key that makes them.
 //!
-//! A pseudonym is HMAC-SHA256 of the id's domain and the id, 96 bits of it as 24 hex digits: among a hundred million
-//! ids the chance that any two collide is below one in ten million million. The key is a secret; its own id, which
-//! every manifest carries, is made of a label under the key and tells nothing of it.
+//! The same id of the same domain becomes the same pseudonym wherever it stands, under one key; without the key nobody
+//! can go back, or try out ids. The key itself is held only as the prepared state of its HMAC: it cannot be printed.
+//! [`gate`] decides whether a source may be read at all. Reading the key from its secret reference is `config`'s work.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use secrecy::{ExposeSecret as _, SecretString};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// How many pseudonyms of a domain are remembered, because the same people come again and again.
-const REMEMBERED: usize = 200_000;
+/// The shortest secret that may be a key, in bytes.
+pub const SHORTEST_KEY_BYTES: usize = 32;
 
-/// The public key of simulated and anonymous data. It protects nobody, and is there so that no real key is used up on them.
-const DEMO: &[u8] = b"nocturne public demo key: it protects nobody";
+/// The public key of demonstrations: anyone has it, so it protects nobody.
+const DEMO_KEY: &[u8; 32] = b"nocturne demo key: anyone has it";
 
-/// The key of the pseudonyms.
-#[derive(Clone)]
-pub struct PrivacyKey {
-    mac: Hmac<Sha256>,
-    id: String,
-}
+/// The hexadecimal digits of a pseudonym.
+const PSEUDONYM_DIGITS: usize = 24;
 
-/// Why data may not be read.
-#[derive(Debug, thiserror::Error)]
+/// The most pseudonyms that one reader remembers for a domain; beyond it the memory is emptied and fills again.
+const REMEMBERED: usize = 400_000;
+
+/// Why a key or a source was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrivacyError {
-    /// A source that may name people has no key.
+    /// The secret is too short to be a key.
     #[error(
-        "the source `{source_name}` may name people and no pseudonym key is configured: make one (head -c 32 /dev/urandom | base64 > privacy.key; \
-         chmod 600 privacy.key), set `privacy.key = \"file:…/privacy.key\"`, and keep it as long as the lake; \
+        "`privacy.key` holds {found} bytes and needs {SHORTEST_KEY_BYTES} or more: make one with `openssl rand -hex 32`, \
+         keep it as long as the lake, and name it by a secret reference"
+    )]
+    ShortKey {
+        /// The bytes found.
+        found: usize,
+    },
+    /// A real source has no key.
+    #[error(
+        "the source `{source_name}` may name people and `privacy.key` is not set: make a key (openssl rand -hex 32 > \
+         privacy.key; chmod 600 privacy.key), set `privacy.key = \"file:…/privacy.key\"`, and keep it as long as the lake; \
          or, only if its data name nobody already, set `sources.{source_name}.anonymous = true`"
     )]
     NoKey {
         /// The source.
         source_name: String,
     },
-    /// The key is too short.
-    #[error("the pseudonym key has {found} characters; it needs at least 32")]
-    TooShort {
-        /// How many it has.
-        found: usize,
-    },
-    /// The lake was made with another key.
+    /// What stands was made under another key.
     #[error(
-        "`{dataset}` was made with the pseudonym key {before}, and this one is {now}: pseudonyms of two keys must not mix; use the old key, or a new lake"
+        "`{dataset}` was made under the privacy key {before}, and this one is {now}: pseudonyms of two keys must not mix; \
+         use the old key, or a new lake"
     )]
     OtherKey {
         /// The dataset.
@@ -56,141 +59,206 @@ pub enum PrivacyError {
     },
 }
 
-impl std::fmt::Debug for PrivacyKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PrivacyKey({})", self.id)
+/// What kind of people a source holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceNature {
+    /// Invented people.
+    Simulation,
+    /// People whose identities were removed before we got the data, as the configuration declares.
+    Anonymous,
+    /// Real people; what a source is unless it says otherwise.
+    Real,
+}
+
+impl SourceNature {
+    /// Returns whether the way back from pseudonyms is kept for such a source.
+    pub fn keeps_identities(self) -> bool {
+        self == Self::Real
     }
+}
+
+/// The key under which ids become pseudonyms.
+#[derive(Clone)]
+pub struct PrivacyKey {
+    mac: Hmac<Sha256>,
+    key_id: String,
 }
 
 impl PrivacyKey {
     /// Returns the key that `secret` is.
     ///
     /// # Errors
-    /// When it is shorter than 32 characters.
-    pub fn new(secret: &SecretString) -> Result<Self, PrivacyError> {
-        let secret = secret.expose_secret().as_bytes();
-        if secret.len() < 32 {
-            return Err(PrivacyError::TooShort { found: secret.len() });
+    /// When the secret is shorter than [`SHORTEST_KEY_BYTES`].
+    pub fn new(secret: &[u8]) -> Result<Self, PrivacyError> {
+        if secret.len() < SHORTEST_KEY_BYTES {
+            return Err(PrivacyError::ShortKey { found: secret.len() });
         }
-        Ok(Self::of(secret))
+        Ok(Self::prepare(secret))
     }
 
-    /// Returns the public demo key.
+    /// Returns the public demonstration key.
     pub fn demo() -> Self {
-        Self::of(DEMO)
+        Self::prepare(DEMO_KEY)
     }
 
-    /// Returns the key's id: it tells keys apart and nothing else.
-    pub fn id(&self) -> &str {
-        &self.id
+    /// Returns the key's id: eight digits that tell keys apart, made from a derived value, never from the key.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
     }
 
-    /// Returns the pseudonym of an id in a domain such as `user`.
+    /// Returns the pseudonym of `id` in `domain`: 24 hexadecimal digits.
     pub fn pseudonym(&self, domain: &str, id: &str) -> String {
+        text_of(self.digits(domain, id))
+    }
+
+    /// Returns 32 bytes derived from the key for the purpose `label`; different labels give unrelated bytes.
+    pub(super) fn derive(&self, label: &str, content: &[u8]) -> [u8; 32] {
+        let mut mac = self.mac.clone();
+        mac.update(label.as_bytes());
+        mac.update(&[0x1e]);
+        mac.update(content);
+        mac.finalize().into_bytes().into()
+    }
+
+    fn digits(&self, domain: &str, id: &str) -> [u8; PSEUDONYM_DIGITS] {
         let mut mac = self.mac.clone();
         mac.update(domain.as_bytes());
         mac.update(&[0x1f]);
         mac.update(id.as_bytes());
-        hex::encode(&mac.finalize().into_bytes()[..12])
+        let digest: [u8; 32] = mac.finalize().into_bytes().into();
+        let mut digits = [0_u8; PSEUDONYM_DIGITS];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(digest) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 0x0f)];
+        }
+        digits
     }
 
-    fn of(secret: &[u8]) -> Self {
-        let mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-        let mut label = mac.clone();
-        label.update(b"nocturne key id");
-        let id = hex::encode(&label.finalize().into_bytes()[..4]);
-        Self { mac, id }
+    fn prepare(secret: &[u8]) -> Self {
+        let mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+        let mut key = Self { mac, key_id: String::new() };
+        key.key_id = hex::encode(&key.derive("nocturne key id", b"")[..4]);
+        key
     }
 }
 
-/// Returns the key under which a source is read: the configured one, or the demo key where nobody is named.
+impl fmt::Debug for PrivacyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivacyKey({})", self.key_id)
+    }
+}
+
+/// Returns the key to read the source `source_name` of `nature` with.
 ///
 /// # Errors
-/// When the source may name people and there is no key.
-pub fn key_for(
-    source_name: &str,
-    names_nobody: NamesNobody,
-    configured: Option<&PrivacyKey>,
-) -> Result<PrivacyKey, PrivacyError> {
-    match (configured, names_nobody) {
+/// When a real source has no key.
+pub fn gate(source_name: &str, nature: SourceNature, key: Option<&PrivacyKey>) -> Result<PrivacyKey, PrivacyError> {
+    match (key, nature) {
         (Some(key), _) => Ok(key.clone()),
-        (None, NamesNobody::Yes) => Ok(PrivacyKey::demo()),
-        (None, NamesNobody::No) => Err(PrivacyError::NoKey { source_name: source_name.to_owned() }),
+        (None, SourceNature::Simulation | SourceNature::Anonymous) => Ok(PrivacyKey::demo()),
+        (None, SourceNature::Real) => Err(PrivacyError::NoKey { source_name: source_name.to_owned() }),
     }
 }
 
-/// Whether a source's data name nobody already: it is simulated, or declared anonymous.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamesNobody {
-    /// They name nobody.
-    Yes,
-    /// They may name people.
-    No,
+/// Returns the number that an id is, so that `007` and `7` are one; none where it is no number of 64 bits.
+pub(super) fn canonical_id(text: &str) -> Option<i64> {
+    text.parse().ok()
 }
 
-/// Makes pseudonyms and remembers the recent ones.
-pub(super) struct Pseudonyms<'a> {
-    key: &'a PrivacyKey,
-    known: HashMap<String, HashMap<String, String>>,
+/// Makes the pseudonyms of one domain and remembers the last of them, for one reader.
+#[derive(Debug)]
+pub(super) struct Pseudonyms {
+    key: PrivacyKey,
+    domain: String,
+    remembered: HashMap<i64, [u8; PSEUDONYM_DIGITS]>,
 }
 
-impl<'a> Pseudonyms<'a> {
-    pub(super) fn new(key: &'a PrivacyKey) -> Self {
-        Self { key, known: HashMap::new() }
+impl Pseudonyms {
+    pub(super) fn new(key: &PrivacyKey, domain: &str) -> Self {
+        Self { key: key.clone(), domain: domain.to_owned(), remembered: HashMap::new() }
     }
 
-    /// The pseudonym of an id. Automatic graders have negative ids in Canvas and are nobody.
-    pub(super) fn of(&mut self, domain: &str, id: &str) -> String {
-        if id.starts_with('-') {
-            return "auto".to_owned();
+    /// Returns the pseudonym of a numeric id.
+    pub(super) fn of_number(&mut self, id: i64) -> String {
+        if let Some(digits) = self.remembered.get(&id) {
+            return text_of(*digits);
         }
-        if !self.known.contains_key(domain) {
-            self.known.insert(domain.to_owned(), HashMap::new());
+        let digits = self.key.digits(&self.domain, &id.to_string());
+        if self.remembered.len() >= REMEMBERED {
+            self.remembered.clear();
         }
-        let Some(known) = self.known.get_mut(domain) else { return self.key.pseudonym(domain, id) };
-        if let Some(pseudonym) = known.get(id) {
-            return pseudonym.clone();
-        }
-        let pseudonym = self.key.pseudonym(domain, id);
-        if known.len() < REMEMBERED {
-            known.insert(id.to_owned(), pseudonym.clone());
-        }
-        pseudonym
+        self.remembered.insert(id, digits);
+        text_of(digits)
     }
+
+    /// Returns the pseudonym of an id that is no number.
+    pub(super) fn of_text(&self, id: &str) -> String {
+        text_of(self.key.digits(&self.domain, id))
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn text_of(digits: [u8; PSEUDONYM_DIGITS]) -> String {
+    String::from_utf8(digits.to_vec()).expect("hexadecimal digits are ASCII")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key(text: &str) -> PrivacyKey {
-        PrivacyKey::new(&SecretString::from(text)).unwrap()
+    #[test]
+    fn a_pseudonym_is_the_hmac_that_other_tools_compute() {
+        // printf 'user\x1f4711' | openssl dgst -sha256 -hmac 'nocturne demo key: anyone has it'
+        assert_eq!(PrivacyKey::demo().pseudonym("user", "4711"), "4d6d8bfa22fca70f085f3b19");
     }
 
     #[test]
-    fn a_pseudonym_is_the_hmac_of_domain_and_id() {
-        // printf 'user\x1f42' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
-        let pseudonym = key("0123456789abcdef0123456789abcdef").pseudonym("user", "42");
+    fn the_same_id_has_another_pseudonym_in_another_domain_and_under_another_key() {
+        let key = PrivacyKey::new(&[7; 32]).unwrap();
 
-        assert_eq!(pseudonym, "b2b791f6c31664e6043df539");
+        assert_ne!(key.pseudonym("user", "1"), key.pseudonym("login", "1"));
+        assert_ne!(key.pseudonym("user", "1"), PrivacyKey::demo().pseudonym("user", "1"));
+        assert_ne!(key.pseudonym("user1", "1"), key.pseudonym("user", "11"));
     }
 
     #[test]
-    fn domains_and_keys_part_the_same_id() {
-        let (a, b) = (key(&"a".repeat(32)), key(&"b".repeat(32)));
+    fn a_remembered_pseudonym_is_the_computed_one() {
+        let key = PrivacyKey::demo();
+        let mut pseudonyms = Pseudonyms::new(&key, "user");
 
-        assert_ne!(a.pseudonym("user", "42"), a.pseudonym("enrollment", "42"));
-        assert_ne!(a.pseudonym("user", "42"), b.pseudonym("user", "42"));
-        assert_ne!(a.id(), b.id());
+        let first = pseudonyms.of_number(10_720_000_000_000_001);
+
+        assert_eq!(first, key.pseudonym("user", "10720000000000001"));
+        assert_eq!(pseudonyms.of_number(10_720_000_000_000_001), first);
+        assert_eq!(pseudonyms.of_text("10720000000000001"), first);
     }
 
     #[test]
-    fn a_short_key_and_a_missing_one_are_refused_with_what_to_do() {
-        let short = PrivacyKey::new(&SecretString::from("short")).unwrap_err();
-        let missing = key_for("canvas", NamesNobody::No, None).unwrap_err();
+    fn the_key_cannot_be_printed_and_its_id_is_not_of_the_key() {
+        let key = PrivacyKey::new(b"0123456789abcdef0123456789abcdef").unwrap();
 
-        assert_eq!(short.to_string(), "the pseudonym key has 5 characters; it needs at least 32");
-        assert!(missing.to_string().contains("privacy.key"));
-        assert!(key_for("canvas", NamesNobody::Yes, None).is_ok());
+        let printed = format!("{key:?}");
+
+        assert_eq!(printed, format!("PrivacyKey({})", key.key_id()));
+        assert_eq!(key.key_id().len(), 8);
+        assert!(!crate::domain::ids::content_hash(b"0123456789abcdef0123456789abcdef").starts_with(key.key_id()));
+    }
+
+    #[test]
+    fn a_real_source_without_a_key_is_refused_with_how_to_make_one() {
+        let refused = gate("canvas", SourceNature::Real, None).unwrap_err().to_string();
+
+        assert!(refused.contains("`privacy.key`") && refused.contains("openssl rand -hex 32"), "{refused}");
+        assert_eq!(gate("canvas", SourceNature::Simulation, None).unwrap().key_id(), PrivacyKey::demo().key_id());
+        assert_eq!(gate("canvas", SourceNature::Anonymous, None).unwrap().key_id(), PrivacyKey::demo().key_id());
+    }
+
+    #[test]
+    fn a_short_secret_is_no_key_and_is_not_repeated_in_the_refusal() {
+        let refused = PrivacyKey::new(b"hunter2").unwrap_err();
+
+        assert_eq!(refused, PrivacyError::ShortKey { found: 7 });
+        assert!(!refused.to_string().contains("hunter2"));
     }
 }

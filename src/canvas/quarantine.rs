@@ -1,63 +1,156 @@
-//! Rows that do not fit: what is kept of them tells where they are and why, and nothing about a person.
+//! Rows that do not fit, kept so that a person can see what is wrong without seeing a person.
 //!
-//! Kept are the rule, the column, the file, the offset and the hash of the line. With them the source's owner finds the
-//! row; nobody else learns what stood in it.
+//! A held-back row keeps its rule, column, file, line and offset, a keyed hash of its bytes (a plain one could be tried
+//! out against guessed rows), and those of its other values that cannot tell a person: pseudonyms, numbers, instants and
+//! known words of enumerations. The value that did not fit, and every free text, stay out. A line that could not be
+//! read keeps no values at all.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use polars::prelude::*;
 
-use super::reader::Place;
-use crate::domain::ids::content_hash;
+use super::layout::Layout;
+use super::privacy::PrivacyKey;
+use super::row::{Cell, Origin};
+use super::typing::date_of;
+use crate::domain::table::ColumnType;
 
-/// The rows held back of one table.
+/// The most rows that are kept one by one; all are counted.
+const MOST_KEPT: u64 = 100_000;
+
+/// The share of a table's rows above which it stops: one in this many.
+const ONE_IN: u64 = 100;
+
+/// The rule that a line breaks which is no row at all.
+const UNREADABLE: &str = "row.unreadable";
+
+/// Why one row was held back.
+#[derive(Debug, Clone)]
+pub(super) struct Misfit {
+    pub(super) rule: &'static str,
+    pub(super) column: Option<String>,
+    pub(super) reason: String,
+}
+
+impl Misfit {
+    /// Returns the misfit of a line that could not be read.
+    pub(super) fn unreadable(reason: String) -> Self {
+        Self { rule: UNREADABLE, column: None, reason }
+    }
+
+    /// Returns the misfit of a row whose value in `column` breaks `rule`.
+    pub(super) fn of_column(column: &str, rule: &'static str) -> Self {
+        let reason = match rule {
+            "key.missing" => "a part of the key has no value",
+            "column.required" => "a required column has no value",
+            "type.id" => "not an id",
+            "type.int" => "not a whole number of 64 bits",
+            "type.float" => "not a number",
+            "type.bool" => "neither true nor false",
+            "type.timestamp" => "not an instant with an offset from UTC",
+            "type.date" => "not a calendar date",
+            _ => "not a value of the column's type",
+        };
+        Self { rule, column: Some(column.to_owned()), reason: reason.to_owned() }
+    }
+}
+
+/// The rows of one table that were held back.
 #[derive(Debug, Default)]
 pub(super) struct Quarantine {
-    rule: Vec<&'static str>,
-    column: Vec<String>,
-    file: Vec<String>,
-    offset: Vec<u64>,
-    line_sha256: Vec<String>,
-    counts: BTreeMap<(&'static str, String), (u64, String)>,
+    rules: Vec<String>,
+    columns: Vec<Option<String>>,
+    reasons: Vec<String>,
+    files: Vec<String>,
+    lines: Vec<Option<i64>>,
+    offsets: Vec<Option<i64>>,
+    hashes: Vec<String>,
+    rows: Vec<Option<String>>,
+    counts: BTreeMap<String, u64>,
     total: u64,
 }
 
-/// How many rows are kept one by one; beyond that they only count (and the table stops anyway).
-const MOST: usize = 10_000;
-
 impl Quarantine {
-    pub(super) fn add(&mut self, column: &str, rule: &'static str, place: &Place<'_>) {
+    /// Holds a row back. `row` is what [`sanitised`] left of it.
+    pub(super) fn hold(&mut self, misfit: Misfit, origin: Origin<'_>, key: &PrivacyKey, row: Option<String>) {
         self.total += 1;
-        let count = self.counts.entry((rule, column.to_owned())).or_insert((0, place.file.to_owned()));
-        count.0 += 1;
-        if self.rule.len() < MOST {
-            self.rule.push(rule);
-            self.column.push(column.to_owned());
-            self.file.push(place.file.to_owned());
-            self.offset.push(place.offset);
-            self.line_sha256.push(content_hash(place.line));
+        let what = match &misfit.column {
+            Some(column) => format!("{} in `{column}`", misfit.rule),
+            None => misfit.rule.to_owned(),
+        };
+        *self.counts.entry(what).or_default() += 1;
+        if self.total > MOST_KEPT {
+            return;
         }
+        self.rules.push(misfit.rule.to_owned());
+        self.columns.push(misfit.column);
+        self.reasons.push(misfit.reason);
+        self.files.push(origin.file.to_owned());
+        self.lines.push(i64::try_from(origin.place.line).ok());
+        self.offsets.push(i64::try_from(origin.place.offset).ok());
+        self.hashes.push(line_hash(key, origin.bytes));
+        self.rows.push(row);
     }
 
-    pub(super) fn rows(&self) -> u64 {
+    /// Returns how many rows are held back.
+    pub(super) fn total(&self) -> u64 {
         self.total
     }
 
-    /// The most frequent rule, the column it was breached on, and the first file.
-    pub(super) fn most_frequent(&self) -> (String, String, String) {
-        let most = self.counts.iter().max_by_key(|(_, (count, _))| *count);
-        most.map(|((rule, column), (_, file))| ((*rule).to_owned(), column.clone(), file.clone())).unwrap_or_default()
+    /// Returns how many of them could not even be read.
+    pub(super) fn unreadable(&self) -> u64 {
+        self.counts.get(UNREADABLE).copied().unwrap_or_default()
     }
 
-    /// The rows as a frame.
-    pub(super) fn frame(&self, key_id: &str) -> PolarsResult<DataFrame> {
-        df!(
-            "rule" => self.rule.clone(),
-            "column" => self.column.clone(),
-            "file" => self.file.clone(),
-            "offset" => self.offset.iter().map(|n| i64::try_from(*n).unwrap_or(i64::MAX)).collect::<Vec<_>>(),
-            "line_sha256" => self.line_sha256.clone(),
-            "privacy_key_id" => vec![key_id.to_owned(); self.rule.len()],
-        )
+    /// Returns whether so many of `rows` are too many.
+    pub(super) fn is_too_much_of(&self, rows: u64) -> bool {
+        self.total.saturating_mul(ONE_IN) > rows
     }
+
+    /// Returns the rules that were broken, with counts, in words.
+    pub(super) fn reasons(&self) -> String {
+        let told: Vec<String> = self.counts.iter().map(|(what, rows)| format!("{what}: {rows}")).collect();
+        told.join(", ")
+    }
+
+    /// Returns the rows as a frame, in the order of the files.
+    pub(super) fn finish(self) -> PolarsResult<DataFrame> {
+        DataFrame::new_infer_height(vec![
+            Column::new("rule".into(), self.rules),
+            Column::new("column".into(), self.columns),
+            Column::new("reason".into(), self.reasons),
+            Column::new("file".into(), self.files),
+            Column::new("line".into(), self.lines),
+            Column::new("offset".into(), self.offsets),
+            Column::new("line_hash".into(), self.hashes),
+            Column::new("row".into(), self.rows),
+        ])
+    }
+}
+
+/// Returns the keyed hash of a line: it tells whether the same line came again, to who has the key.
+fn line_hash(key: &PrivacyKey, line: &[u8]) -> String {
+    hex::encode(key.derive("nocturne quarantined line", line))
+}
+
+/// Returns, as JSON, those values of a row that cannot tell a person; `cells` hold only values that fit.
+pub(super) fn sanitised(layout: &Layout, cells: &[Cell<'_>]) -> String {
+    let mut row = serde_json::Map::new();
+    for (column, cell) in layout.columns.iter().zip(cells) {
+        let is_person = column.pseudonyms.is_some();
+        let value = match cell {
+            Cell::Text(text) if is_person || column.is_known(text) => text.as_ref().into(),
+            Cell::Int(value) if column.kind == ColumnType::Timestamp => {
+                Timestamp::from_microsecond(*value).ok().map(|instant| instant.to_string()).into()
+            }
+            Cell::Int(value) if column.kind == ColumnType::Date => date_of(*value).map(|date| date.to_string()).into(),
+            Cell::Int(value) => (*value).into(),
+            Cell::Float(value) => (*value).into(),
+            Cell::Bool(value) => (*value).into(),
+            _ => continue,
+        };
+        row.insert(column.name.clone(), value);
+    }
+    serde_json::Value::Object(row).to_string()
 }

@@ -19,6 +19,8 @@ pub const KNOWN_FROM: &str = "_known_from";
 pub const KNOWN_TO: &str = "_known_to";
 /// The column that holds a row's term (the partition of the tables), as text; `none` where a row has no term.
 pub const TERM: &str = "_term";
+/// What stands in the place of a grader that is a machine: Canvas gives those negative ids. It is nobody's pseudonym.
+pub const AUTO_GRADER: &str = "auto";
 
 /// The contract of one table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -18,6 +18,7 @@ pub mod environment;
 mod examples;
 mod kind;
 mod pull_source;
+mod pull_table;
 mod quality_check;
 mod score;
 mod send_report;

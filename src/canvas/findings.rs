@@ -1,0 +1,125 @@
+//! What a delivery says that its contract does not: findings about columns, words and counts of rows.
+//!
+//! An unknown column or word is a change of the schema: the night goes on, and a person should look. No finding quotes
+//! a value: a name that stands in the wrong column would be quoted with it.
+
+use super::layout::Layout;
+use super::pull::RowMode;
+use super::terms::NO_TERM;
+use crate::domain::check::{Finding, Severity};
+
+/// What was counted while a table was read.
+#[derive(Debug)]
+pub(super) struct Counts {
+    /// Rows of every kind.
+    pub(super) found: u64,
+    /// Rows held back.
+    pub(super) held_back: u64,
+    /// The rules that they broke, in words.
+    pub(super) reasons: String,
+    /// Rows whose course or enrolment is not known.
+    pub(super) without_term: u64,
+}
+
+/// Returns the findings about the rows of `table`.
+pub(super) fn of_rows(table: &str, mode: RowMode, counts: &Counts) -> Vec<Finding> {
+    let Counts { found, held_back, reasons, without_term } = counts;
+    let mut findings = Vec::new();
+    if *found == 0 && mode == RowMode::Snapshot {
+        findings.push(Finding::new(
+            Severity::Warning,
+            "table.empty",
+            table,
+            format!("The full export of `{table}` holds no rows."),
+            "See in Canvas whether the table is meant to be empty; if not, fetch the delivery again.",
+        ));
+    }
+    if *held_back > 0 {
+        findings.push(Finding::new(
+            Severity::Warning,
+            "rows.quarantined",
+            table,
+            format!("{held_back} of {found} rows of `{table}` do not fit and were held back ({reasons})."),
+            "Look at the table's quarantine for file, line and rule, and mend the source or the contract.",
+        ));
+    }
+    if *without_term > 0 {
+        findings.push(Finding::new(
+            Severity::Warning,
+            "rows.without_term",
+            table,
+            format!(
+                "{without_term} rows of `{table}` belong to a course or an enrolment that is not known; they stand under \
+                 the term `{NO_TERM}`."
+            ),
+            "Deliver `courses` and `enrollments` with the table, or before it.",
+        ));
+    }
+    findings
+}
+
+/// Returns the findings about the columns of `table`, unknown ones first.
+///
+/// In JSON a column that is left out is a null, so only a header proves that an optional column is gone.
+pub(super) fn of_columns(table: &str, layout: &Layout, has_header: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (column, rows) in layout.unknown() {
+        findings.push(Finding::new(
+            Severity::Warning,
+            "schema.unknown_column",
+            format!("{table}.{column}"),
+            format!("The column `{column}` stands in {rows} rows of `{table}` and in no contract; it was not kept."),
+            "Add it to the table's contract (config/tables), kept or dropped with the reason.",
+        ));
+    }
+    for column in layout.columns_missing().iter().filter(|_| has_header) {
+        findings.push(Finding::new(
+            Severity::Warning,
+            "schema.missing_column",
+            format!("{table}.{column}"),
+            format!("The column `{column}` of `{table}` was not delivered; it is null here."),
+            "See in Canvas' schema whether it was removed or renamed, and bring the contract up to it.",
+        ));
+    }
+    for column in &layout.columns {
+        let subject = format!("{table}.{}", column.name);
+        if column.unknown_values > 0 {
+            findings.push(Finding::new(
+                Severity::Warning,
+                "schema.unknown_value",
+                subject.clone(),
+                format!(
+                    "{} rows of `{table}` hold a value in `{}` that its contract does not list; it was kept.",
+                    column.unknown_values, column.name
+                ),
+                "See which value it is in the lake's table, and add it to the contract if it is meant.",
+            ));
+        }
+        if column.unspecified > 0 {
+            findings.push(Finding::new(
+                Severity::Warning,
+                "schema.unspecified_value",
+                subject.clone(),
+                format!(
+                    "In {} rows of `{table}` the exporter met a value of `{}` that its own schema does not know; it is \
+                     null here.",
+                    column.unspecified, column.name
+                ),
+                "See in Canvas' schema which value is new, and add it to the contract.",
+            ));
+        }
+        if column.oversized > 0 {
+            findings.push(Finding::new(
+                Severity::Info,
+                "value.oversized",
+                subject,
+                format!(
+                    "In {} rows of `{table}` the exporter left out a value of `{}` that is too large; it is null here.",
+                    column.oversized, column.name
+                ),
+                "Nothing, unless the column matters to you.",
+            ));
+        }
+    }
+    findings
+}

@@ -1,0 +1,272 @@
+//! The way back: which pseudonym is which Canvas id, encrypted and apart from the lake.
+//!
+//! One file, `identity.map`, ChaCha20-Poly1305 under a key derived from the privacy key; opening it with another key
+//! fails and says so. The nonce is the start of a keyed hash (HMAC-SHA256, a label of its own) of the plain text: equal
+//! texts give equal files, which reveals no more than that nothing changed, and two different texts share a nonce with
+//! a chance of about 2^-96 for each pair of them; no randomness is needed and no counter can be lost.
+//! Nothing is written for simulated and anonymous sources. Auditing who opens it is the caller's work.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+
+use super::privacy::PrivacyKey;
+
+/// The domains whose ids are kept: those by which a person is found in Canvas.
+pub const IDENTITY_DOMAINS: [&str; 2] = ["login", "user"];
+
+/// The file's name.
+const FILE: &str = "identity.map";
+
+/// What the file begins with: the format and its version.
+const MAGIC: &[u8; 8] = b"NOCTID01";
+
+const KEY_ID_BYTES: usize = 8;
+const NONCE_BYTES: usize = 12;
+
+/// Pseudonyms and the ids they stand for, by domain. It cannot be printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Identities(BTreeMap<String, BTreeMap<String, String>>);
+
+/// Why an identity map cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The file cannot be read.
+    #[error("reading the identity map {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("writing the identity map {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: io::Error,
+    },
+    /// The file belongs to another key.
+    #[error(
+        "the identity map {path} was written under the privacy key {found}, and the key here is {wanted}: use that key"
+    )]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+        /// The id of the key it was written under.
+        found: String,
+        /// The id of the key at hand.
+        wanted: String,
+    },
+    /// The file is not one, or was changed.
+    #[error("the identity map {path} is damaged or was changed: put it back from a backup")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Identities {
+    /// Adds one identity.
+    pub fn add(&mut self, domain: &str, pseudonym: &str, id: &str) {
+        match self.0.get_mut(domain) {
+            Some(known) if known.contains_key(pseudonym) => {}
+            Some(known) => {
+                known.insert(pseudonym.to_owned(), id.to_owned());
+            }
+            None => {
+                self.0.insert(domain.to_owned(), BTreeMap::from([(pseudonym.to_owned(), id.to_owned())]));
+            }
+        }
+    }
+
+    /// Takes over everything that `other` holds.
+    pub fn merge(&mut self, other: Self) {
+        for (domain, identities) in other.0 {
+            self.0.entry(domain).or_default().extend(identities);
+        }
+    }
+
+    /// Returns the Canvas id that `pseudonym` stands for. Whoever asks writes it to the audit log.
+    pub fn id_of(&self, domain: &str, pseudonym: &str) -> Option<&str> {
+        self.0.get(domain)?.get(pseudonym).map(String::as_str)
+    }
+
+    /// Forgets one person's pseudonym; returns whether it was there.
+    pub fn forget(&mut self, domain: &str, pseudonym: &str) -> bool {
+        self.0.get_mut(domain).is_some_and(|known| known.remove(pseudonym).is_some())
+    }
+
+    /// Returns how many identities there are.
+    pub fn len(&self) -> usize {
+        self.0.values().map(BTreeMap::len).sum()
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identities(…)")
+    }
+}
+
+/// Opens the identity map in `folder`; an empty one where there is no file yet.
+///
+/// # Errors
+/// When the file cannot be read, is damaged, or belongs to another key.
+pub fn open_identities(folder: &Path, key: &PrivacyKey) -> Result<Identities, IdentityError> {
+    let path = folder.join(FILE);
+    let sealed = match fs::read(&path) {
+        Ok(sealed) => sealed,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Identities::default()),
+        Err(cause) => return Err(IdentityError::Read { path, cause }),
+    };
+    let damaged = || IdentityError::Damaged { path: path.clone() };
+    let (head, text) = sealed.split_at_checked(MAGIC.len() + KEY_ID_BYTES + NONCE_BYTES).ok_or_else(damaged)?;
+    let (aad, nonce) = head.split_at(MAGIC.len() + KEY_ID_BYTES);
+    let key_id = aad.strip_prefix(MAGIC.as_slice()).ok_or_else(damaged)?;
+    if key_id != key.key_id().as_bytes() {
+        let found = std::str::from_utf8(key_id).map_err(|_| damaged())?.to_owned();
+        return Err(IdentityError::OtherKey { path, found, wanted: key.key_id().to_owned() });
+    }
+    let nonce = Nonce::try_from(nonce).map_err(|_| damaged())?;
+    let plain = cipher(key).decrypt(&nonce, Payload { msg: text, aad }).map_err(|_| damaged())?;
+    serde_json::from_slice(&plain).map(Identities).map_err(|_| damaged())
+}
+
+/// Adds `new` to the identity map in `folder` and writes it, aside and then in place; returns how many it holds.
+///
+/// # Errors
+/// When the map that is there cannot be opened, or the new one cannot be written.
+pub fn add_identities(folder: &Path, key: &PrivacyKey, new: Identities) -> Result<usize, IdentityError> {
+    let mut identities = open_identities(folder, key)?;
+    let before = identities.len();
+    identities.merge(new);
+    if identities.len() > before {
+        write_identities(folder, key, &identities)?;
+    }
+    Ok(identities.len())
+}
+
+/// Writes `identities` as the whole identity map in `folder` (an erasure takes entries away).
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_identities(folder: &Path, key: &PrivacyKey, identities: &Identities) -> Result<(), IdentityError> {
+    let path = folder.join(FILE);
+    let plain = serde_json::to_vec(&identities.0).expect("text always serialises");
+    let mut sealed = MAGIC.to_vec();
+    sealed.extend_from_slice(key.key_id().as_bytes());
+    let nonce: [u8; NONCE_BYTES] =
+        *key.derive("nocturne identity map nonce", &plain).first_chunk().expect("32 bytes begin with 12");
+    let text = cipher(key)
+        .encrypt(&Nonce::from(nonce), Payload { msg: &plain, aad: &sealed })
+        .expect("a map of this size is below the cipher's limit of 256 GiB");
+    sealed.extend_from_slice(&nonce);
+    sealed.extend_from_slice(&text);
+    replace(&path, &sealed).map_err(|cause| IdentityError::Write { path, cause })
+}
+
+fn cipher(key: &PrivacyKey) -> ChaCha20Poly1305 {
+    ChaCha20Poly1305::new(&key.derive("nocturne identity map key", b"").into())
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("map.new");
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(pairs: &[(&str, &str)]) -> Identities {
+        let mut identities = Identities::default();
+        for (pseudonym, id) in pairs {
+            identities.add("user", pseudonym, id);
+        }
+        identities
+    }
+
+    #[test]
+    fn what_was_added_on_two_nights_is_found_under_the_same_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PrivacyKey::demo();
+
+        add_identities(folder.path(), &key, some(&[("aa", "17"), ("bb", "18")])).unwrap();
+        let total = add_identities(folder.path(), &key, some(&[("bb", "18"), ("cc", "19")])).unwrap();
+
+        assert_eq!(total, 3);
+        let opened = open_identities(folder.path(), &key).unwrap();
+        assert_eq!(opened.id_of("user", "cc"), Some("19"));
+        assert_eq!(opened.id_of("login", "cc"), None);
+    }
+
+    #[test]
+    fn the_same_identities_are_the_same_bytes_and_hold_no_plain_id() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let bytes = folders.each_ref().map(|folder| {
+            add_identities(folder.path(), &PrivacyKey::demo(), some(&[("aa", "4711471147114711")])).unwrap();
+            fs::read(folder.path().join(FILE)).unwrap()
+        });
+
+        assert_eq!(bytes[0], bytes[1]);
+        assert!(!String::from_utf8_lossy(&bytes[0]).contains("4711"));
+    }
+
+    #[test]
+    fn another_key_is_told_apart_from_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PrivacyKey::new(&[9; 32]).unwrap();
+        add_identities(folder.path(), &key, some(&[("aa", "17")])).unwrap();
+
+        let other = open_identities(folder.path(), &PrivacyKey::demo()).unwrap_err();
+        let path = folder.path().join(FILE);
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let damaged = open_identities(folder.path(), &key).unwrap_err();
+
+        assert!(matches!(other, IdentityError::OtherKey { .. }), "{other}");
+        assert!(matches!(damaged, IdentityError::Damaged { .. }), "{damaged}");
+    }
+
+    #[test]
+    fn an_erased_person_has_no_way_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PrivacyKey::demo();
+        let mut identities = some(&[("aa", "17"), ("bb", "18")]);
+        assert!(identities.forget("user", "aa"));
+
+        write_identities(folder.path(), &key, &identities).unwrap();
+
+        assert_eq!(open_identities(folder.path(), &key).unwrap().id_of("user", "aa"), None);
+    }
+
+    #[test]
+    fn identities_cannot_be_printed() {
+        assert_eq!(format!("{:?}", some(&[("aa", "17")])), "Identities(…)");
+    }
+}

@@ -1,0 +1,394 @@
+//! One table of a `canvas_pull`: from a delivery's files to a staged snapshot.
+//!
+//! What a delivery brings is read, merged into the standing versions and staged; nothing is committed here. A delivery
+//! of the table that is corrupt, or not what its contract says, leaves the last good snapshot standing, marked stale,
+//! with a finding; without one the job fails. What is not the delivery's fault fails the job.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+use polars::prelude::{DataFrame, DataType, TimeUnit, TimeZone};
+use tracing::{info, warn};
+
+use super::canvas_pull::Pull;
+use super::kind::JobContext;
+use super::tables::lake_error;
+use crate::canvas::delivery::{Delivery, DeliveryMode, TableDelivery};
+use crate::canvas::privacy::PrivacyError;
+use crate::canvas::pull::{Effect, IdentityUse, ReadError, TableReading, TableRequest, read_table};
+use crate::domain::check::{Finding, Severity};
+use crate::domain::lineage::{Manifest, ManifestColumn};
+use crate::domain::outcome::{JobError, SnapshotRef};
+use crate::domain::source::SourceError;
+use crate::domain::table::{KNOWN_FROM, KNOWN_TO, TableContract};
+use crate::lake::versions::{self, Extent};
+use crate::lake::{self, Dataset, Provenance, Staging};
+use crate::telemetry::spawn_blocking;
+
+/// The most rows of a frame while a table is read.
+const BATCH_ROWS: usize = 131_072;
+
+/// What became of a table.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pulled {
+    pub(super) reference: Option<SnapshotRef>,
+    pub(super) manifest: Option<Manifest>,
+    pub(super) quarantine: Option<SnapshotRef>,
+    pub(super) cursor: Option<Timestamp>,
+    pub(super) is_changed: bool,
+    pub(super) is_stale: bool,
+    pub(super) held_back: u64,
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+    pub(super) rows_before: Option<u64>,
+}
+
+/// How a table's delivery failed.
+enum TableError {
+    /// The delivery cannot be used: the last good snapshot stands.
+    Unusable {
+        why: anyhow::Error,
+        advice: &'static str,
+        /// The rows that were held back, where there were too many of them.
+        held_back: Option<Box<DataFrame>>,
+    },
+    /// The whole job failed.
+    Job(JobError),
+}
+
+impl TableError {
+    fn unusable(why: anyhow::Error) -> Self {
+        Self::Unusable { why, advice: "deliver the table again and rerun the night", held_back: None }
+    }
+}
+
+impl From<JobError> for TableError {
+    fn from(error: JobError) -> Self {
+        Self::Job(error)
+    }
+}
+
+impl From<anyhow::Error> for TableError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Job(JobError::Fail(error))
+    }
+}
+
+impl From<ReadError> for TableError {
+    fn from(error: ReadError) -> Self {
+        let advice = error.advice();
+        match (error.effect(), error) {
+            (Effect::FailsJob, error) => {
+                Self::Job(JobError::Fail(anyhow::Error::new(error).context(advice_context(advice))))
+            }
+            (_, ReadError::TooManyHeldBack { table, held_back, rows, reasons, quarantined }) => {
+                let held = Some(quarantined.clone());
+                let error = ReadError::TooManyHeldBack { table, held_back, rows, reasons, quarantined };
+                Self::Unusable { why: error.into(), advice, held_back: held }
+            }
+            (_, error) => Self::Unusable { why: error.into(), advice, held_back: None },
+        }
+    }
+}
+
+fn advice_context(advice: &str) -> String {
+    format!("a table could not be read ({advice})")
+}
+
+impl Pull {
+    /// Takes one delivery of one table in.
+    pub(super) async fn table(
+        &mut self,
+        cx: &JobContext,
+        contract: &TableContract,
+        delivery: &Delivery,
+    ) -> Result<(), JobError> {
+        let name = contract.name.as_str();
+        let mut pulled = match self.tables.remove(name) {
+            Some(pulled) => pulled,
+            None => self.standing(cx, contract).await?,
+        };
+        match self.deliver(cx, contract, delivery, &mut pulled).await {
+            Ok(()) => {}
+            Err(TableError::Job(error)) => return Err(error),
+            Err(TableError::Unusable { why, advice, held_back }) if pulled.manifest.is_some() => {
+                warn!(table = name, "{why:#}");
+                pulled.is_stale = true;
+                if let Some(frame) = held_back {
+                    pulled.quarantine = Some(self.stage_quarantine(cx, contract, *frame).await?);
+                }
+                self.findings.push(Finding::new(
+                    Severity::Warning,
+                    "table.stale",
+                    name,
+                    format!("`{name}` could not be renewed, its last good snapshot stands in for it: {why:#}"),
+                    advice,
+                ));
+            }
+            Err(TableError::Unusable { why, advice, .. }) => {
+                return Err(JobError::Fail(why.context(format!(
+                    "`{name}` cannot be used, and there is no earlier snapshot of it to go on with ({advice})"
+                ))));
+            }
+        }
+        self.tables.insert(name.to_owned(), pulled);
+        Ok(())
+    }
+
+    /// What stands of a table when the pull begins.
+    async fn standing(&self, cx: &JobContext, contract: &TableContract) -> Result<Pulled, JobError> {
+        let dataset = Dataset::table(&contract.name);
+        let Some(reference) = cx.input.snapshot(dataset.as_str()) else { return Ok(Pulled::default()) };
+        let manifest = cx.environment.lake.manifest(&dataset, &reference.snapshot).await.map_err(lake_error)?;
+        if let Some(before) = manifest.privacy_key_id.as_ref().filter(|before| *before != self.key.key_id()) {
+            return Err(JobError::fail(PrivacyError::OtherKey {
+                dataset: dataset.to_string(),
+                before: before.clone(),
+                now: self.key.key_id().to_owned(),
+            }));
+        }
+        let cursor = cx.input.cursors.get(&self.cursor_name(contract)).and_then(|cursor| cursor.parse().ok());
+        Ok(Pulled {
+            rows_before: Some(standing_rows(&manifest)),
+            reference: Some(reference.clone()),
+            manifest: Some(manifest),
+            cursor,
+            ..Pulled::default()
+        })
+    }
+
+    /// Reads and merges what a delivery brings of one table, when it is its turn.
+    async fn deliver(
+        &mut self,
+        cx: &JobContext,
+        contract: &TableContract,
+        delivery: &Delivery,
+        pulled: &mut Pulled,
+    ) -> Result<(), TableError> {
+        let name = contract.name.as_str();
+        let at = delivery.mode.known_at();
+        let files = self.files_of(contract, delivery);
+        match (pulled.cursor, delivery.mode) {
+            (Some(cursor), _) if at <= cursor => return Ok(()),
+            (Some(cursor), DeliveryMode::Incremental { since, .. }) if since > cursor => {
+                return Err(TableError::unusable(anyhow!(
+                    "its changes begin at {since}, and the table is known up to {cursor}: a delivery between the two is missing"
+                )));
+            }
+            (None, DeliveryMode::Incremental { since, .. }) if files.is_some() => {
+                return Err(TableError::unusable(anyhow!(
+                    "the first delivery holds only changes since {since}: a full export must come first"
+                )));
+            }
+            _ => {}
+        }
+        let Some(files) = files else {
+            return self.nothing_came(cx, contract, delivery, pulled).await;
+        };
+        let (rows, reading) = self.read(cx, contract, delivery, &files).await?;
+        let extent = match delivery.mode {
+            DeliveryMode::Snapshot { .. } => Extent::Full,
+            DeliveryMode::Incremental { .. } => Extent::Changes,
+        };
+        let had_rows = pulled.manifest.as_ref().is_some_and(|manifest| standing_rows(manifest) > 0);
+        if rows.height() == 0 && extent == Extent::Full && had_rows {
+            return Err(TableError::unusable(anyhow!("its full export is empty, and the table had rows")));
+        }
+        self.findings.extend(reading.findings);
+        Arc::make_mut(&mut self.terms).extend(reading.terms);
+        self.identities.merge(reading.identities);
+        pulled.held_back += reading.quarantined.height() as u64;
+        if reading.quarantined.height() > 0 {
+            pulled.quarantine = Some(self.stage_quarantine(cx, contract, reading.quarantined).await?);
+        }
+        let newest = newest_event(contract, &rows, at);
+        info!(table = name, rows = rows.height(), deleted = reading.deleted.height(), "Read a delivery of {at}");
+        let merge = versions::Delivery { rows, deleted: reading.deleted, extent, at };
+        self.merge(cx, contract, merge, newest, pulled).await
+    }
+
+    /// The table's files in a delivery. A full export that states no rows and has no file is an empty table.
+    fn files_of(&self, contract: &TableContract, delivery: &Delivery) -> Option<TableDelivery> {
+        let found = delivery.tables.iter().find(|table| table.table == contract.name).cloned();
+        let is_stated_empty =
+            matches!(delivery.mode, DeliveryMode::Snapshot { .. }) && delivery.unchanged.contains(&contract.name);
+        found.or_else(|| {
+            is_stated_empty.then(|| TableDelivery {
+                table: contract.name.clone(),
+                files: Vec::new(),
+                expected_rows: Some(0),
+                sha256: None,
+            })
+        })
+    }
+
+    /// A table of which a delivery brings nothing: unchanged in changes, missing in a full export.
+    async fn nothing_came(
+        &mut self,
+        cx: &JobContext,
+        contract: &TableContract,
+        delivery: &Delivery,
+        pulled: &mut Pulled,
+    ) -> Result<(), TableError> {
+        let at = delivery.mode.known_at();
+        if matches!(delivery.mode, DeliveryMode::Snapshot { .. }) {
+            self.findings.push(Finding::new(
+                Severity::Warning,
+                "delivery.table_missing",
+                contract.name.as_str(),
+                format!("the full export of {at} has no `{}`", contract.name),
+                "Ask for the table to be exported, or leave it out of the job's `tables`",
+            ));
+            pulled.is_stale = pulled.manifest.is_some();
+            return Ok(());
+        }
+        let Some(manifest) = pulled.manifest.clone() else { return Ok(()) };
+        let mut staging = Staging::new(&cx.environment.lake, Dataset::table(&contract.name), manifest.schema.clone());
+        manifest.parts.iter().for_each(|part| staging.keep(part.clone()));
+        self.finish(staging, at, None, pulled).await
+    }
+
+    async fn read(
+        &self,
+        cx: &JobContext,
+        contract: &TableContract,
+        delivery: &Delivery,
+        files: &TableDelivery,
+    ) -> Result<(DataFrame, TableReading), TableError> {
+        let local = files.local_files(&*self.source).await.map_err(source_error)?;
+        cx.go_on()?;
+        let (contract, key, terms) = (contract.clone(), self.key.clone(), Arc::clone(&self.terms));
+        let (mode, expected_rows) = (delivery.row_mode(), files.expected_rows);
+        let identities = if self.nature.keeps_identities() { IdentityUse::Collect } else { IdentityUse::Ignore };
+        let read = spawn_blocking(move || {
+            let request = TableRequest {
+                contract: &contract,
+                files: &local,
+                mode,
+                expected_rows,
+                key: &key,
+                terms: &terms,
+                identities,
+                batch_rows: BATCH_ROWS,
+            };
+            let mut rows: Option<DataFrame> = None;
+            let reading = read_table(&request, &mut |batch| {
+                match &mut rows {
+                    Some(rows) => rows.vstack_mut(&batch).map(drop)?,
+                    none => *none = Some(batch),
+                }
+                Ok(())
+            })?;
+            Ok::<_, ReadError>((rows.unwrap_or_else(|| request.no_rows()), reading))
+        });
+        read.await.map_err(TableError::from)
+    }
+
+    async fn merge(
+        &self,
+        cx: &JobContext,
+        contract: &TableContract,
+        delivery: versions::Delivery,
+        newest: Option<Timestamp>,
+        pulled: &mut Pulled,
+    ) -> Result<(), TableError> {
+        let lake = &cx.environment.lake;
+        let dataset = Dataset::table(&contract.name);
+        let parts = pulled.manifest.as_ref().map(|manifest| manifest.parts.clone()).unwrap_or_default();
+        let paths = lake.local_parts(&dataset, &parts).await.map_err(lake_error)?;
+        let standing: Vec<_> = parts.into_iter().zip(paths).collect();
+        let (at, schema) = (delivery.at, table_schema(&delivery.rows));
+        let merge_contract = contract.clone();
+        let merged = spawn_blocking(move || versions::merge(&merge_contract, &standing, &delivery))
+            .await
+            .with_context(|| format!("merging the delivery of {at} into `{}`", contract.name))?;
+        let mut staging = Staging::new(lake, dataset, schema);
+        merged.kept.into_iter().for_each(|part| staging.keep(part));
+        for (frame, partition) in merged.new {
+            cx.go_on()?;
+            staging.add(frame, partition).await.map_err(lake_error)?;
+        }
+        pulled.opened += merged.opened;
+        pulled.closed += merged.closed;
+        self.finish(staging, at, newest, pulled).await
+    }
+
+    async fn finish(
+        &self,
+        staging: Staging<'_>,
+        at: Timestamp,
+        newest: Option<Timestamp>,
+        pulled: &mut Pulled,
+    ) -> Result<(), TableError> {
+        let mut facts = pulled.manifest.as_ref().map(|manifest| manifest.facts.clone()).unwrap_or_default();
+        facts.entry("first_known_at".to_owned()).or_insert_with(|| at.to_string());
+        facts.insert("known_at".to_owned(), at.to_string());
+        if let Some(newest) = newest {
+            let before = facts.get("newest_event").and_then(|before| before.parse().ok());
+            let newest = before.map_or(newest, |before: Timestamp| before.max(newest));
+            facts.insert("newest_event".to_owned(), newest.to_string());
+        }
+        let provenance = Provenance {
+            code_hash: env!("CARGO_PKG_VERSION").to_owned(),
+            privacy_key_id: Some(self.key.key_id().to_owned()),
+            facts,
+            ..Provenance::default()
+        };
+        let staged = staging.finish(provenance).await.map_err(lake_error)?;
+        info!(dataset = %staged.reference.dataset, rows = staged.reference.rows, "Staged snapshot `{}`", staged.reference.snapshot);
+        pulled.reference = Some(staged.reference);
+        pulled.manifest = Some(staged.manifest);
+        pulled.cursor = Some(at);
+        pulled.is_changed = true;
+        pulled.is_stale = false;
+        Ok(())
+    }
+
+    async fn stage_quarantine(
+        &self,
+        cx: &JobContext,
+        contract: &TableContract,
+        frame: DataFrame,
+    ) -> Result<SnapshotRef, JobError> {
+        let mut staging = Staging::new(&cx.environment.lake, Dataset::quarantine(&contract.name), lake::schema(&frame));
+        staging.add(frame, BTreeMap::new()).await.map_err(lake_error)?;
+        let provenance = Provenance { privacy_key_id: Some(self.key.key_id().to_owned()), ..Provenance::default() };
+        Ok(staging.finish(provenance).await.map_err(lake_error)?.reference)
+    }
+
+    /// The name of the table's cursor.
+    pub(super) fn cursor_name(&self, contract: &TableContract) -> String {
+        format!("{}/{}", self.source_name, contract.name)
+    }
+}
+
+/// The rows that stand, of all versions.
+pub(super) fn standing_rows(manifest: &Manifest) -> u64 {
+    manifest.parts_where(versions::VERSIONS, "current").map(|part| part.rows).sum()
+}
+
+/// Returns a source's error as a job's: another try helps where the source may recover.
+pub(super) fn source_error(error: SourceError) -> JobError {
+    if error.is_transient { JobError::retry(error) } else { JobError::fail(error) }
+}
+
+fn table_schema(rows: &DataFrame) -> Vec<ManifestColumn> {
+    let utc = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+    let mut schema = lake::schema(rows);
+    for name in [KNOWN_FROM, KNOWN_TO] {
+        schema.push(ManifestColumn { name: name.to_owned(), dtype: utc.to_string() });
+    }
+    schema
+}
+
+/// The newest time that a delivery's rows speak of, not later than the delivery itself.
+fn newest_event(contract: &TableContract, rows: &DataFrame, at: Timestamp) -> Option<Timestamp> {
+    let column = ["updated_at", "date"].into_iter().find(|name| contract.columns.contains_key(*name))?;
+    let micros = rows.column(column).ok()?.cast(&DataType::Datetime(TimeUnit::Microseconds, None)).ok()?;
+    let micros = micros.cast(&DataType::Int64).ok()?;
+    let limit = at.as_microsecond();
+    let newest = micros.i64().ok()?.iter().flatten().filter(|micros| *micros <= limit).max()?;
+    Timestamp::from_microsecond(newest).ok()
+}
