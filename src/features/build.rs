@@ -6,6 +6,9 @@
 
 use polars::prelude::*;
 use polars::sql::SQLContext;
+use sqlparser::ast::Statement;
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
 
 use super::catalogue::{CALENDAR, FeatureSet, POPULATION};
 use super::compute::{on_deep_stack, run};
@@ -58,7 +61,12 @@ fn build(set: &FeatureSet, as_of: &AsOf, inputs: &Inputs) -> Result<Built, Featu
             set.covers_population().then_some(rows)
         }
     };
-    let selected = context.execute(&rendered.sql).map_err(failed())?;
+    let (steps, last) = steps(&rendered.sql);
+    for (step, sql) in steps {
+        let selected = run(name, &as_of.key, context.execute(&sql).map_err(failed())?)?;
+        context.register(&step, selected.lazy());
+    }
+    let selected = context.execute(&last).map_err(failed())?;
     let mut frame = run(name, &as_of.key, in_utc(selected, set).map_err(failed())?)?;
     frame = frame.sort(&set.contract.key, SortMultipleOptions::default()).map_err(failed())?;
     let breaches = set.contract.breaches(name, &as_of.key, &frame, population)?;
@@ -74,6 +82,17 @@ fn build(set: &FeatureSet, as_of: &AsOf, inputs: &Inputs) -> Result<Built, Featu
     let left_out = before - frame.height();
     let frame = in_order(frame, set, as_of).map_err(failed())?;
     Ok(Built { frame, basis, rendered_sql: rendered.sql, check, population, left_out })
+}
+
+/// Returns the WITH steps of a query, by name in their order, and the query that is left when they are tables.
+///
+/// polars plans a step anew at every place that names it; computed on its own, each is planned and computed once.
+fn steps(sql: &str) -> (Vec<(String, String)>, String) {
+    let mut statements = Parser::parse_sql(&GenericDialect, sql).unwrap_or_default();
+    let Some(Statement::Query(query)) = statements.first_mut() else { return (Vec::new(), sql.to_owned()) };
+    let steps = query.with.take().into_iter().flat_map(|with| with.cte_tables);
+    let steps = steps.map(|step| (step.alias.name.value, step.query.to_string())).collect();
+    (steps, query.to_string())
 }
 
 /// Registers the tables as they looked at the cutoff, and the calendar.

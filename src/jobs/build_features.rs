@@ -16,18 +16,21 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use super::tables::lake_error;
 use crate::domain::check::{Finding, Severity};
+use crate::domain::job::Force;
+use crate::domain::lineage::{Manifest, Part};
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome, SnapshotRef};
 use crate::domain::schedule::parse_zone;
 use crate::domain::spec::parse_duration;
 use crate::features::{
-    self, AsOf, Basis, Catalogue, CourseRules, FeatureSet, Inputs, PlanRequest, Role, Stage, build_partition,
+    self, AsOf, Basis, Built, Catalogue, CourseRules, FeatureSet, Inputs, PlanRequest, Role, Stage, build_partition,
     plan_labels, plan_partitions, read_courses,
 };
 use crate::lake::{self, Dataset, Provenance, Staging};
@@ -165,6 +168,49 @@ impl Tally {
     }
 }
 
+/// How many partitions are built at once: planning a query is work for one core.
+const AT_ONCE: usize = 2;
+
+/// A partition as it was found or made.
+enum Partition {
+    /// It was built before from the same parts.
+    Stands(Part),
+    /// It was built now; with what its part is named by.
+    Built(Box<Built>, BTreeMap<String, String>),
+}
+
+/// Builds the partition `as_of`, unless a part of the snapshot `before` is what it would be.
+async fn partition(
+    cx: &JobContext,
+    set: &FeatureSet,
+    as_of: AsOf,
+    inputs: &Arc<Inputs>,
+    before: Option<&Manifest>,
+) -> Result<Partition, JobError> {
+    let (of_set, of_date, of_inputs) = (set.clone(), as_of.clone(), Arc::clone(inputs));
+    let fingerprint =
+        spawn_blocking(move || features::fingerprint(&of_set, &of_date, &of_inputs)).await.map_err(JobError::fail)?;
+    let standing = before.and_then(|manifest| {
+        manifest.parts.iter().find(|part| {
+            part.partition.get(AS_OF) == Some(&as_of.key) && part.partition.get(FINGERPRINT) == Some(&fingerprint)
+        })
+    });
+    if let (Some(part), Force::No) = (standing, cx.input.force) {
+        return Ok(Partition::Stands(part.clone()));
+    }
+    cx.go_on()?;
+    let (of_set, of_date, of_inputs) = (set.clone(), as_of.clone(), Arc::clone(inputs));
+    let built = spawn_blocking(move || build_partition(&of_set, &of_date, &of_inputs)).await.map_err(JobError::fail)?;
+    let is_current = as_of.courses.iter().any(|course| course.stage == Stage::Current);
+    let names = [
+        (AS_OF, as_of.key.as_str()),
+        (BASIS, built.basis.as_str()),
+        (FINGERPRINT, fingerprint.as_str()),
+        (STAGE, if is_current { "current" } else { "past" }),
+    ];
+    Ok(Partition::Built(Box::new(built), names.map(|(key, value)| (key.to_owned(), value.to_owned())).into()))
+}
+
 /// Builds a set's partitions that do not stand, and stages its snapshot.
 async fn build_set(
     cx: &JobContext,
@@ -181,44 +227,33 @@ async fn build_set(
     let before = cx.manifest(&dataset).await?;
     let mut staging: Option<Staging<'_>> =
         before.as_ref().map(|manifest| Staging::new(&cx.environment.lake, dataset.clone(), manifest.schema.clone()));
-    for as_of in as_ofs {
+    let partitions =
+        futures::stream::iter(as_ofs.to_vec()).map(|as_of| partition(cx, set, as_of, inputs, before.as_ref()));
+    let mut partitions = std::pin::pin!(partitions.buffered(AT_ONCE));
+    while let Some(partition) = partitions.next().await {
         cx.go_on()?;
-        let (of_set, of_date, of_inputs) = (set.clone(), as_of.clone(), Arc::clone(inputs));
-        let fingerprint = spawn_blocking(move || features::fingerprint(&of_set, &of_date, &of_inputs))
-            .await
-            .map_err(JobError::fail)?;
-        let standing = before.as_ref().and_then(|manifest| {
-            manifest.parts.iter().find(|part| {
-                part.partition.get(AS_OF) == Some(&as_of.key) && part.partition.get(FINGERPRINT) == Some(&fingerprint)
-            })
-        });
-        if let (Some(part), Some(staging), crate::domain::job::Force::No) = (standing, staging.as_mut(), cx.input.force)
-        {
-            tally.kept += 1;
-            tally.rows += part.rows;
-            tally.reconstructed += usize::from(part.partition.get(BASIS).is_some_and(|basis| basis == "reconstructed"));
-            staging.keep(part.clone());
-            continue;
+        match partition? {
+            Partition::Stands(part) => {
+                tally.kept += 1;
+                tally.rows += part.rows;
+                tally.reconstructed +=
+                    usize::from(part.partition.get(BASIS).is_some_and(|basis| basis == "reconstructed"));
+                if let Some(staging) = staging.as_mut() {
+                    staging.keep(part);
+                }
+            }
+            Partition::Built(built, names) => {
+                tally.built += 1;
+                tally.rows += built.frame.height() as u64;
+                tally.left_out += built.left_out;
+                tally.reconstructed += usize::from(built.basis == Basis::Reconstructed);
+                let schema = lake::schema(&built.frame);
+                let staging =
+                    staging.get_or_insert_with(|| Staging::new(&cx.environment.lake, dataset.clone(), schema.clone()));
+                staging.set_schema(schema);
+                staging.add(built.frame, names).await.map_err(lake_error)?;
+            }
         }
-        let (of_set, of_date, of_inputs) = (set.clone(), as_of.clone(), Arc::clone(inputs));
-        let built =
-            spawn_blocking(move || build_partition(&of_set, &of_date, &of_inputs)).await.map_err(JobError::fail)?;
-        tally.built += 1;
-        tally.rows += built.frame.height() as u64;
-        tally.left_out += built.left_out;
-        tally.reconstructed += usize::from(built.basis == Basis::Reconstructed);
-        let is_current = as_of.courses.iter().any(|course| course.stage == Stage::Current);
-        let partition = [
-            (AS_OF, as_of.key.as_str()),
-            (BASIS, built.basis.as_str()),
-            (FINGERPRINT, fingerprint.as_str()),
-            (STAGE, if is_current { "current" } else { "past" }),
-        ];
-        let partition = partition.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let staging = staging
-            .get_or_insert_with(|| Staging::new(&cx.environment.lake, dataset.clone(), lake::schema(&built.frame)));
-        staging.set_schema(lake::schema(&built.frame));
-        staging.add(built.frame, partition).await.map_err(lake_error)?;
     }
     let Some(staging) = staging else { return Ok(()) };
     let provenance = Provenance {
