@@ -25,7 +25,7 @@ use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome, Reason};
 use crate::lake::Dataset;
 use crate::ml::dataset::Rows;
-use crate::ml::drift::{Distance, compare};
+use crate::ml::drift::{CategoryDistance, Distance, compare, compare_categories};
 use crate::report::view::{DriftView, FeatureDrift};
 use crate::telemetry::spawn_blocking;
 
@@ -92,6 +92,7 @@ impl JobKind for DriftReport {
             .into_iter()
             .collect();
         let fallback = cx.environment.config.drift.fallback_ks;
+        let series = cx.course_series().await?;
         let compared = spawn_blocking(move || {
             let week = comparable_week(&past.rows, &current.rows)?;
             let earlier = by_term(&past.rows, week);
@@ -105,14 +106,33 @@ impl JobKind for DriftReport {
                 let before: Vec<Vec<f64>> = earlier.iter().filter_map(|rows| model.predict(rows).ok()).collect();
                 compare("score", &before, &now, fallback)
             });
-            Some((week, earlier.len(), distances, scores))
+            let courses = |rows: &Rows| -> Vec<String> {
+                rows.course.iter().filter_map(|course| series.get(course).cloned()).collect()
+            };
+            let taken: Vec<Vec<String>> = earlier.iter().map(courses).collect();
+            let mix = compare_categories("courses_taken", &taken, &courses(&current.rows), fallback);
+            Some(Compared { week, terms: earlier.len(), distances, scores, mix })
         })
         .await;
-        let Some((week, terms, distances, scores)) = compared else {
+        let Some(compared) = compared else {
             return skipped("no earlier term has been this far", Reason::NotEnoughHistory);
         };
-        outcome(cx, week, terms, &distances, scores.as_ref(), &importances)
+        outcome(cx, &compared, &importances)
     }
+}
+
+/// What was compared.
+struct Compared {
+    /// The course week.
+    week: i64,
+    /// How many earlier terms there are.
+    terms: usize,
+    /// The features.
+    distances: Vec<Distance>,
+    /// The champion's scores.
+    scores: Option<Distance>,
+    /// Who takes which course: the mix of the population.
+    mix: Option<CategoryDistance>,
 }
 
 /// The course week of earlier terms to compare with: the latest one built that is not after most of tonight's rows.
@@ -137,14 +157,8 @@ fn by_term(past: &Rows, week: i64) -> Vec<Rows> {
         .collect()
 }
 
-fn outcome(
-    cx: &JobContext,
-    week: i64,
-    terms: usize,
-    distances: &[Distance],
-    scores: Option<&Distance>,
-    importances: &BTreeMap<String, f64>,
-) -> Result<Outcome, JobError> {
+fn outcome(cx: &JobContext, compared: &Compared, importances: &BTreeMap<String, f64>) -> Result<Outcome, JobError> {
+    let Compared { week, terms, distances, scores, mix } = compared;
     if distances.is_empty() {
         return Err(JobError::Fail(anyhow::anyhow!(
             "no feature could be compared: a check that looked at nothing must not pass"
@@ -160,22 +174,23 @@ fn outcome(
     };
     let alarm_share = cx.environment.config.drift.alarm_share;
     let mut ranked: Vec<&Distance> = distances.iter().collect();
+    let mix_drifted = mix.as_ref().is_some_and(|mix| mix.chi_square.cramers_v > mix.threshold);
     ranked
         .sort_by(|a, b| (b.ks - b.threshold).total_cmp(&(a.ks - a.threshold)).then_with(|| a.feature.cmp(&b.feature)));
     let view = DriftView {
         reference: format!("course week {week} of {terms} earlier terms"),
-        looked_at: distances.len(),
-        drifted: drifted.len(),
+        looked_at: distances.len() + usize::from(mix.is_some()),
+        drifted: drifted.len() + usize::from(mix_drifted),
         weighted_share: share,
         alarm_share,
-        top: ranked.iter().take(8).map(|distance| feature_view(distance, importances)).collect(),
-        scores: scores.map(|distance| feature_view(distance, importances)),
+        top: ranked.iter().take(8).map(|d| feature_view(d, importances)).chain(mix.as_ref().map(mix_view)).collect(),
+        scores: scores.as_ref().map(|distance| feature_view(distance, importances)),
     };
     let mut outcome = Outcome {
         summary: format!(
             "{} of {} features drifted against {}; {:.0} % of importance",
-            drifted.len(),
-            distances.len(),
+            view.drifted,
+            view.looked_at,
             view.reference,
             share * 100.0
         ),
@@ -197,7 +212,8 @@ fn outcome(
     outcome
         .facts
         .insert(DRIFT_FACT.to_owned(), serde_json::to_value(&view).map_err(|error| JobError::Fail(error.into()))?);
-    let all = serde_json::json!({ "week": week, "terms": terms, "features": distances, "scores": scores });
+    let all =
+        serde_json::json!({ "week": week, "terms": terms, "features": distances, "scores": scores, "courses": mix });
     outcome.facts.insert("drift_figures".to_owned(), all);
     Ok(outcome)
 }
@@ -214,5 +230,16 @@ fn feature_view(distance: &Distance, importances: &BTreeMap<String, f64>) -> Fea
         distance: distance.ks,
         threshold: distance.threshold,
         importance: importances.get(&distance.feature).copied(),
+    }
+}
+
+fn mix_view(mix: &CategoryDistance) -> FeatureDrift {
+    FeatureDrift {
+        feature: mix.feature.clone(),
+        label: mix.feature.replace('_', " "),
+        method: format!("Cramér's V of chi-square, {} threshold", if mix.is_learnt { "learnt" } else { "stated" }),
+        distance: mix.chi_square.cramers_v,
+        threshold: mix.threshold,
+        importance: None,
     }
 }

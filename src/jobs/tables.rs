@@ -2,19 +2,38 @@
 //!
 //! A body reads the snapshots that its input names, never "the latest": so it reads the same at every try.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
+use polars::prelude::{PolarsResult, col};
 
 use super::kind::JobContext;
-use crate::canvas::contracts::contracts;
+use crate::canvas::contracts::Contracts;
 use crate::domain::lineage::Manifest;
 use crate::domain::outcome::{JobError, SnapshotRef};
 use crate::domain::table::TableContract;
 use crate::features::{Inputs, PartFile, TableInput};
-use crate::lake::{Dataset, LakeError};
+use crate::lake::{self, Dataset, LakeError, versions};
+use crate::telemetry::spawn_blocking;
 
 /// Returns a lake error as a job's: another try helps where the store may recover.
 pub(super) fn lake_error(error: LakeError) -> JobError {
     if error.is_transient() { JobError::retry(error) } else { JobError::fail(error) }
+}
+
+/// Returns the part of a course's code that stays from term to term: all but a last word that names a term, one with a
+/// year in it (`2013B`) or of one or two letters and two digits (`FA26`).
+fn series(code: &str) -> &str {
+    let code = code.trim();
+    let (start, word) = match code.rfind(['-', '_', ' ']) {
+        Some(at) if at > 0 => (&code[..at], &code[at + 1..]),
+        _ => return code,
+    };
+    let digits: String = word.chars().filter(char::is_ascii_digit).collect();
+    let letters = word.chars().filter(|c| c.is_alphabetic()).count();
+    let has_year = digits.len() == 4 && (digits.starts_with("19") || digits.starts_with("20"));
+    let is_short = digits.len() == 2 && (1..=2).contains(&letters) && word.chars().count() == digits.len() + letters;
+    if has_year || is_short { start.trim_end() } else { code }
 }
 
 impl JobContext {
@@ -23,12 +42,12 @@ impl JobContext {
         let mut found: Vec<(TableContract, SnapshotRef)> = Vec::new();
         for source in self.environment.config.sources.values() {
             let contracts =
-                contracts(&source.extra, source.contracts.as_deref()).map_err(|m| JobError::Fail(m.into()))?;
-            for contract in contracts {
+                Contracts::load(&source.extra, source.contracts.as_deref()).map_err(|m| JobError::Fail(m.into()))?;
+            for contract in contracts.iter() {
                 let snapshot = self.input.snapshot(Dataset::table(&contract.name).as_str());
                 if let Some(snapshot) = snapshot.filter(|_| !found.iter().any(|(known, _)| known.name == contract.name))
                 {
-                    found.push((contract, snapshot.clone()));
+                    found.push((contract.clone(), snapshot.clone()));
                 }
             }
         }
@@ -60,9 +79,39 @@ impl JobContext {
         Ok(Inputs::new(inputs))
     }
 
+    /// Returns, by course, the series that it belongs to: what is taught again term after term.
+    pub(super) async fn course_series(&self) -> Result<BTreeMap<i64, String>, JobError> {
+        let dataset = Dataset::parse("restricted/tables/courses").map_err(JobError::fail)?;
+        let Some(manifest) = self.manifest(&dataset).await? else { return Ok(BTreeMap::new()) };
+        let current: Vec<_> = manifest.parts_where(versions::VERSIONS, "current").cloned().collect();
+        let paths = self.environment.lake.local_parts(&dataset, &current).await.map_err(lake_error)?;
+        if paths.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let read = spawn_blocking(move || {
+            let frame = lake::scan(&paths)?.select([col("id"), col("course_code")]).collect()?;
+            let (ids, codes) = (frame.column("id")?.i64()?.clone(), frame.column("course_code")?.str()?.clone());
+            let found = ids.iter().zip(codes.iter());
+            PolarsResult::Ok(found.filter_map(|(id, code)| Some((id?, series(code?).to_owned()))).collect())
+        });
+        Ok(read.await.context("reading the codes of the courses")?)
+    }
+
     /// Returns the id of the pseudonym key under which the tables were made.
     pub(super) async fn privacy_key_id(&self) -> Result<Option<String>, JobError> {
         let Some((contract, _)) = self.tables()?.into_iter().next() else { return Ok(None) };
         Ok(self.manifest(&Dataset::table(&contract.name)).await?.and_then(|manifest| manifest.privacy_key_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_course_code_without_the_word_for_its_term_is_its_series() {
+        let codes = ["BBB-2013B", "STAT 210 2026F", "ECON_101_FA26", "BIO 101", "Latin", "-x", ""];
+
+        assert_eq!(codes.map(series), ["BBB", "STAT 210", "ECON_101", "BIO 101", "Latin", "-x", ""]);
     }
 }

@@ -80,7 +80,8 @@ impl JobKind for TrainModel {
         cx.go_on()?;
         let Examples { rows, is_reconstructed, inputs } = examples;
         let training = recipe.clone();
-        let trained = match spawn_blocking(move || train(&training, &rows)).await {
+        let series = cx.course_series().await?;
+        let trained = match spawn_blocking(move || train(&training, &rows, &series)).await {
             Ok(trained) => trained,
             Err(TrainError::NotEnoughHistory(why)) => return Ok(too_young(&why)),
             Err(error) => return Err(JobError::fail(error)),
@@ -208,7 +209,7 @@ fn view(
         week: u32::try_from(*week).unwrap_or(0),
         auc: interval(figures),
         rule_auc: evaluation.rule_weeks.get(week).map_or(0.5, auc),
-        base_rate_auc: 0.5,
+        base_rate_auc: evaluation.base_rate_weeks.get(week).map_or(0.5, auc),
     });
     ModelView {
         name: model.to_string(),
@@ -220,7 +221,7 @@ fn view(
         basis: if is_reconstructed { Basis::Reconstructed } else { Basis::AsKnown },
         auc: interval(&evaluation.candidates[&evaluation.chosen]),
         rule_auc: auc(&evaluation.rule),
-        base_rate_auc: 0.5,
+        base_rate_auc: auc(&evaluation.base_rate),
         previous: champion.filter(|champion| champion.version != version).map(|champion| PreviousModel {
             version: champion.version.clone(),
             auc: champion.card["auc"].as_f64().unwrap_or(0.5),

@@ -1,13 +1,18 @@
 //! Drift: how far this term's numbers are from those of the same course week of earlier terms.
 //!
 //! Numeric: the two-sample Kolmogorov-Smirnov distance D (ties by the right-continuous empirical distributions) with
-//! statrs' p-value, and the population stability index over ten bins at the reference's quantiles, shares floored at
-//! 0.0001. Categorical: Pearson's chi-square on the table of counts. Fixed thresholds cry wolf on course data, so a
-//! threshold is learnt from the distances between earlier terms (mean and three deviations); with fewer than three
-//! pairs a stated one is used, and said. A column without values is skipped in words, never a crash.
+//! its p-value, and the population stability index over ten bins at the reference's quantiles, shares floored at
+//! 0.0001. Categorical: Pearson's chi-square on the table of counts, its size as Cramér's V (1946), from 0 (the same
+//! shares) to 1. Fixed thresholds cry wolf on course data, so a threshold is learnt from the distances between earlier
+//! terms (mean and three deviations); with fewer than three pairs a stated one is used, and said. A column without
+//! values is skipped, never a crash.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ChiSquared, ContinuousCDF as _};
+
+use super::kolmogorov::ks_p_value;
 
 /// The distance of two samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +42,23 @@ pub struct ChiSquare {
     pub freedom: usize,
     /// The p-value.
     pub p_value: f64,
+    /// Cramér's V of the table.
+    pub cramers_v: f64,
+}
+
+/// The distance of two categorical samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CategoryDistance {
+    /// The feature.
+    pub feature: String,
+    /// The test.
+    pub chi_square: ChiSquare,
+    /// The V from which on it counts as drift.
+    pub threshold: f64,
+    /// Whether the threshold was learnt from earlier terms.
+    pub is_learnt: bool,
+    /// Values in the reference and now.
+    pub sizes: (usize, usize),
 }
 
 /// Returns the Kolmogorov-Smirnov distance of two samples of finite numbers; `None` when one is empty.
@@ -62,23 +84,6 @@ pub fn ks_distance(a: &[f64], b: &[f64]) -> Option<f64> {
         most = most.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
     }
     Some(most)
-}
-
-/// Returns the asymptotic p-value of a Kolmogorov-Smirnov distance (Kolmogorov's limit with Stephens' correction of the
-/// effective size); good to the second digit, and only ever shown beside the distance that decides.
-pub fn ks_p_value(distance: f64, a: usize, b: usize) -> f64 {
-    let n = (a as f64 * b as f64 / (a + b).max(1) as f64).sqrt();
-    let z = (n + 0.12 + 0.11 / n) * distance;
-    if z < 0.2 {
-        return 1.0;
-    }
-    let sum: f64 = (1..=100_i32)
-        .map(|k| {
-            let sign = if k % 2 == 1 { 1.0 } else { -1.0 };
-            sign * (-2.0 * f64::from(k * k) * z * z).exp()
-        })
-        .sum();
-    (2.0 * sum).clamp(0.0, 1.0)
 }
 
 /// Returns the population stability index over bins at the reference's deciles; `None` when a sample is empty.
@@ -120,7 +125,48 @@ pub fn chi_square(reference: &[u64], current: &[u64]) -> Option<ChiSquare> {
         .sum();
     let freedom = columns.len() - 1;
     let p_value = ChiSquared::new(freedom as f64).map_or(1.0, |distribution| distribution.sf(statistic));
-    Some(ChiSquare { statistic, freedom, p_value })
+    // Of two rows the smaller side of the table is always two: V is the root of the statistic's share of all rows.
+    Some(ChiSquare { statistic, freedom, p_value, cramers_v: (statistic / (n + m)).sqrt() })
+}
+
+/// Compares one categorical feature now with the samples of earlier terms; see [`compare`].
+pub fn compare_categories(
+    feature: &str,
+    earlier: &[Vec<String>],
+    current: &[String],
+    fallback: f64,
+) -> Option<CategoryDistance> {
+    let test = |a: &[&String], b: &[&String]| {
+        let mut counts: BTreeMap<&String, [u64; 2]> = BTreeMap::new();
+        for (side, values) in [a, b].into_iter().enumerate() {
+            values.iter().for_each(|value| counts.entry(value).or_default()[side] += 1);
+        }
+        let [a, b] = [0, 1].map(|side| counts.values().map(|count| count[side]).collect::<Vec<u64>>());
+        chi_square(&a, &b)
+    };
+    let earlier: Vec<Vec<&String>> =
+        earlier.iter().filter(|term| !term.is_empty()).map(|term| term.iter().collect()).collect();
+    let (reference, current): (Vec<&String>, Vec<&String>) =
+        (earlier.iter().flatten().copied().collect(), current.iter().collect());
+    let found = test(&reference, &current)?;
+    let mut between = Vec::new();
+    for (i, a) in earlier.iter().enumerate() {
+        between.extend(earlier[i + 1..].iter().filter_map(|b| test(a, b)).map(|test| test.cramers_v));
+    }
+    let (threshold, is_learnt) = threshold(&between, fallback);
+    let sizes = (reference.len(), current.len());
+    Some(CategoryDistance { feature: feature.to_owned(), chi_square: found, threshold, is_learnt, sizes })
+}
+
+/// Returns the threshold that the distances between earlier terms teach, or the fallback, and whether it was learnt.
+fn threshold(between: &[f64], fallback: f64) -> (f64, bool) {
+    if between.len() < 3 {
+        return (fallback, false);
+    }
+    let n = between.len() as f64;
+    let mean = between.iter().sum::<f64>() / n;
+    let variance = between.iter().map(|distance| (distance - mean).powi(2)).sum::<f64>() / n;
+    ((mean + 3.0 * variance.sqrt()).min(1.0), true)
 }
 
 /// Compares one feature now with the samples of earlier terms (each of the same course week).
@@ -137,15 +183,7 @@ pub fn compare(feature: &str, earlier: &[Vec<f64>], current: &[f64], fallback: f
     for (i, a) in earlier.iter().enumerate() {
         between.extend(earlier[i + 1..].iter().filter_map(|b| ks_distance(a, b)));
     }
-    let is_learnt = between.len() >= 3;
-    let threshold = if is_learnt {
-        let n = between.len() as f64;
-        let mean = between.iter().sum::<f64>() / n;
-        let variance = between.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / n;
-        (mean + 3.0 * variance.sqrt()).min(1.0)
-    } else {
-        fallback
-    };
+    let (threshold, is_learnt) = threshold(&between, fallback);
     Some(Distance {
         feature: feature.to_owned(),
         ks,
@@ -171,7 +209,7 @@ mod tests {
         let distance = ks_distance(&reference, &current).unwrap();
 
         assert!((distance - 0.07).abs() < 1e-12);
-        assert!((ks_p_value(distance, 400, 250) - 0.418).abs() < 0.02);
+        assert!((ks_p_value(distance, 400, 250) - 0.418_156_948_039_092_2).abs() < 1e-9);
     }
 
     #[test]
@@ -182,6 +220,21 @@ mod tests {
         assert_eq!(found.freedom, 4);
         assert!((found.p_value - 7.173_239_532_138_9e-38).abs() < 1e-46);
         assert!((chi_square(&[10, 20], &[20, 10]).unwrap().p_value - 0.009_823_274_507_519_235).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_size_of_a_categorical_change_is_its_cramers_v() {
+        let sample = |a: usize, b: usize| [vec!["a".to_owned(); a], vec!["b".to_owned(); b]].concat();
+
+        let same = compare_categories("x", &[sample(10, 20)], &sample(20, 40), 0.2).unwrap();
+        let other = compare_categories("x", &[sample(10, 0)], &sample(0, 10), 0.2).unwrap();
+        let partly = compare_categories("x", &[sample(10, 20)], &sample(20, 10), 0.2).unwrap();
+
+        assert!(same.chi_square.cramers_v < 1e-12 && !same.is_learnt);
+        assert!((other.chi_square.cramers_v - 1.0).abs() < 1e-12);
+        assert!((partly.chi_square.cramers_v - 1.0 / 3.0).abs() < 1e-12);
+        assert_eq!(compare_categories("x", &[], &sample(1, 1), 0.2), None);
+        assert_eq!(compare_categories("x", &[sample(3, 0)], &sample(3, 0), 0.2), None, "one category tells nothing");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 pub mod dataset;
 pub mod drift;
+mod kolmogorov;
 pub mod metrics;
 pub mod model;
 pub mod quality;

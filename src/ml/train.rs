@@ -45,8 +45,10 @@ pub struct Evaluation {
     pub rule: Figures,
     /// The rule's figures by course week.
     pub rule_weeks: BTreeMap<i64, Figures>,
-    /// The figures of saying the same to everybody: the training rows' base rate.
+    /// The figures of the courses' history alone: the share with the label among the training rows of the same series.
     pub base_rate: Figures,
+    /// Those figures by course week.
+    pub base_rate_weeks: BTreeMap<i64, Figures>,
     /// By how much AUC falls when a feature is shuffled, largest first.
     pub importances: Vec<(String, f64)>,
 }
@@ -71,11 +73,11 @@ pub struct Decision {
     pub why: String,
 }
 
-/// Trains on the rows whose labels are known.
+/// Trains on the rows whose labels are known. `series` names, by course, what is taught again term after term.
 ///
 /// # Errors
 /// When there are not two terms with known labels in the right order, or a fit fails.
-pub fn train(recipe: &Recipe, rows: &Rows) -> Result<Trained, TrainError> {
+pub fn train(recipe: &Recipe, rows: &Rows, series: &BTreeMap<i64, String>) -> Result<Trained, TrainError> {
     let known: Vec<usize> = (0..rows.len()).filter(|row| rows.label[*row].is_some()).collect();
     let rows = rows.at(&known);
     let (test_term, test) = latest_term(&rows)?;
@@ -101,7 +103,7 @@ pub fn train(recipe: &Recipe, rows: &Rows) -> Result<Trained, TrainError> {
     let chosen = choose(recipe, &candidates);
     let (tested, scores) = &fitted[&chosen];
     let rule_scores = rule(recipe, &test);
-    let base = training.labels().iter().sum::<f64>() / training.len() as f64;
+    let base_scores = base_rates(&training, &test, series);
     let all = rows.drawn(recipe.max_rows, recipe.seed);
     let evaluation = Evaluation {
         trained_on: terms(&training),
@@ -111,7 +113,8 @@ pub fn train(recipe: &Recipe, rows: &Rows) -> Result<Trained, TrainError> {
         weeks: by_week(&test, scores, recipe.threshold),
         rule: figures(&rule_scores, &labels, 0.5),
         rule_weeks: by_week(&test, &rule_scores, 0.5),
-        base_rate: figures(&vec![base; labels.len()], &labels, recipe.threshold),
+        base_rate: figures(&base_scores, &labels, recipe.threshold),
+        base_rate_weeks: by_week(&test, &base_scores, recipe.threshold),
         importances: importances(tested, &test, recipe.seed)?,
         test_term,
         chosen: chosen.clone(),
@@ -163,6 +166,23 @@ pub fn rule(recipe: &Recipe, rows: &Rows) -> Vec<f64> {
         }
         None => vec![0.5; rows.len()],
     }
+}
+
+/// The courses' history as scores: the share with the label among the training rows of the same series; where a series
+/// is taught for the first time, the share among all of them.
+fn base_rates(training: &Rows, test: &Rows, series: &BTreeMap<i64, String>) -> Vec<f64> {
+    let labels = training.labels();
+    let mut found: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for (course, label) in training.course.iter().zip(&labels) {
+        if let Some(name) = series.get(course) {
+            let (sum, rows) = found.entry(name).or_default();
+            *sum += label;
+            *rows += 1.0;
+        }
+    }
+    let overall = labels.iter().sum::<f64>() / labels.len().max(1) as f64;
+    let rate = |course| series.get(course).and_then(|name| found.get(name.as_str())).map(|(sum, rows)| sum / rows);
+    test.course.iter().map(|course| rate(course).unwrap_or(overall)).collect()
 }
 
 fn choose(recipe: &Recipe, candidates: &BTreeMap<String, Figures>) -> String {
@@ -270,7 +290,7 @@ mod tests {
 
     #[test]
     fn the_latest_term_is_tested_on_what_was_known_when_it_began() {
-        let trained = train(&recipe(), &rows([150, 300])).unwrap();
+        let trained = train(&recipe(), &rows([150, 300]), &BTreeMap::new()).unwrap();
 
         assert_eq!(trained.evaluation.test_term, "2");
         assert_eq!(trained.evaluation.trained_on, ["1"]);
@@ -279,14 +299,27 @@ mod tests {
 
     #[test]
     fn labels_that_came_later_do_not_help_the_test() {
-        let error = train(&recipe(), &rows([250, 300])).unwrap_err();
+        let error = train(&recipe(), &rows([250, 300]), &BTreeMap::new()).unwrap_err();
 
         assert!(matches!(error, TrainError::NotEnoughHistory(_)), "{error}");
     }
 
     #[test]
+    fn a_courses_history_is_the_rate_of_its_series_and_of_all_where_it_has_none() {
+        let mut rows = rows([150, 300]).at(&[0, 1, 2, 3]);
+        rows.course = vec![11, 11, 12, 12];
+        rows.label = vec![Some(1.0), Some(1.0), Some(0.0), Some(1.0)];
+        let mut next = rows.clone();
+        next.course = vec![21, 22, 23, 24];
+        let series = [(11, "A"), (12, "B"), (21, "A"), (22, "B"), (23, "C")];
+        let series = series.into_iter().map(|(course, name)| (course, name.to_owned())).collect();
+
+        assert_eq!(base_rates(&rows, &next, &series), [1.0, 0.5, 0.75, 0.75]);
+    }
+
+    #[test]
     fn the_gate_says_why() {
-        let trained = train(&recipe(), &rows([150, 300])).unwrap();
+        let trained = train(&recipe(), &rows([150, 300]), &BTreeMap::new()).unwrap();
         let strict = Acceptance { min_auc: 0.999, ..recipe().acceptance };
 
         let decision = gate(&strict, &trained.evaluation, Some(0.9999));
