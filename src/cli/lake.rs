@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use super::{ExitCode, Failure, Global, output};
 use crate::app::App;
+use crate::config::Use;
 use crate::domain::ids::SnapshotId;
 use crate::lake::{Dataset, Flavour, LakeError};
 
@@ -90,7 +91,7 @@ pub(super) enum For {
 }
 
 pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
-    let app = App::open(&global.config).await?;
+    let app = App::open(&global.config, Use::Looking).await?;
     let lake = &app.lake;
     match args {
         Args::Ls { folder } => {
@@ -216,5 +217,5 @@ fn head(frame: &polars::prelude::DataFrame, global: &Global) -> Result<(), Failu
             .collect();
         return output::json(&objects);
     }
-    output::table(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[], rows)
+    output::data(&names, &[], rows)
 }

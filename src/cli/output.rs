@@ -28,9 +28,15 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
 
 /// Prints rows below a header; the columns named in `right` are numbers, aligned to the right.
 pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+    let header: Vec<String> = header.iter().map(|name| name.to_uppercase()).collect();
+    data(&header, right, rows)
+}
+
+/// Prints rows of data under the names of their columns, as they are spelt.
+pub(super) fn data(header: &[String], right: &[usize], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_preset(NOTHING);
-    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    table.set_header(header);
     table.add_rows(rows);
     for index in right {
         if let Some(column) = table.column_mut(*index) {

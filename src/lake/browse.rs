@@ -3,7 +3,7 @@
 //! Functions from keys to serialisable values; printing is the command line's. Who may read `restricted/` is decided
 //! by the store's own rules, not here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -95,12 +95,12 @@ impl Lake {
     /// When it cannot be listed, or there is nothing.
     pub async fn tree(&self, folder: &str, depth: usize) -> Result<Vec<String>, LakeError> {
         let mut lines: Vec<String> = Vec::new();
-        let mut shown: Vec<String> = Vec::new();
+        let mut shown: BTreeSet<String> = BTreeSet::new();
         for (inside, size) in self.below(folder).await? {
             let segments: Vec<&str> = inside.split('/').collect();
             for level in 0..segments.len().min(depth) {
                 let path = segments[..=level].join("/");
-                if shown.contains(&path) {
+                if !shown.insert(path) {
                     continue;
                 }
                 let is_file = level + 1 == segments.len();
@@ -110,7 +110,6 @@ impl Lake {
                 } else {
                     format!("{indent}{}/", segments[level])
                 });
-                shown.push(path);
             }
         }
         Ok(lines)

@@ -102,7 +102,7 @@ pub fn scan_one(path: &Path) -> PolarsResult<LazyFrame> {
 }
 
 /// Where the footer begins: Parquet ends with the footer, its length in four bytes, and four bytes `PAR1`.
-fn footer_start(bytes: &[u8]) -> usize {
+pub(super) fn footer_start(bytes: &[u8]) -> usize {
     let length_at = bytes.len().saturating_sub(8);
     let length =
         bytes.get(length_at..length_at + 4).map_or(0, |four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));

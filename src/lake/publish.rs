@@ -129,12 +129,17 @@ impl<'a> Staging<'a> {
         Ok(Staged { manifest, reference })
     }
 
-    /// Looks at what the store holds: its size, and that the footer parses and states the rows.
+    /// Looks at what the store holds: its size, its footer as it was written, and that this states the rows.
     async fn verify(&self, part: &Part, written: &Bytes) -> Result<(), LakeError> {
         let wrong = |why: String| LakeError::Verify { dataset: self.dataset.to_string(), why };
-        let size = self.lake.head(&self.dataset.part(&part.path)).await?.size;
+        let key = self.dataset.part(&part.path);
+        let size = self.lake.head(&key).await?.size;
         if size != part.size_bytes {
             return Err(wrong(format!("{size} bytes in place of {}", part.size_bytes)));
+        }
+        let footer = parts::footer_start(written);
+        if self.lake.get_tail(&key, footer as u64).await? != written[footer..] {
+            return Err(wrong("its footer is another".to_owned()));
         }
         let (rows, columns) = parts::read_footer(written).map_err(wrong)?;
         let named = self.schema.iter().map(|column| &column.name);

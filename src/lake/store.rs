@@ -14,7 +14,9 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
+use object_store::{
+    ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// How to open a lake, or a source's prefix.
@@ -226,6 +228,16 @@ impl Lake {
     /// When it is not there or the store fails.
     pub async fn get(&self, key: &Path) -> Result<Bytes, LakeError> {
         let read = async { self.store.get(key).await?.bytes().await };
+        read.await.map_err(|cause| self.failed("reading", key, cause))
+    }
+
+    /// Returns the bytes of an object from `start` to its end.
+    ///
+    /// # Errors
+    /// When it is not there, is shorter, or the store fails.
+    pub async fn get_tail(&self, key: &Path, start: u64) -> Result<Bytes, LakeError> {
+        let options = GetOptions { range: Some(GetRange::Offset(start)), ..GetOptions::default() };
+        let read = async { self.store.get_opts(key, options).await?.bytes().await };
         read.await.map_err(|cause| self.failed("reading", key, cause))
     }
 

@@ -5,6 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "tests may unwrap, and helpers of tests are part of them")]
 
 mod architecture;
+mod bad_input;
+mod interrupted;
+mod lake;
 mod night;
 mod report;
 mod store;

@@ -1,0 +1,71 @@
+//! A folder in which the real binary runs: the shipped DAGs, SQL and configuration, and one file of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A site; its folder is gone after the test.
+pub(crate) struct Site(tempfile::TempDir);
+
+impl Site {
+    /// Makes a site whose own configuration is `configuration`.
+    pub(crate) fn new(configuration: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("site.toml"), configuration).unwrap();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for shared in ["jobs", "sql", "config"] {
+            std::os::unix::fs::symlink(repository.join(shared), folder.path().join(shared)).unwrap();
+        }
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Writes a file of the site.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// Runs the binary with the site's configuration.
+    pub(crate) fn nocturne(&self, arguments: &[&str]) -> Output {
+        self.nocturne_with(arguments, &[])
+    }
+
+    /// Runs the binary with more variables in its environment.
+    pub(crate) fn nocturne_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        self.command(arguments, environment).output().unwrap()
+    }
+
+    /// Returns the command that runs the binary, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nocturne"));
+        command
+            .args(["--config", "site.toml"])
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .current_dir(self.path());
+        command
+    }
+
+    /// Returns every file below a folder of the site, sorted.
+    pub(crate) fn files(&self, below: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.path().join(below)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { found.push(path) }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// Returns all that a program printed.
+pub(crate) fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
