@@ -17,11 +17,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
+use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::canvas::privacy::PrivacyKey;
-use crate::config::{Config, Environment as Variables, Layers, LogFormat, process_environment};
+use crate::config::{Config, Environment as Variables, Layers, LogFormat, Use, process_environment};
 use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;
 use crate::domain::document::Mistakes;
@@ -29,8 +31,11 @@ use crate::domain::schedule::parse_zone;
 use crate::engine::{Engine, scheduler};
 use crate::jobs::{Environment, Kinds};
 use crate::lake::{Lake, LakeError, LakeOptions};
-use crate::store::{self, StateStore, StoreError};
+use crate::store::{self, OutboxMail, StateStore, StoreError};
 use crate::telemetry::{self, SystemClock};
+
+/// How often a daemon looks for e-mails whose next try is due.
+const RESEND: Duration = Duration::from_secs(30);
 
 /// Everything, put together.
 pub struct App {
@@ -103,10 +108,10 @@ impl App {
     ///
     /// # Errors
     /// With what is wrong in the configuration, or what cannot be reached.
-    pub async fn open(files: &[PathBuf]) -> Result<Self, AppError> {
+    pub async fn open(files: &[PathBuf], purpose: Use) -> Result<Self, AppError> {
         let variables = process_environment();
-        let config =
-            Layers::read(files, variables.clone()).and_then(|layers| layers.config()).map_err(AppError::Config)?;
+        let config = Layers::read(files, variables.clone()).and_then(|layers| layers.config_for(purpose));
+        let config = config.map_err(AppError::Config)?;
         let format = match config.log.format {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,
@@ -127,7 +132,7 @@ impl App {
         let lake = Lake::open(lake_options(&config, &variables, &config.lake.url)?).await?;
         let privacy_key = match &config.privacy.key {
             None => None,
-            Some(reference) => Some(PrivacyKey::new(&reference.resolve(&variables)?)?),
+            Some(reference) => Some(PrivacyKey::new(reference.resolve(&variables)?.expose_secret().as_bytes())?),
         };
         let config = Arc::new(config);
         let settle =
@@ -189,8 +194,22 @@ impl App {
     pub async fn daemon(&self, cancel: &CancellationToken) -> Result<(), AppError> {
         self.settle.repair().await;
         let dags = Dags::of(&self.config);
-        scheduler::run(&self.engine, || dags.all_that_are_valid(), cancel).await?;
-        Ok(())
+        let ended = cancel.child_token();
+        let schedule = async {
+            let end = scheduler::run(&self.engine, || dags.all_that_are_valid(), cancel).await;
+            ended.cancel();
+            end
+        };
+        let (end, ()) = tokio::join!(schedule, self.resend(&ended));
+        Ok(end?)
+    }
+
+    /// Sends the e-mails that are due, again and again, until it is cancelled.
+    async fn resend(&self, cancel: &CancellationToken) {
+        let mut tick = tokio::time::interval(RESEND);
+        while cancel.run_until_cancelled(tick.tick()).await.is_some() {
+            self.settle.send_due_mail().await;
+        }
     }
 
     /// Repairs what a crash may have left between a commit and its pointers, and sends what is due.
@@ -198,9 +217,22 @@ impl App {
         self.settle.repair().await;
     }
 
-    /// Sends the e-mails that are due; returns how many could not be sent.
-    pub async fn send_due_mail(&self) -> usize {
-        self.settle.send_due_mail().await
+    /// Sends the e-mails that are due, and returns those that were tried and are still in the outbox.
+    ///
+    /// # Errors
+    /// When the state store cannot be read.
+    pub async fn send_due_mail(&self) -> Result<Vec<OutboxMail>, StoreError> {
+        self.settle.send_due_mail().await;
+        self.waiting_mail().await
+    }
+
+    /// Returns the e-mails that were tried and are still in the outbox.
+    ///
+    /// # Errors
+    /// When the state store cannot be read.
+    pub async fn waiting_mail(&self) -> Result<Vec<OutboxMail>, StoreError> {
+        let unsent = self.store.outbox_due(Timestamp::MAX).await?;
+        Ok(unsent.into_iter().filter(|mail| mail.tries > 0).collect())
     }
 }
 

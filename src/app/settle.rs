@@ -29,10 +29,13 @@ pub(super) struct Settle {
     clock: Arc<dyn Clock>,
     transport: Transport,
     renderer: Renderer,
+    /// Held while e-mails are sent, so that nobody else in this process sends them too.
+    sending: tokio::sync::Mutex<()>,
 }
 
-/// How long an e-mail that was refused waits for its next try.
+/// How long an e-mail that was refused waits for its second try; each further wait is twice the one before, to 5 hours.
 const MAIL_WAIT: SignedDuration = SignedDuration::from_mins(10);
+const MAIL_WAIT_DOUBLINGS: u32 = 5;
 
 impl Settle {
     pub(super) fn new(
@@ -43,7 +46,8 @@ impl Settle {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AppError> {
         let renderer = Renderer::new().map_err(|error| AppError::Mail(error.into()))?;
-        Ok(Self { lake, store, clock, transport: transport(config, variables)?, renderer })
+        let (transport, sending) = (transport(config, variables)?, tokio::sync::Mutex::new(()));
+        Ok(Self { lake, store, clock, transport, renderer, sending })
     }
 
     /// Brings every committed snapshot's pointers in line.
@@ -60,16 +64,16 @@ impl Settle {
         }
     }
 
-    /// Sends the e-mails that are due; returns how many could not be sent.
-    pub(super) async fn send_due_mail(&self) -> usize {
+    /// Sends the e-mails that are due; one that is refused stays in the outbox with the reason and its next try.
+    pub(super) async fn send_due_mail(&self) {
+        let _sending = self.sending.lock().await;
         let due = match self.store.outbox_due(self.clock.now()).await {
             Ok(due) => due,
             Err(error) => {
                 error!("{:#}", anyhow::Error::new(error));
-                return 0;
+                return;
             }
         };
-        let mut refused = 0;
         for waiting in due {
             let id = &waiting.mail.message_id;
             let noted = match self.transport.send(&waiting.mail).await {
@@ -78,10 +82,10 @@ impl Settle {
                     self.store.outbox_sent(id, self.clock.now()).await
                 }
                 Err(error) => {
-                    refused += 1;
                     let why = format!("{:#}", anyhow::Error::new(error));
                     warn!(message_id = %id, "An e-mail stays in the outbox: {why}");
-                    let next = self.clock.now().checked_add(MAIL_WAIT).unwrap_or(self.clock.now());
+                    let wait = MAIL_WAIT * (1 << waiting.tries.min(MAIL_WAIT_DOUBLINGS));
+                    let next = self.clock.now().checked_add(wait).unwrap_or(self.clock.now());
                     self.store.outbox_failed(id, &why, next).await
                 }
             };
@@ -89,7 +93,6 @@ impl Settle {
                 error!(message_id = %id, "{:#}", anyhow::Error::new(error));
             }
         }
-        refused
     }
 
     async fn files(&self, outcome: &Outcome) {

@@ -7,7 +7,7 @@ use crate::config::{MailTransport, SourceKind};
 use crate::domain::dag::Dag;
 use crate::domain::job::JobView;
 use crate::domain::run::RunState;
-use crate::store::RunRecord;
+use crate::store::{OutboxMail, RunRecord};
 use crate::telemetry::peak_memory_bytes;
 
 impl App {
@@ -21,8 +21,8 @@ impl App {
         format!("Nocturne · {} {date} · {data}        {leaves}", dag.name)
     }
 
-    /// Returns the lines below a run: how it ended, how long it took, and where to look.
-    pub fn closing_lines(&self, run: &RunRecord, jobs: &[JobView]) -> Vec<String> {
+    /// Returns the lines below a run: how it ended, how long it took, what waits, and where to look.
+    pub fn closing_lines(&self, run: &RunRecord, jobs: &[JobView], waiting: &[OutboxMail]) -> Vec<String> {
         let took = run.started_at.zip(run.finished_at).map(|(from, to)| to.duration_since(from).as_secs_f64());
         let memory = peak_memory_bytes().map(|bytes| format!(", {} MiB", bytes / (1024 * 1024))).unwrap_or_default();
         let word = match run.state {
@@ -31,6 +31,11 @@ impl App {
             _ => "Failed",
         };
         let mut lines = vec![format!("{word} in {:.1} s{memory}.", took.unwrap_or_default())];
+        for mail in waiting {
+            let why = mail.last_error.as_deref().unwrap_or("no answer");
+            let tries = if mail.tries == 1 { "once".to_owned() } else { format!("{} times", mail.tries) };
+            lines.push(format!("The e-mail `{}` stays in the outbox, tried {tries}: {why}", mail.mail.subject));
+        }
         let findings: usize = jobs.iter().filter_map(|job| job.outcome.as_ref()).map(|o| o.findings.len()).sum();
         if findings > 0 {
             lines.push(format!("{findings} findings: nocturne runs show last"));
@@ -40,7 +45,8 @@ impl App {
         }
         let read = match self.config.mail.transport {
             MailTransport::Eml => format!("Read {}", self.config.mail.folder.join("digest.html").display()),
-            MailTransport::Smtp => "The digest is on its way".to_owned(),
+            MailTransport::Smtp if waiting.is_empty() => "E-mail is sent".to_owned(),
+            MailTransport::Smtp => "E-mail is tried again by the next run or the daemon".to_owned(),
         };
         lines.push(format!(
             "{read} · browse: nocturne lake tree published/ · why: nocturne runs show last · yours: README.md"

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use super::{ExitCode, Failure, Global, output};
 use crate::config::{Config, Layers, process_environment};
 
@@ -24,13 +22,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
         Args::Check => drop(load(&global.config)?.0),
         Args::Show => {
             let (config, layers) = load(&global.config)?;
-            let value = serde_json::to_value(&config).map_err(|error| Failure::new(ExitCode::Invalid, error))?;
+            let settings = layers.redacted_dump(&config).map_err(|error| Failure::new(ExitCode::Invalid, error))?;
             if global.json {
-                output::json(&value)?;
+                output::json(&settings)?;
             } else {
-                let mut rows = Vec::new();
-                flatten(&value, "", &layers, &mut rows);
-                output::table(&["key", "value", "from"], &[], rows)?;
+                let rows = settings.into_iter().map(|one| vec![one.path, one.value.to_string(), one.origin]);
+                output::table(&["key", "value", "from"], &[], rows.collect())?;
             }
         }
     }
@@ -46,17 +43,4 @@ pub(super) fn load(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
 
 fn invalid(mistakes: crate::domain::document::Mistakes) -> Failure {
     Failure::new(ExitCode::Invalid, anyhow::Error::new(mistakes).context("the configuration is not valid"))
-}
-
-fn flatten(value: &Value, path: &str, layers: &Layers, rows: &mut Vec<Vec<String>>) {
-    match value {
-        Value::Object(keys) => {
-            for (key, value) in keys {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                flatten(value, &path, layers, rows);
-            }
-        }
-        Value::Null => {}
-        value => rows.push(vec![path.to_owned(), value.to_string(), layers.origin(path)]),
-    }
 }

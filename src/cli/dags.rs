@@ -2,6 +2,7 @@
 
 use super::{ExitCode, Failure, Global, output};
 use crate::app::{App, Dags};
+use crate::config::Use;
 use crate::domain::dag::Dag;
 use crate::domain::ids::JobName;
 use crate::domain::schedule;
@@ -52,7 +53,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
             Ok(ExitCode::Done)
         }
         Args::Next { dag, count } => {
-            let app = App::open(&global.config).await?;
+            let app = App::open(&global.config, Use::Looking).await?;
             next(&app, &dags.one(&dag)?, count, global)
         }
         Args::Schema => {

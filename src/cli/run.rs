@@ -10,11 +10,12 @@ use super::follow::{self, Strict, Talk};
 use super::output;
 use super::{ExitCode, Failure, Global};
 use crate::app::{App, SchedulerLock};
+use crate::config::Use;
 use crate::domain::dag::Dag;
 use crate::domain::ids::JobName;
-use crate::domain::job::Force;
+use crate::domain::job::{Force, JobView};
 use crate::engine::recovery::{self, Overlap};
-use crate::store::{NewRun, RunFilter, RunRecord};
+use crate::store::{NewRun, OutboxMail, RunFilter, RunRecord};
 
 /// Run a DAG once and follow it to its end.
 #[derive(Debug, clap::Args)]
@@ -48,7 +49,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
-    let app = App::open(&global.config).await?;
+    let app = App::open(&global.config, Use::Nights).await?;
     let dag = app.dag_with(&args.dag, &args.set)?;
     let date = match args.date {
         Some(date) => date,
@@ -70,9 +71,12 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         now: app.clock.now(),
         dag,
     };
+    if args.detach {
+        return there(&app, new, talk, strict, Detach::Yes).await;
+    }
     match app.lock()? {
         Some(lock) => here(&app, new, talk, strict, lock).await,
-        None => there(&app, new, talk, strict, args.detach).await,
+        None => there(&app, new, talk, strict, Detach::No).await,
     }
 }
 
@@ -102,10 +106,10 @@ async fn here(app: &App, new: NewRun, talk: Talk, strict: Strict, lock: Schedule
     let (executed, followed) = tokio::join!(execution, stop_with(following, &cancel, app, &run));
     executed.map_err(follow::unreachable)?;
     let (run, jobs) = followed?;
-    app.send_due_mail().await;
+    let waiting = app.send_due_mail().await.map_err(follow::unreachable)?;
     drop(lock);
-    let code = follow::exit_code(&run, &jobs, strict);
-    finish(app, &run, &jobs, talk)?;
+    let code = follow::exit_code(&run, &jobs, &waiting, strict);
+    finish(app, &run, &jobs, &waiting, talk)?;
     Ok(match signal.code() {
         Some(143) => ExitCode::Terminated,
         Some(_) => ExitCode::Interrupted,
@@ -129,9 +133,23 @@ async fn stop_with<T>(
     followed
 }
 
+/// Whether the command returns as soon as the daemon has the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detach {
+    /// It does.
+    Yes,
+    /// It follows the run to its end.
+    No,
+}
+
 /// Enqueues the run with the daemon and follows it.
-async fn there(app: &App, new: NewRun, talk: Talk, strict: Strict, detach: bool) -> Result<ExitCode, Failure> {
+async fn there(app: &App, new: NewRun, talk: Talk, strict: Strict, detach: Detach) -> Result<ExitCode, Failure> {
     if !app.store.is_scheduler_alive(app.clock.now()).await.map_err(follow::unreachable)? {
+        if detach == Detach::Yes {
+            let error =
+                anyhow::anyhow!("no daemon lives that could take the run over: start one, or run without --detach");
+            return Err(Failure::new(ExitCode::Unreachable, error));
+        }
         return Err(Failure::new(
             ExitCode::Owned,
             anyhow::anyhow!(
@@ -142,7 +160,7 @@ async fn there(app: &App, new: NewRun, talk: Talk, strict: Strict, detach: bool)
     }
     let (dag, date) = (new.dag.clone(), new.logical_date);
     let run = create(app, new).await?;
-    if detach {
+    if detach == Detach::Yes {
         output::line(run.run_id.as_str())?;
         return Ok(ExitCode::Done);
     }
@@ -150,8 +168,9 @@ async fn there(app: &App, new: NewRun, talk: Talk, strict: Strict, detach: bool)
         output::line(&app.banner(&dag, date))?;
     }
     let (run, jobs) = follow::follow(app, &run.run_id, talk).await?;
-    finish(app, &run, &jobs, talk)?;
-    Ok(follow::exit_code(&run, &jobs, strict))
+    let waiting = app.waiting_mail().await.map_err(follow::unreachable)?;
+    finish(app, &run, &jobs, &waiting, talk)?;
+    Ok(follow::exit_code(&run, &jobs, &waiting, strict))
 }
 
 async fn create(app: &App, new: NewRun) -> Result<RunRecord, Failure> {
@@ -214,11 +233,15 @@ fn dry_run(dag: &Dag, date: Date, only: Option<&[JobName]>, global: &Global) -> 
     Ok(ExitCode::Done)
 }
 
-fn finish(app: &App, run: &RunRecord, jobs: &[crate::domain::job::JobView], talk: Talk) -> Result<(), Failure> {
+fn finish(app: &App, run: &RunRecord, jobs: &[JobView], waiting: &[OutboxMail], talk: Talk) -> Result<(), Failure> {
     if talk == Talk::Nothing {
-        return output::json(&serde_json::json!({ "run": run, "jobs": jobs }));
+        let waiting = waiting.iter().map(|mail| {
+            serde_json::json!({ "message_id": mail.mail.message_id, "tries": mail.tries, "why": mail.last_error })
+        });
+        let waiting: Vec<_> = waiting.collect();
+        return output::json(&serde_json::json!({ "run": run, "jobs": jobs, "outbox": waiting }));
     }
-    for line in app.closing_lines(run, jobs) {
+    for line in app.closing_lines(run, jobs, waiting) {
         output::line(&line)?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::follow::unreachable;
 use super::{ExitCode, Failure, Global, output};
 use crate::app::App;
+use crate::config::Use;
 use crate::domain::ids::{DagName, JobName, RunId};
 use crate::domain::job::JobView;
 use crate::store::{RunFilter, RunRecord};
@@ -40,7 +41,7 @@ pub(super) enum Args {
 }
 
 pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
-    let app = App::open(&global.config).await?;
+    let app = App::open(&global.config, Use::Looking).await?;
     match args {
         Args::List { dag, limit } => list(&app, dag, limit, global).await,
         Args::Show { run } => show(&app, &find(&app, &run).await?, global).await,

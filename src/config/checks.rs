@@ -6,12 +6,12 @@
 use lettre::message::Mailbox;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, Lake, Mail, MailTransport, Source, SourceKind};
+use super::{Config, Lake, Mail, MailTransport, Source, SourceKind, Use};
 use crate::domain::schedule::parse_zone;
 use crate::domain::spec::parse_duration;
 
-/// Returns what makes no sense, each with the dotted path of its key.
-pub(super) fn cross_checks(config: &Config) -> Vec<(String, String)> {
+/// Returns what makes no sense for `purpose`, each with the dotted path of its key.
+pub(super) fn cross_checks(config: &Config, purpose: Use) -> Vec<(String, String)> {
     let mut notes = Notes(Vec::new());
     notes.add("institution.timezone", parse_zone(&config.institution.timezone));
     notes.add("simulation.zone", parse_zone(&config.simulation.zone));
@@ -19,7 +19,7 @@ pub(super) fn cross_checks(config: &Config) -> Vec<(String, String)> {
     notes.add("log.filter", EnvFilter::try_new(&config.log.filter));
     state(&config.state.url, &mut notes);
     lake(&config.lake, &mut notes);
-    for (name, source) in &config.sources {
+    for (name, source) in config.sources.iter().filter(|_| purpose == Use::Nights) {
         self::source(name, source, config, &mut notes);
     }
     mail(&config.mail, &mut notes);

@@ -2,12 +2,13 @@
 //!
 //! Secrets are references anyway; a password that came in with a URL is shown as `***`.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Config, Layers};
 
 /// One key that is in force.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Setting {
     /// The dotted path of the key.
     pub path: String,

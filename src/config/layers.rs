@@ -24,6 +24,15 @@ const PREFIX: &str = "NOCTURNE__";
 /// What messages call the embedded defaults.
 const DEFAULT_NAME: &str = "config/default.toml";
 
+/// What a configuration is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// To run nights: everything must be right.
+    Nights,
+    /// To look at what nights have left: the sources may still be without their paths and keys.
+    Looking,
+}
+
 /// The layers before they are one.
 #[derive(Debug, Clone)]
 pub struct Layers {
@@ -69,6 +78,14 @@ impl Layers {
     /// # Errors
     /// With every mistake in any layer.
     pub fn config(&self) -> Result<Config, Mistakes> {
+        self.config_for(Use::Nights)
+    }
+
+    /// Returns the configuration, validated as far as `purpose` needs it.
+    ///
+    /// # Errors
+    /// With every mistake in any layer.
+    pub fn config_for(&self, purpose: Use) -> Result<Config, Mistakes> {
         let documents = self.documents()?;
         let schema = schemars::schema_for!(Config).to_value();
         let mut overrides = self.overrides();
@@ -102,7 +119,7 @@ impl Layers {
                 return Err(Mistakes(mistakes));
             }
         };
-        for (path, message) in cross_checks(&config) {
+        for (path, message) in cross_checks(&config, purpose) {
             if !wrong.iter().any(|wrong| is_within(&path, wrong) || is_within(wrong, &path)) {
                 mistakes.push(self.at(&documents, &path, message));
             }

@@ -20,7 +20,7 @@ mod tests;
 
 pub use analysis::{Drift, Features, Labels, Population, Quality};
 pub use dump::Setting;
-pub use layers::{Environment, Layers, process_environment};
+pub use layers::{Environment, Layers, Use, process_environment};
 pub use mail::{Mail, MailTransport, Security};
 pub use places::{Engine, Institution, Lake, Log, LogFormat, Paths, State};
 pub use secret::{SecretError, SecretReference};
