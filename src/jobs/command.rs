@@ -4,7 +4,7 @@
 //! `NOCTURNE_DAG`, `NOCTURNE_JOB`, `NOCTURNE_ATTEMPT`, `NOCTURNE_LOGICAL_DATE`, `NOCTURNE_TIMEZONE` and, of the
 //! daemon's own environment, only `PATH`, `HOME`, `LANG` and `TZ`, so that no secret leaks into it. What it prints goes
 //! to the attempt's log. Exit code 0 is success, 75 (a temporary failure, as in `sysexits.h`) asks for another try,
-//! any other fails. It is killed with its time limit or when the run is cancelled.
+//! any other fails. With its time limit, or when the run is cancelled, it is killed and all that it has started.
 //!
 //! ```toml
 //! [jobs.sync]
@@ -17,6 +17,7 @@ use std::process::Stdio;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use rustix::process::{Pid, Signal, kill_process_group};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
@@ -83,11 +84,13 @@ impl JobKind for Command {
             .kill_on_drop(true);
         let mut child =
             command.spawn().with_context(|| format!("starting `{}`: is it installed, and in PATH?", params.program))?;
+        let group = Group::of(&child);
 
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let (lines, warnings, status) =
             tokio::join!(log_lines(out, Stream::Out), log_lines(err, Stream::Err), child.wait());
         let status = status.with_context(|| format!("waiting for `{}`", params.program))?;
+        group.has_ended();
         let (lines, warnings) = (lines?, warnings?);
 
         match status.code() {
@@ -104,6 +107,30 @@ impl JobKind for Command {
                 params.program
             ))),
             None => Err(JobError::Retry(anyhow::anyhow!("`{}` was killed by a signal ({status})", params.program))),
+        }
+    }
+}
+
+/// The process group of a program: whatever it has started is killed with it.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &tokio::process::Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+
+    /// The program ended by itself; what it left running on purpose goes on.
+    fn has_ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0
+            && let Err(error) = kill_process_group(group, Signal::KILL)
+        {
+            warn!(%error, "Could not kill what the program had started");
         }
     }
 }
