@@ -1,14 +1,17 @@
 //! A whole night of the simulated institution, with the real binary in an empty folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
+use nocturne::canvas::contracts::Contracts;
+use polars::prelude::{ParquetReader, SerReader as _};
 use sha2::{Digest as _, Sha256};
 
+use crate::support::site::{Site, text};
+
 /// A small institution, so that a night is short.
-const SITE: &str = r#"
+const SMALL: &str = r#"
 [simulation]
 students = 150
 first_year = 2026
@@ -16,71 +19,26 @@ first_year = 2026
 weeks = [4, 8]
 "#;
 
-struct Site(tempfile::TempDir);
-
-impl Site {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("site.toml"), SITE).unwrap();
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for shared in ["jobs", "sql", "config"] {
-            std::os::unix::fs::symlink(repository.join(shared), folder.path().join(shared)).unwrap();
-        }
-        Self(folder)
-    }
-
-    fn nocturne(&self, arguments: &[&str]) -> Output {
-        self.nocturne_with(arguments, &[])
-    }
-
-    fn nocturne_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_nocturne"))
-            .args(["--config", "site.toml"])
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .current_dir(self.0.path())
-            .output()
-            .unwrap()
-    }
-
-    fn files(&self, below: &str) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.0.path().join(below)];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() { folders.push(path) } else { found.push(path) }
-            }
-        }
-        found.sort();
-        found
-    }
-
-    /// The hash of every file of the lake that must be the same for the same inputs.
-    fn hashes(&self) -> BTreeMap<String, String> {
-        self.files("var/lake")
-            .into_iter()
-            .filter(|path| !path.ends_with("timings.json") && !path.to_string_lossy().contains("/staged/"))
-            .map(|path| {
-                let hash = hex::encode(Sha256::digest(fs::read(&path).unwrap()));
-                (path.strip_prefix(self.0.path()).unwrap().display().to_string(), hash)
-            })
-            .collect()
-    }
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+/// The hash of every file of the lake that must be the same for the same inputs.
+fn hashes(site: &Site) -> BTreeMap<String, String> {
+    site.files("var/lake")
+        .into_iter()
+        .filter(|path| !path.ends_with("timings.json") && !path.to_string_lossy().contains("/staged/"))
+        .map(|path| {
+            let hash = hex::encode(Sha256::digest(fs::read(&path).unwrap()));
+            (path.strip_prefix(site.path()).unwrap().display().to_string(), hash)
+        })
+        .collect()
 }
 
 #[test]
 fn a_night_runs_is_then_up_to_date_and_is_the_same_when_forced() {
-    let site = Site::new();
+    let site = Site::new(SMALL);
     let night = ["run", "nightly", "--date", "2026-11-20"];
 
     let first = site.nocturne(&night);
     assert_eq!(first.status.code(), Some(0), "{}", text(&first));
-    let before = site.hashes();
+    let before = hashes(&site);
     assert!(before.len() > 20, "{before:?}");
 
     let second = site.nocturne(&night);
@@ -89,18 +47,55 @@ fn a_night_runs_is_then_up_to_date_and_is_the_same_when_forced() {
 
     let forced = site.nocturne_with(&[&night[..], &["--force"]].concat(), &[("POLARS_MAX_THREADS", "1")]);
     assert_eq!(forced.status.code(), Some(0), "{}", text(&forced));
-    let after = site.hashes();
+    let after = hashes(&site);
     let changed: Vec<&String> = before.keys().filter(|key| after.get(*key) != before.get(*key)).collect();
     assert_eq!(changed, Vec::<&String>::new(), "these files changed though their inputs did not");
 
     let letters = site.files("var/outbox").into_iter().filter(|path| path.extension().is_some_and(|e| e == "eml"));
     assert_eq!(letters.count(), 1, "no second e-mail goes out");
     nobody_is_named(&site);
+    every_id_of_a_person_is_a_pseudonym(&site);
+}
+
+/// Looks at every person's column of every part under `restricted/`: pseudonyms stand there and nothing else.
+fn every_id_of_a_person_is_a_pseudonym(site: &Site) {
+    let contracts = Contracts::load(&["web_logs_daily".to_owned(), "demographics".to_owned()], None).unwrap();
+    let of_tables: BTreeSet<(String, String)> = contracts
+        .iter()
+        .flat_map(|table| table.kept().map(move |(name, column)| (table.name.to_string(), name.clone(), column)))
+        .filter(|(_, _, column)| column.person.is_some())
+        .map(|(table, name, _)| (table, name))
+        .collect();
+    let is_pseudonym = |text: &str| text == "auto" || text.len() == 24 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut looked_at = BTreeSet::new();
+    for path in
+        site.files("var/lake/restricted").into_iter().filter(|path| path.extension() == Some("parquet".as_ref()))
+    {
+        let dataset = path.parent().and_then(Path::parent).and_then(Path::file_name).unwrap().to_str().unwrap();
+        let frame = ParquetReader::new(fs::File::open(&path).unwrap()).finish().unwrap();
+        for column in frame.columns() {
+            let name = column.name().to_string();
+            let is_persons = ["user_id", "enrollment_id"].contains(&name.as_str())
+                || of_tables.contains(&(dataset.to_owned(), name.clone()));
+            if !is_persons {
+                continue;
+            }
+            for value in column.str().unwrap().iter().flatten() {
+                assert!(is_pseudonym(value), "{dataset}.{name} holds what is no pseudonym");
+                looked_at.insert((dataset.to_owned(), name.clone()));
+            }
+        }
+    }
+    for (dataset, column) in
+        [("users", "id"), ("submissions", "grader_id"), ("assessment", "user_id"), ("at_risk", "enrollment_id")]
+    {
+        assert!(looked_at.contains(&(dataset.to_owned(), column.to_owned())), "{dataset}.{column} was not looked at");
+    }
 }
 
 /// Looks for every name and login of the institution in everything that was made of it.
 fn nobody_is_named(site: &Site) {
-    let export = site.0.path().join("var/scratch/simulation/2026-11-20");
+    let export = site.path().join("var/scratch/simulation/2026-11-20");
     let mut names = Vec::new();
     for (table, columns) in [("users", ["name", "sortable_name"]), ("pseudonyms", ["unique_id", "sis_user_id"])] {
         let file = fs::File::open(export.join(table).join("part-00000.jsonl.gz")).unwrap();
@@ -122,16 +117,15 @@ fn nobody_is_named(site: &Site) {
             }
         }
     }
-    let database = fs::read(site.0.path().join("var/nocturne.db")).unwrap();
+    let database = fs::read(site.path().join("var/nocturne.db")).unwrap();
     let database = String::from_utf8_lossy(&database);
     assert!(names.iter().all(|name| !database.contains(name.as_str())), "the state store names a person");
 }
 
 #[test]
 fn a_real_source_without_a_key_is_refused_with_what_to_do() {
-    let site = Site::new();
-    fs::write(site.0.path().join("site.toml"), "[sources.canvas]\nkind = 'files'\npath = 'exports'\n").unwrap();
-    fs::create_dir(site.0.path().join("exports")).unwrap();
+    let site = Site::new("[sources.canvas]\nkind = 'files'\npath = 'exports'\n");
+    fs::create_dir(site.path().join("exports")).unwrap();
 
     let refused = site.nocturne(&["run", "nightly", "--date", "2026-11-20"]);
 
@@ -141,7 +135,7 @@ fn a_real_source_without_a_key_is_refused_with_what_to_do() {
 
 #[test]
 fn what_is_asked_for_and_not_there_is_told_by_name() {
-    let site = Site::new();
+    let site = Site::new(SMALL);
 
     let dag = site.nocturne(&["run", "nighly"]);
     let run = site.nocturne(&["runs", "show", "nightly.2026-01-01.1"]);
@@ -153,7 +147,7 @@ fn what_is_asked_for_and_not_there_is_told_by_name() {
 
 #[test]
 fn the_shipped_dags_and_configuration_are_valid() {
-    let site = Site::new();
+    let site = Site::new(SMALL);
 
     let dags = site.nocturne(&["dags", "check"]);
     let config = site.nocturne(&["config", "check"]);

@@ -79,7 +79,7 @@ fn check_cycles(document: &Document, jobs: &[(&String, &Value)], mistakes: &mut 
             let message = if let [_] = cycle.as_slice() {
                 "the job needs itself".to_owned()
             } else {
-                format!("these jobs wait for each other in a circle: {} -> {name}", cycle.join(" -> "))
+                format!("these jobs need each other in a cycle: {} -> {name}", cycle.join(" -> "))
             };
             mistakes.push(document.mistake(&["jobs", name, "needs"], message));
         }

@@ -87,7 +87,7 @@ with = { sorce = "x" }
     4 mistakes
       jobs/nightly.toml:2:1: `shedule`: unknown key; did you mean `schedule`? allowed: name, description, schedule, timezone, dst, catch_up, overlap, deadline, max_parallel, defaults, jobs
       jobs/nightly.toml:4:1: `jobs.pull.kind`: there is no kind `canvas_pul`; did you mean `canvas_pull`? allowed: build_features, canvas_pull, drift_report, quality_check, score, send_report, train_model
-      jobs/nightly.toml:5:1: `jobs.pull.needs`: these jobs wait for each other in a circle: pull -> train -> pull
+      jobs/nightly.toml:5:1: `jobs.pull.needs`: these jobs need each other in a cycle: pull -> train -> pull
       jobs/nightly.toml:9:10: `jobs.train.with.sorce`: unknown key; allowed: model
     "#);
 }
@@ -170,7 +170,7 @@ needs = ["d"]
 
     insta::assert_snapshot!(mistakes, @r#"
     3 mistakes
-      jobs/nightly.toml:4:1: `jobs.a.needs`: these jobs wait for each other in a circle: a -> c -> a
+      jobs/nightly.toml:4:1: `jobs.a.needs`: these jobs need each other in a cycle: a -> c -> a
       jobs/nightly.toml:10:20: `jobs.c.needs.2`: `d` is named twice
       jobs/nightly.toml:13:1: `jobs.d.needs`: the job needs itself
     "#);

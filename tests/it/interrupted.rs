@@ -1,0 +1,168 @@
+//! Nights that are interrupted: killed, stopped, or already under way. Nothing is lost, nothing is done twice.
+//!
+//! A job of the night waits on a pipe, so that a test knows where the night stands without looking at a clock.
+
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::support::site::{Site, text};
+
+const SITE: &str = r#"
+[simulation]
+students = 40
+first_year = 2026
+[paths]
+jobs = "dags"
+"#;
+
+const DAG: &str = r#"
+name = "night"
+[jobs.pull]
+kind = "canvas_pull"
+with = { source = "canvas" }
+[jobs.hold]
+kind = "command"
+needs = ["pull"]
+with = { program = "sh", args = ["-c", "echo here > began.pipe && cat go.pipe"] }
+[jobs.digest]
+kind = "send_report"
+needs = ["hold"]
+when = "all_done"
+with = { report = "digest" }
+"#;
+
+const NIGHT: [&str; 4] = ["run", "night", "--date", "2026-11-20"];
+
+fn site() -> Site {
+    let site = Site::new(SITE);
+    site.write("dags/night.toml", DAG);
+    for pipe in ["began.pipe", "go.pipe"] {
+        assert!(Command::new("mkfifo").arg(site.path().join(pipe)).status().unwrap().success());
+    }
+    site
+}
+
+/// Starts a night and waits until its `hold` has begun.
+fn begin(site: &Site) -> Child {
+    let night = site.command(&NIGHT, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_hold(site);
+    night
+}
+
+fn wait_for_hold(site: &Site) {
+    let mut said = String::new();
+    OpenOptions::new().read(true).open(site.path().join("began.pipe")).unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "here\n");
+}
+
+/// Lets `hold` end.
+fn go(site: &Site) {
+    OpenOptions::new().write(true).open(site.path().join("go.pipe")).unwrap().write_all(b"go\n").unwrap();
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+fn ended(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), text(output))
+}
+
+fn runs(site: &Site) -> Vec<(String, String)> {
+    let listed = site.nocturne(&["--json", "runs", "list"]);
+    let runs: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let word = |run: &serde_json::Value, key: &str| run[key].as_str().unwrap().to_owned();
+    runs.as_array().unwrap().iter().map(|run| (word(run, "run_id"), word(run, "state"))).collect()
+}
+
+fn letters(site: &Site) -> usize {
+    let files = site.files("var/outbox");
+    files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "eml")).count()
+}
+
+#[test]
+fn a_night_that_is_killed_goes_on_where_it_was_and_sends_one_e_mail() {
+    let site = site();
+    let mut killed = begin(&site);
+    let before = site.files("var/lake");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    // What the dead night had begun still waits; it must not pass for the next attempt's.
+    go(&site);
+
+    let resumed = begin(&site);
+    go(&site);
+    let (code, told) = ended(&resumed.wait_with_output().unwrap());
+
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(runs(&site), vec![("night.2026-11-20.1".to_owned(), "succeeded".to_owned())]);
+    assert_eq!(letters(&site), 1);
+    let after = site.files("var/lake");
+    assert!(before.iter().all(|file| after.contains(file)), "what was staged was staged again under other names");
+    let pulled = text(&site.nocturne(&["--json", "runs", "show", "last"]));
+    let shown: serde_json::Value = serde_json::from_str(&pulled).unwrap();
+    let attempts = |name: &str| {
+        let job = shown["jobs"].as_array().unwrap().iter().find(|job| job["name"] == name).unwrap();
+        job["attempts"].as_u64().unwrap()
+    };
+    assert_eq!((attempts("pull"), attempts("hold")), (1, 2), "{pulled}");
+}
+
+#[test]
+fn a_night_that_is_told_to_stop_stops_cleanly_and_the_next_is_whole() {
+    let site = site();
+    let night = begin(&site);
+    signal(&night, "-INT");
+    let (code, told) = ended(&night.wait_with_output().unwrap());
+
+    assert_eq!(code, Some(130), "{told}");
+    assert_eq!(runs(&site)[0].1, "cancelled", "{told}");
+    assert!(told.contains("Stopped"), "{told}");
+
+    let next = begin(&site);
+    go(&site);
+    let (code, told) = ended(&next.wait_with_output().unwrap());
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("up to date"), "the pull was done before: {told}");
+}
+
+#[test]
+fn a_second_night_on_the_same_folder_is_refused_while_the_first_goes_on() {
+    let site = site();
+    let first = begin(&site);
+
+    let (code, told) = ended(&site.nocturne(&NIGHT));
+
+    assert_eq!(code, Some(8), "{told}");
+    assert!(told.contains("owns the data folder"), "{told}");
+    go(&site);
+    assert_eq!(first.wait_with_output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn a_night_that_a_daemon_owns_is_enqueued_there_and_followed() {
+    let site = site();
+    site.write("dags/other.toml", "name = 'other'\n[jobs.say]\nkind = 'command'\nwith = { program = 'true' }\n");
+    let daemon = site.command(&["daemon"], &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The daemon says in the state store that it lives; a command before that is refused, and asks again.
+    let night = loop {
+        let detached = site.nocturne(&[&NIGHT[..], &["--detach"]].concat());
+        match detached.status.code() {
+            Some(0) => break String::from_utf8(detached.stdout).unwrap(),
+            Some(6) => {}
+            other => panic!("{other:?}: {}", text(&detached)),
+        }
+    };
+    wait_for_hold(&site);
+    let followed = site.nocturne(&["run", "other", "--date", "2026-11-20"]);
+    let skipped = site.nocturne(&NIGHT);
+    signal(&daemon, "-TERM");
+    let (code, told) = ended(&daemon.wait_with_output().unwrap());
+
+    assert_eq!(night.trim(), "night.2026-11-20.1");
+    assert_eq!(followed.status.code(), Some(0), "{}", text(&followed));
+    assert_eq!(skipped.status.code(), Some(5), "{}", text(&skipped));
+    assert!(text(&skipped).contains("still open"), "{}", text(&skipped));
+    assert_eq!(code, Some(0), "{told}");
+}
