@@ -101,11 +101,22 @@ async fn here(app: &App, new: NewRun, talk: Talk, strict: Strict, lock: Schedule
     if talk == Talk::Lines {
         output::line(&app.banner(&dag, date))?;
     }
-    let execution = app.engine.execute(&run.run_id, &cancel);
-    let following = follow::follow(app, &run.run_id, talk);
-    let (executed, followed) = tokio::join!(execution, stop_with(following, &cancel, app, &run));
-    executed.map_err(follow::unreachable)?;
-    let (run, jobs) = followed?;
+    // A run that cannot be carried out (a full disk, a lost database) never says that it is done.
+    let given_up = CancellationToken::new();
+    let execution = async {
+        let executed = app.engine.execute(&run.run_id, &cancel).await;
+        if executed.is_err() {
+            given_up.cancel();
+        }
+        executed
+    };
+    let following = stop_with(follow::follow(app, &run.run_id, talk), &cancel, app, &run);
+    let (executed, followed) = tokio::join!(execution, given_up.run_until_cancelled(following));
+    let run = executed.map_err(follow::unreachable)?;
+    let (run, jobs) = match followed {
+        Some(followed) => followed?,
+        None => (run, Vec::new()),
+    };
     let waiting = app.send_due_mail().await.map_err(follow::unreachable)?;
     drop(lock);
     let code = follow::exit_code(&run, &jobs, &waiting, strict);

@@ -138,6 +138,15 @@ pub enum When {
 }
 
 impl Dag {
+    /// Returns the DAG as a run sees it that was asked for some jobs only: what was not asked for is not waited for, and
+    /// what stands of it is used.
+    pub fn asked_for(mut self, only: Option<&[JobName]>) -> Self {
+        if let Some(only) = only {
+            self.jobs.values_mut().for_each(|job| job.needs.retain(|need| only.contains(need)));
+        }
+        self
+    }
+
     /// Returns the jobs that `job` needs, directly and through others, and `job` itself.
     pub fn with_needs(&self, job: &JobName) -> Vec<JobName> {
         let mut found = vec![job.clone()];

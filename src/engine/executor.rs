@@ -81,7 +81,7 @@ impl Engine {
     ) -> Result<Option<RunRecord>, StoreError> {
         let claim = self.store.claim_run(run_id, &self.owner, self.clock.now()).await?;
         let Some(run) = self.store.run(run_id).await? else { return Ok(None) };
-        let dag = self.store.dag_of(run_id).await?;
+        let dag = self.store.dag_of(run_id).await?.asked_for(run.only.as_deref());
         let mut progress = Progress {
             engine: self,
             claim,

@@ -160,6 +160,17 @@ mod tests {
         assert_eq!(next.unattempted, vec![(name("b"), Unattempted::Skipped { why })]);
     }
 
+    #[test]
+    fn a_job_that_alone_was_asked_for_does_not_wait_for_what_was_not() {
+        let dag =
+            dag(&[("a", &[], When::AllSuccess), ("b", &["a"], When::AllSuccess), ("c", &["b"], When::AllSuccess)]);
+        let dag = dag.asked_for(Some(&[name("b"), name("c")]));
+
+        let first = next(&dag, &states(&[("a", JobState::Skipped), ("b", JobState::Queued), ("c", JobState::Queued)]));
+
+        assert_eq!((first.ready, first.unattempted), (vec![name("b")], vec![]));
+    }
+
     proptest! {
         /// Whatever the rules and however jobs end, a run always comes to an end, and no job is ready twice.
         #[test]

@@ -6,6 +6,9 @@ use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Output, Stdio};
 
+use nocturne::telemetry::spawn_blocking;
+use sqlx::Connection as _;
+
 use crate::support::site::{Site, text};
 
 const SITE: &str = r#"
@@ -165,4 +168,26 @@ fn a_night_that_a_daemon_owns_is_enqueued_there_and_followed() {
     assert_eq!(skipped.status.code(), Some(5), "{}", text(&skipped));
     assert!(text(&skipped).contains("still open"), "{}", text(&skipped));
     assert_eq!(code, Some(0), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_whose_state_cannot_be_written_ends_and_says_so() {
+    let (site, night) = spawn_blocking(|| {
+        let site = site();
+        let night = begin(&site);
+        (site, night)
+    })
+    .await;
+    let url = format!("sqlite://{}", site.path().join("var/nocturne.db").display());
+    let mut state = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("ALTER TABLE attempts RENAME TO gone").execute(&mut state).await.unwrap();
+
+    let (code, told) = spawn_blocking(move || {
+        go(&site);
+        ended(&night.wait_with_output().unwrap())
+    })
+    .await;
+
+    assert_eq!(code, Some(6), "{told}");
+    assert!(told.contains("carrying out run night.2026-11-20.1"), "{told}");
 }
