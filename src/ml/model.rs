@@ -74,6 +74,10 @@ impl FittedModel {
     /// # Errors
     /// When the rows cannot be used or smartcore refuses.
     pub fn fit(candidate: &Candidate, rows: &Rows, seed: u64) -> Result<Self, ModelError> {
+        let rows = match candidate {
+            Candidate::LogisticRegression { max_rows: Some(most), .. } => &rows.drawn(*most, seed),
+            _ => rows,
+        };
         let labels = rows.labels();
         let positives = labels.iter().filter(|label| **label > 0.5).count();
         if positives == 0 || positives == labels.len() {
@@ -82,7 +86,7 @@ impl FittedModel {
         let preparation = Preparation::learn(rows);
         let matrix = preparation.apply(rows)?;
         let form = match candidate {
-            Candidate::LogisticRegression { alpha } => logistic(&matrix, &labels, *alpha)?,
+            Candidate::LogisticRegression { alpha, .. } => logistic(&matrix, &labels, *alpha)?,
             Candidate::Forest { trees, depth, min_leaf, features_per_split } => {
                 let parameters = RandomForestRegressorParameters::default()
                     .with_max_depth(*depth)
@@ -151,17 +155,25 @@ impl Tree {
     }
 }
 
+/// Column by column, as trees read it.
 fn dense(matrix: &Matrix) -> Result<DenseMatrix<f64>, String> {
     let rows = matrix.columns.first().map_or(0, Vec::len);
     let values: Vec<f64> = matrix.columns.iter().flatten().copied().collect();
     DenseMatrix::new(rows, matrix.columns.len(), values, true).map_err(|error| error.to_string())
 }
 
+/// Row by row, as a regression reads it.
+fn dense_by_row(matrix: &Matrix) -> Result<DenseMatrix<f64>, String> {
+    let rows = matrix.columns.first().map_or(0, Vec::len);
+    let values: Vec<f64> = (0..rows).flat_map(|row| matrix.columns.iter().map(move |column| column[row])).collect();
+    DenseMatrix::new(rows, matrix.columns.len(), values, false).map_err(|error| error.to_string())
+}
+
 fn logistic(matrix: &Matrix, labels: &[f64], alpha: f64) -> Result<Form, ModelError> {
     let failed = |why| ModelError::Fit { kind: "logistic regression", rows: labels.len(), why };
     let classes: Vec<i32> = labels.iter().map(|label| i32::from(*label > 0.5)).collect();
     let parameters = LogisticRegressionParameters::default().with_alpha(alpha);
-    let fitted = LogisticRegression::fit(&dense(matrix).map_err(failed)?, &classes, parameters)
+    let fitted = LogisticRegression::fit(&dense_by_row(matrix).map_err(failed)?, &classes, parameters)
         .map_err(|error| failed(error.to_string()))?;
     let coefficients: Vec<f64> = (0..matrix.columns.len()).map(|j| *fitted.coefficients().get((0, j))).collect();
     let intercept = *fitted.intercept().get((0, 0));
@@ -289,7 +301,7 @@ mod tests {
     #[test]
     fn a_model_reads_back_to_the_bit_and_is_the_same_every_time() {
         let rows = rows(600);
-        for candidate in [a_forest(), Candidate::LogisticRegression { alpha: 1.0 }] {
+        for candidate in [a_forest(), Candidate::LogisticRegression { alpha: 1.0, max_rows: None }] {
             let model = FittedModel::fit(&candidate, &rows, 7).unwrap();
             let again = FittedModel::fit(&candidate, &rows, 7).unwrap();
 
@@ -303,7 +315,7 @@ mod tests {
     #[test]
     fn both_kinds_find_a_signal_that_is_there() {
         let rows = rows(800);
-        for candidate in [a_forest(), Candidate::LogisticRegression { alpha: 1.0 }] {
+        for candidate in [a_forest(), Candidate::LogisticRegression { alpha: 1.0, max_rows: None }] {
             let scores = FittedModel::fit(&candidate, &rows, 7).unwrap().predict(&rows).unwrap();
 
             let auc = crate::ml::metrics::roc_auc(&scores, &rows.labels()).unwrap();

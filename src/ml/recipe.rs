@@ -59,6 +59,10 @@ pub enum Candidate {
     LogisticRegression {
         /// The strength of the L2 penalty.
         alpha: f64,
+        /// The most rows to fit on, drawn as those of the recipe; a few coefficients are learnt from few rows.
+        #[serde(default)]
+        #[schemars(range(min = 100))]
+        max_rows: Option<usize>,
     },
     /// A forest of regression trees on 0 and 1: the mean of its leaves is a probability.
     Forest {
