@@ -93,11 +93,15 @@ impl JobKind for DriftReport {
             .collect();
         let fallback = cx.environment.config.drift.fallback_ks;
         let series = cx.course_series().await?;
+        let calendar = cx.calendar_features(&recipe)?;
         let compared = spawn_blocking(move || {
             let week = comparable_week(&past.rows, &current.rows)?;
             let earlier = by_term(&past.rows, week);
             let mut distances = Vec::new();
             for (index, feature) in current.rows.features.iter().enumerate() {
+                if calendar.contains(feature) {
+                    continue;
+                }
                 let samples: Vec<Vec<f64>> = earlier.iter().map(|rows| rows.values[index].clone()).collect();
                 distances.extend(compare(feature, &samples, &current.rows.values[index], fallback));
             }

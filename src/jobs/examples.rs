@@ -1,5 +1,7 @@
 //! Examples for models: feature sets joined by cutoff and enrolment, with labels where they are known.
 
+use std::collections::BTreeSet;
+
 use polars::prelude::*;
 
 use super::build_features::{AS_OF, BASIS, STAGE, catalogue};
@@ -7,6 +9,7 @@ use super::kind::JobContext;
 use crate::domain::ids::TableName;
 use crate::domain::lineage::Part;
 use crate::domain::outcome::JobError;
+use crate::features::CalendarClass;
 use crate::lake::{self, Dataset};
 use crate::ml::dataset::Rows;
 use crate::ml::recipe::Recipe;
@@ -100,6 +103,18 @@ impl JobContext {
         })
         .await?;
         Ok((!rows.is_empty()).then_some(Examples { rows, is_reconstructed, inputs }))
+    }
+
+    /// Returns those of the recipe's features that only say how far a course is: they move with the calendar.
+    pub(super) fn calendar_features(&self, recipe: &Recipe) -> Result<BTreeSet<String>, JobError> {
+        let catalogue = catalogue(self)?;
+        let mut found = BTreeSet::new();
+        for name in &recipe.sets {
+            let columns = &catalogue.features(name).map_err(JobError::fail)?.contract.columns;
+            let calendar = columns.iter().filter(|(_, column)| column.class == CalendarClass::Calendar);
+            found.extend(calendar.map(|(name, _)| name.clone()));
+        }
+        Ok(found)
     }
 
     /// The recipe's features, and of each set the features that come from it.

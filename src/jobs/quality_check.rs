@@ -42,6 +42,8 @@ pub(super) struct Params {
 
 /// The fact under which the view is left for the report.
 pub(super) const QUALITY_FACT: &str = "quality";
+/// The fact under which every check is left, for the report's JSON.
+pub(super) const CHECKS_FACT: &str = "quality_checks";
 
 #[async_trait]
 impl JobKind for QualityCheck {
@@ -140,6 +142,8 @@ fn outcome(checks: &[CheckOutcome]) -> Result<Outcome, JobError> {
     outcome.measurements.push(Measurement::new("quality.failed", view.failed as f64));
     let fact = serde_json::to_value(&view).map_err(|error| JobError::Fail(error.into()))?;
     outcome.facts.insert(QUALITY_FACT.to_owned(), fact);
+    let all = serde_json::to_value(checks).map_err(|error| JobError::Fail(error.into()))?;
+    outcome.facts.insert(CHECKS_FACT.to_owned(), all);
     Ok(outcome)
 }
 

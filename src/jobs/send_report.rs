@@ -96,7 +96,7 @@ impl JobKind for SendReport {
         let mut files: Vec<(String, Vec<u8>)> =
             vec![("index.html".to_owned(), rendered.index_html.into_bytes()), ("timings.json".to_owned(), timings)];
         for (fact, file) in [
-            (quality_check::QUALITY_FACT, "quality.json"),
+            (quality_check::CHECKS_FACT, "quality.json"),
             ("drift_figures", "drift.json"),
             (train_model::EVALUATION_FACT, "evaluation.json"),
         ] {

@@ -4,6 +4,8 @@
 
 use std::io::{Read as _, Write as _};
 
+use nocturne::telemetry::spawn_blocking;
+
 use crate::support::site::{Site, text};
 use crate::support::smtp::{Offer, SmtpServer, Temper};
 
@@ -259,19 +261,18 @@ async fn an_smtp_server_that_refuses_leaves_the_e_mail_in_the_outbox_until_it_ac
     let site = site(&mail(server.port));
     site.write("ca.pem", &server.certificate_pem);
 
-    let (site, code, told) = tokio::task::spawn_blocking(move || {
+    let (site, code, told) = spawn_blocking(move || {
         let (code, told) = night(&site, "2026-11-17");
         (site, code, told)
     })
-    .await
-    .unwrap();
+    .await;
 
     assert_eq!(code, Some(9), "{told}");
     assert_tells(&told, &["stays in the outbox, tried once", "localhost", "550"]);
     assert!(!told.contains("analytics@example.edu"), "{told}");
 
     // The next run finds the e-mail waiting, and says so until its next try is due.
-    let (code, told) = tokio::task::spawn_blocking(move || night(&site, "2026-11-17")).await.unwrap();
+    let (code, told) = spawn_blocking(move || night(&site, "2026-11-17")).await;
     assert_eq!(code, Some(9), "{told}");
     assert_tells(&told, &["stays in the outbox"]);
 }

@@ -77,7 +77,11 @@ pub(super) fn draw(drift: &DriftView) -> Option<Drawing<Marks>> {
 }
 
 fn multiple(row: &FeatureDrift) -> f64 {
-    if row.threshold > 0.0 { row.distance / row.threshold } else { FURTHEST }
+    match row.threshold {
+        usual if usual > 0.0 => row.distance / usual,
+        _ if row.distance > 0.0 => FURTHEST,
+        _ => 0.0,
+    }
 }
 
 fn plain(value: f64) -> String {
