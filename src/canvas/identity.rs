@@ -11,6 +11,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
@@ -151,6 +152,9 @@ pub fn open_identities(folder: &Path, key: &PrivacyKey) -> Result<Identities, Id
 /// # Errors
 /// When the map that is there cannot be opened, or the new one cannot be written.
 pub fn add_identities(folder: &Path, key: &PrivacyKey, new: Identities) -> Result<usize, IdentityError> {
+    // Two pulls at once must not each write what the other has not read; other processes are kept out by the lock.
+    static ADDING: Mutex<()> = Mutex::new(());
+    let _adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut identities = open_identities(folder, key)?;
     let before = identities.len();
     identities.merge(new);

@@ -35,6 +35,7 @@ pub(super) struct Intake<'a> {
     batch: Batch,
     deleted: Vec<ColumnBuilder>,
     deleted_rows: u64,
+    held_keys: Vec<ColumnBuilder>,
     rows: u64,
     without_term: u64,
     quarantine: Quarantine,
@@ -63,6 +64,7 @@ impl<'a> Intake<'a> {
             batch: Batch::new(&layout, request.batch_rows),
             deleted: keys.iter().map(|&key| layout.columns[key].builder(0)).collect(),
             deleted_rows: 0,
+            held_keys: keys.iter().map(|&key| layout.columns[key].builder(0)).collect(),
             rows: 0,
             without_term: 0,
             quarantine: Quarantine::default(),
@@ -123,9 +125,11 @@ impl<'a> Intake<'a> {
         let mut findings = findings::of_rows(&self.table, self.request.mode, &counts);
         findings.extend(findings::of_columns(&self.table, &self.layout, self.has_header));
         let deleted = self.deleted.into_iter().map(ColumnBuilder::finish).collect();
+        let held_keys = self.held_keys.into_iter().map(ColumnBuilder::finish).collect();
         Ok(TableReading {
             rows: self.rows,
             deleted: DataFrame::new_infer_height(deleted).map_err(failed)?,
+            held_keys: DataFrame::new_infer_height(held_keys).map_err(failed)?,
             quarantined: self.quarantine.finish().map_err(failed)?,
             findings,
             columns_seen: self.layout.columns_seen(),
@@ -226,6 +230,10 @@ impl<'a> Intake<'a> {
     }
 
     fn hold_row_fitted(&mut self, misfit: Misfit, fitted: &[Cell<'_>], origin: Origin<'_>) {
+        let keys: Option<Vec<&Cell<'_>>> = self.keys.iter().map(|&key| fitted.get(key)).collect();
+        if let Some(keys) = keys.filter(|keys| keys.iter().all(|key| !matches!(key, Cell::Absent | Cell::Null))) {
+            self.held_keys.iter_mut().zip(keys).for_each(|(builder, key)| builder.push(key));
+        }
         let row = sanitised(&self.layout, fitted);
         self.quarantine.hold(misfit, origin, self.request.key, Some(row));
     }

@@ -86,6 +86,8 @@ pub struct TableReading {
     pub rows: u64,
     /// The keys of rows that are gone, pseudonymised.
     pub deleted: DataFrame,
+    /// The keys of those rows that were held back whose keys could be read, pseudonymised.
+    pub held_keys: DataFrame,
     /// The rows that were held back, sanitised; see `quarantine`.
     pub quarantined: DataFrame,
     /// What was found wrong.

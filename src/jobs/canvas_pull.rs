@@ -76,8 +76,9 @@ impl JobKind for CanvasPull {
         let files: Vec<String> = pull
             .deliveries
             .iter()
-            .flat_map(|delivery| delivery.tables.iter().flat_map(|table| &table.files))
-            .map(|file| format!("{} {} {}", file.path, file.size_bytes, file.tag))
+            .map(|delivery| {
+                format!("{} {:?} {:?} {:?}", delivery.folder, delivery.mode, delivery.unchanged, delivery.tables)
+            })
             .collect();
         let contracts = serde_json::to_string(&pull.contracts).map_err(|error| JobError::Fail(error.into()))?;
         Ok(Some(format!("{}\n{}\n{}", pull.key.key_id(), content_hash(contracts.as_bytes()), files.join("\n"))))
@@ -93,6 +94,8 @@ impl JobKind for CanvasPull {
                 pull.table(cx, &contract, &delivery).await?;
             }
         }
+        pull.settle_failures()?;
+        pull.stage_quarantine(cx).await?;
         pull.keep_identities(cx).await?;
         pull.outcome(cx)
     }
@@ -103,7 +106,10 @@ pub(super) struct Pull {
     pub(super) source_name: String,
     pub(super) source: Arc<dyn FileSource>,
     deliveries: Vec<Delivery>,
-    contracts: Vec<TableContract>,
+    /// Every contract of the source.
+    known: Contracts,
+    /// Those of the tables asked for, in reading order.
+    pub(super) contracts: Vec<TableContract>,
     pub(super) nature: SourceNature,
     pub(super) key: PrivacyKey,
     pub(super) terms: Arc<TermLookup>,
@@ -127,15 +133,24 @@ impl Pull {
         let key = gate(&params.source, nature, cx.environment.privacy_key.as_ref()).map_err(JobError::fail)?;
         let source = open_source(configured, cx).await?;
         let contracts = Contracts::load(&configured.extra, configured.contracts.as_deref());
-        let contracts = contracts.map_err(|mistakes| JobError::Fail(mistakes.into()))?;
-        let deliveries = find_deliveries(&*source, &contracts, configured.at).await.map_err(delivery_error)?;
+        let known = contracts.map_err(|mistakes| JobError::Fail(mistakes.into()))?;
+        if let Some(stranger) = params.tables.iter().find(|table| known.find(table).is_none()) {
+            let names: Vec<&str> = known.iter().map(|contract| contract.name.as_str()).collect();
+            return Err(JobError::Fail(anyhow::anyhow!(
+                "the source `{}` has no table `{stranger}`; it has {}",
+                params.source,
+                names.join(", ")
+            )));
+        }
+        let deliveries = find_deliveries(&*source, &known, configured.at).await.map_err(delivery_error)?;
         let deliveries = due(deliveries, end_of_night(cx)?);
-        let contracts = contracts.only(&params.tables);
+        let contracts = known.clone().only(&params.tables);
         let contracts = contracts.in_reading_order().into_iter().cloned().collect();
         Ok(Self {
             source_name: params.source.clone(),
             source,
             deliveries,
+            known,
             contracts,
             nature,
             key,
@@ -149,9 +164,7 @@ impl Pull {
     /// Fills the term lookup from what stands, for deliveries that bring no courses or enrolments.
     async fn learn_terms(&mut self, cx: &JobContext) -> Result<(), JobError> {
         for table in ["courses", "enrollments"] {
-            let Some(contract) = self.contracts.iter().find(|contract| contract.name.as_str() == table) else {
-                continue;
-            };
+            let Some(contract) = self.known.find(table) else { continue };
             let dataset = Dataset::table(&contract.name);
             let Some(reference) = cx.input.snapshot(dataset.as_str()) else { continue };
             let lake = &cx.environment.lake;

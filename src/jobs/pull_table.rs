@@ -36,6 +36,10 @@ pub(super) struct Pulled {
     pub(super) reference: Option<SnapshotRef>,
     pub(super) manifest: Option<Manifest>,
     pub(super) quarantine: Option<SnapshotRef>,
+    /// The rows that were held back, of all deliveries.
+    held: Option<DataFrame>,
+    /// Why the last delivery of the table could not be used; a later one that can makes up for it.
+    failure: Option<Failure>,
     pub(super) cursor: Option<Timestamp>,
     pub(super) is_changed: bool,
     pub(super) is_stale: bool,
@@ -43,6 +47,16 @@ pub(super) struct Pulled {
     pub(super) opened: u64,
     pub(super) closed: u64,
     pub(super) rows_before: Option<u64>,
+}
+
+/// A delivery of a table that could not be used.
+#[derive(Debug, Clone)]
+struct Failure {
+    check: &'static str,
+    why: String,
+    advice: &'static str,
+    /// Whether the job cannot go on where nothing stands of the table.
+    is_fatal: bool,
 }
 
 /// How a table's delivery failed.
@@ -97,6 +111,21 @@ fn advice_context(advice: &str) -> String {
     format!("a table could not be read ({advice})")
 }
 
+impl Pulled {
+    /// Keeps rows that were held back.
+    fn hold(&mut self, frame: DataFrame) -> anyhow::Result<()> {
+        if frame.height() == 0 {
+            return Ok(());
+        }
+        self.held_back += frame.height() as u64;
+        match &mut self.held {
+            Some(held) => held.vstack_mut(&frame).map(drop).context("keeping rows that were held back")?,
+            none => *none = Some(frame),
+        }
+        Ok(())
+    }
+}
+
 impl Pull {
     /// Takes one delivery of one table in.
     pub(super) async fn table(
@@ -113,27 +142,49 @@ impl Pull {
         match self.deliver(cx, contract, delivery, &mut pulled).await {
             Ok(()) => {}
             Err(TableError::Job(error)) => return Err(error),
-            Err(TableError::Unusable { why, advice, held_back }) if pulled.manifest.is_some() => {
+            Err(TableError::Unusable { why, advice, held_back }) => {
                 warn!(table = name, "{why:#}");
-                pulled.is_stale = true;
+                pulled.is_stale = pulled.manifest.is_some();
                 if let Some(frame) = held_back {
-                    pulled.quarantine = Some(self.stage_quarantine(cx, contract, *frame).await?);
+                    pulled.hold(*frame)?;
                 }
-                self.findings.push(Finding::new(
-                    Severity::Warning,
-                    "table.stale",
-                    name,
-                    format!("`{name}` could not be renewed, its last good snapshot stands in for it: {why:#}"),
-                    advice,
-                ));
-            }
-            Err(TableError::Unusable { why, advice, .. }) => {
-                return Err(JobError::Fail(why.context(format!(
-                    "`{name}` cannot be used, and there is no earlier snapshot of it to go on with ({advice})"
-                ))));
+                let why = format!("{why:#}");
+                pulled.failure = Some(Failure { check: "table.stale", why, advice, is_fatal: true });
             }
         }
         self.tables.insert(name.to_owned(), pulled);
+        Ok(())
+    }
+
+    /// Turns what no later delivery has made up for into findings, or into the job's failure where nothing stands.
+    pub(super) fn settle_failures(&mut self) -> Result<(), JobError> {
+        for (name, pulled) in &self.tables {
+            let Some(Failure { check, why, advice, is_fatal }) = &pulled.failure else { continue };
+            if *is_fatal && pulled.manifest.is_none() {
+                return Err(JobError::Fail(anyhow!(
+                    "`{name}` cannot be used, and there is no earlier snapshot of it to go on with ({advice}): {why}"
+                )));
+            }
+            let message = match pulled.manifest {
+                Some(_) => format!("`{name}` could not be renewed, its last good snapshot stands in for it: {why}"),
+                None => why.clone(),
+            };
+            self.findings.push(Finding::new(Severity::Warning, check, name, message, *advice));
+        }
+        Ok(())
+    }
+
+    /// Stages the rows that were held back, of all deliveries of a table together.
+    pub(super) async fn stage_quarantine(&mut self, cx: &JobContext) -> Result<(), JobError> {
+        for contract in &self.contracts {
+            let Some(pulled) = self.tables.get_mut(contract.name.as_str()) else { continue };
+            let Some(frame) = pulled.held.take() else { continue };
+            let dataset = Dataset::quarantine(&contract.name);
+            let mut staging = Staging::new(&cx.environment.lake, dataset, lake::schema(&frame));
+            staging.add(frame, BTreeMap::new()).await.map_err(lake_error)?;
+            let provenance = Provenance { privacy_key_id: Some(self.key.key_id().to_owned()), ..Provenance::default() };
+            pulled.quarantine = Some(staging.finish(provenance).await.map_err(lake_error)?.reference);
+        }
         Ok(())
     }
 
@@ -199,13 +250,14 @@ impl Pull {
         self.findings.extend(reading.findings);
         Arc::make_mut(&mut self.terms).extend(reading.terms);
         self.identities.merge(reading.identities);
-        pulled.held_back += reading.quarantined.height() as u64;
-        if reading.quarantined.height() > 0 {
-            pulled.quarantine = Some(self.stage_quarantine(cx, contract, reading.quarantined).await?);
-        }
+        // Where the key of a row cannot be read, any row that is missing may be that one: none is taken for deleted.
+        let unknown = reading.quarantined.height() > reading.held_keys.height();
+        let extent = if unknown { Extent::Changes } else { extent };
+        pulled.hold(reading.quarantined)?;
         let newest = newest_event(contract, &rows, at);
         info!(table = name, rows = rows.height(), deleted = reading.deleted.height(), "Read a delivery of {at}");
-        let merge = versions::Delivery { rows, deleted: reading.deleted, extent, at };
+        let (deleted, held_back) = (reading.deleted, reading.held_keys);
+        let merge = versions::Delivery { rows, deleted, held_back, extent, at };
         self.merge(cx, contract, merge, newest, pulled).await
     }
 
@@ -234,13 +286,12 @@ impl Pull {
     ) -> Result<(), TableError> {
         let at = delivery.mode.known_at();
         if matches!(delivery.mode, DeliveryMode::Snapshot { .. }) {
-            self.findings.push(Finding::new(
-                Severity::Warning,
-                "delivery.table_missing",
-                contract.name.as_str(),
-                format!("the full export of {at} has no `{}`", contract.name),
-                "Ask for the table to be exported, or leave it out of the job's `tables`",
-            ));
+            pulled.failure = Some(Failure {
+                check: "delivery.table_missing",
+                why: format!("the full export of {at} has no `{}`", contract.name),
+                advice: "Ask for the table to be exported, or leave it out of the job's `tables`",
+                is_fatal: false,
+            });
             pulled.is_stale = pulled.manifest.is_some();
             return Ok(());
         }
@@ -343,19 +394,8 @@ impl Pull {
         pulled.cursor = Some(at);
         pulled.is_changed = true;
         pulled.is_stale = false;
+        pulled.failure = None;
         Ok(())
-    }
-
-    async fn stage_quarantine(
-        &self,
-        cx: &JobContext,
-        contract: &TableContract,
-        frame: DataFrame,
-    ) -> Result<SnapshotRef, JobError> {
-        let mut staging = Staging::new(&cx.environment.lake, Dataset::quarantine(&contract.name), lake::schema(&frame));
-        staging.add(frame, BTreeMap::new()).await.map_err(lake_error)?;
-        let provenance = Provenance { privacy_key_id: Some(self.key.key_id().to_owned()), ..Provenance::default() };
-        Ok(staging.finish(provenance).await.map_err(lake_error)?.reference)
     }
 
     /// The name of the table's cursor.

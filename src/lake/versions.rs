@@ -35,6 +35,8 @@ pub struct Delivery {
     pub rows: DataFrame,
     /// The keys of rows that were deleted.
     pub deleted: DataFrame,
+    /// The keys of rows that are in it and could not be read whole: what stands of them goes on standing.
+    pub held_back: DataFrame,
     /// Whether rows that are not in it were deleted too.
     pub extent: Extent,
     /// The delivery's own time.
@@ -145,6 +147,7 @@ fn compare(
     const NEW: &str = "__new";
     const HIT: &str = "__hit";
     const GONE: &str = "__gone";
+    const HELD: &str = "__held";
     let on: Vec<Expr> = keys.iter().map(|key| col(*key)).collect();
     let values: Vec<&str> =
         contract.kept().map(|(name, _)| name.as_str()).filter(|name| !keys.contains(name)).chain([TERM]).collect();
@@ -158,8 +161,11 @@ fn compare(
             .collect::<Vec<_>>(),
     );
     // A key may be named twice; joined as it is, it would close its row twice.
-    let gone: Vec<Expr> = on.iter().cloned().chain([lit(true).alias(GONE)]).collect();
-    let gone = delivery.deleted.clone().lazy().select(gone).unique(None, UniqueKeepStrategy::Any);
+    let marked = |frame: &DataFrame, mark: &str| {
+        let columns: Vec<Expr> = on.iter().cloned().chain([lit(true).alias(mark)]).collect();
+        frame.clone().lazy().select(columns).unique(None, UniqueKeepStrategy::Any)
+    };
+    let (gone, held) = (marked(&delivery.deleted, GONE), marked(&delivery.held_back, HELD));
     let is_same = values
         .iter()
         .map(|name| col(*name).eq_missing(col(format!("{name}{NEW}"))))
@@ -167,12 +173,13 @@ fn compare(
         .unwrap_or_else(|| lit(true));
     let is_hit = col(HIT).is_not_null();
     let is_gone = match delivery.extent {
-        Extent::Full => col(HIT).is_null(),
+        Extent::Full => col(HIT).is_null().and(col(HELD).is_null()),
         Extent::Changes => col(GONE).is_not_null().and(col(HIT).is_null()),
     };
     let joined = part
         .join(renamed, &on, &on, JoinArgs::new(JoinType::Left))
         .join(gone, &on, &on, JoinArgs::new(JoinType::Left))
+        .join(held, &on, &on, JoinArgs::new(JoinType::Left))
         .with_columns([
             is_hit.clone().and(is_same.clone()).alias("__unchanged"),
             is_gone.or(is_hit.and(is_same.not())).alias("__closed"),
@@ -380,14 +387,16 @@ mod tests {
     struct Made {
         rows: Vec<(i64, String, u8)>,
         deleted: Vec<i64>,
+        held_back: Vec<i64>,
         extent: Extent,
     }
 
     fn made() -> impl Strategy<Value = Made> {
         let rows = prop::collection::vec((0_i64..12, "[ab]", 0_u8..2), 0..10);
-        (rows, prop::collection::vec(0_i64..12, 0..3), any::<bool>()).prop_map(|(rows, deleted, full)| Made {
+        (rows, prop::collection::vec(0_i64..12, 0..3), any::<bool>()).prop_map(|(rows, keys, full)| Made {
             rows,
-            deleted: if full { Vec::new() } else { deleted },
+            deleted: if full { Vec::new() } else { keys.clone() },
+            held_back: if full { keys } else { Vec::new() },
             extent: if full { Extent::Full } else { Extent::Changes },
         })
     }
@@ -406,6 +415,7 @@ mod tests {
             )
             .unwrap(),
             deleted: df!("id" => made.deleted.clone()).unwrap(),
+            held_back: df!("id" => made.held_back.clone()).unwrap(),
             extent: made.extent,
             at: at(n),
         }
@@ -420,7 +430,7 @@ mod tests {
         for made in deliveries {
             let delivered: Standing = made.rows.iter().map(|(id, value, term)| (*id, (value.clone(), *term))).collect();
             if made.extent == Extent::Full {
-                standing.clear();
+                standing.retain(|id, _| made.held_back.contains(id));
             }
             for id in &made.deleted {
                 standing.remove(id);
@@ -516,8 +526,9 @@ mod tests {
     #[test]
     fn a_key_that_is_deleted_twice_closes_one_version() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let first = Made { rows: vec![(5, "a".to_owned(), 0)], deleted: vec![], extent: Extent::Changes };
-        let second = Made { rows: vec![], deleted: vec![5, 5], extent: Extent::Changes };
+        let first =
+            Made { rows: vec![(5, "a".to_owned(), 0)], deleted: vec![], held_back: vec![], extent: Extent::Changes };
+        let second = Made { rows: vec![], deleted: vec![5, 5], held_back: vec![], extent: Extent::Changes };
 
         let (frame, _) = runtime.block_on(carried(&[first, second]));
 
@@ -527,8 +538,13 @@ mod tests {
     #[test]
     fn a_delivery_leaves_the_parts_of_other_terms_alone() {
         let row = |id: i64, value: &str, term: u8| (id, value.to_owned(), term);
-        let first = Made { rows: vec![row(1, "a", 0), row(2, "a", 1)], deleted: vec![], extent: Extent::Full };
-        let second = Made { rows: vec![row(2, "b", 1)], deleted: vec![], extent: Extent::Changes };
+        let first = Made {
+            rows: vec![row(1, "a", 0), row(2, "a", 1)],
+            deleted: vec![],
+            held_back: vec![],
+            extent: Extent::Full,
+        };
+        let second = Made { rows: vec![row(2, "b", 1)], deleted: vec![], held_back: vec![], extent: Extent::Changes };
         let folder = tempfile::tempdir().unwrap();
         let merged = merge(&contract(), &[], &delivery(&first, 0)).unwrap();
         let standing: Vec<(Part, PathBuf)> = merged

@@ -121,6 +121,20 @@ fn a_bad_checksum_leaves_the_last_good_snapshot_and_says_which_file() {
 }
 
 #[test]
+fn a_good_delivery_after_a_corrupt_one_makes_up_for_it() {
+    let site = site("");
+    let whole = bytes(&site, PART);
+    site.write(PART, &whole[..whole.len() / 2]);
+    assert_eq!(night(&site, "2026-11-17").0, Some(0));
+    site.nocturne(&["sim", "generate", "exports/2026-11-21", "--date", "2026-11-21"]);
+
+    let (code, told) = night(&site, "2026-11-21");
+
+    assert_eq!(code, Some(0), "{told}");
+    assert!(!told.contains(" stale"), "{told}");
+}
+
+#[test]
 fn a_corrupt_table_without_an_earlier_snapshot_fails_the_job_and_the_digest_still_goes_out() {
     let site = site("");
     let whole = bytes(&site, PART);

@@ -220,6 +220,22 @@ fn text_where_a_number_belongs_is_held_back_and_leaves_no_trace_of_itself() {
 }
 
 #[test]
+fn a_row_that_is_held_back_still_says_its_key_where_that_can_be_read() {
+    let text = format!(
+        "{}{}\n{}\n",
+        good(300),
+        r#"{"key":{"id":901},"value":{"state":"active","size":"large"}}"#,
+        r#"{"key":{"id":"x"},"value":{"state":"active"}}"#
+    );
+
+    let reading = things().read_json(&text).unwrap().reading;
+
+    assert_eq!(reading.quarantined.height(), 2);
+    assert_eq!(reading.held_keys.height(), 1);
+    assert_eq!(cell(&reading.held_keys, "id", 0), "901");
+}
+
+#[test]
 fn a_line_that_is_no_row_keeps_only_its_place_and_a_keyed_hash() {
     let secret = r#"{"id":200,"label":"Ada Invented""#;
     let text = format!("{}{secret}\n", good(199));
