@@ -192,8 +192,8 @@ impl App {
     /// # Errors
     /// When the scheduler cannot go on.
     pub async fn daemon(&self, cancel: &CancellationToken) -> Result<(), AppError> {
-        self.settle.repair().await;
         let dags = Dags::of(&self.config);
+        self.repair(&dags.all_that_are_valid()).await?;
         let ended = cancel.child_token();
         let schedule = async {
             let end = scheduler::run(&self.engine, || dags.all_that_are_valid(), cancel).await;
@@ -212,9 +212,20 @@ impl App {
         }
     }
 
-    /// Repairs what a crash may have left between a commit and its pointers, and sends what is due.
-    pub async fn repair(&self) {
+    /// Repairs what a crash may have left between a commit and what follows it: pointers, and files under their names.
+    ///
+    /// # Errors
+    /// When the state store cannot be read.
+    pub async fn repair(&self, dags: &[Dag]) -> Result<(), StoreError> {
         self.settle.repair().await;
+        for dag in dags {
+            for job in dag.jobs.keys() {
+                if let Some(last) = self.store.last_success(&dag.name, job, None).await? {
+                    self.settle.files(&last.outcome).await;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Sends the e-mails that are due, and returns those that were tried and are still in the outbox.

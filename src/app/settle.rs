@@ -95,7 +95,7 @@ impl Settle {
         }
     }
 
-    async fn files(&self, outcome: &Outcome) {
+    pub(super) async fn files(&self, outcome: &Outcome) {
         let mut folders = BTreeSet::new();
         for file in &outcome.files {
             if let Err(error) = self.lake.put_in_place(file).await {

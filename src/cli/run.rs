@@ -86,6 +86,7 @@ async fn here(app: &App, new: NewRun, talk: Talk, strict: Strict, lock: Schedule
     let signal = app.cancel_on_signal(&cancel);
     let (dag, date) = (new.dag.clone(), new.logical_date);
 
+    app.repair(std::slice::from_ref(&new.dag)).await.map_err(follow::unreachable)?;
     let open = app.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await.map_err(follow::unreachable)?;
     let same = open.iter().find(|run| is_same(run, &new)).cloned();
     for run_id in recovery::to_take_up(&open) {
