@@ -2,10 +2,11 @@
 //!
 //! Promises: what is content-named is written once and never changed ([`Lake::put_new`]); pointers are overwritten
 //! whole. Local writes are synced to the disk. Every error names the key and says whether another try might help;
-//! object_store itself retries what a store answers with "try again".
+//! object_store itself retries a few seconds long what a store answers with "try again", jobs go on from there.
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -15,7 +16,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, RetryConfig,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -281,12 +282,13 @@ fn s3(rest: &str, options: &LakeOptions) -> Result<Arc<dyn ObjectStore>, object_
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let client = ClientOptions::new()
         .with_allow_http(options.allow_http)
-        .with_connect_timeout(std::time::Duration::from_secs(10))
-        .with_timeout(std::time::Duration::from_secs(300));
+        .with_connect_timeout(Duration::from_secs(10))
+        .with_timeout(Duration::from_secs(300));
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_allow_http(options.allow_http)
         .with_client_options(client)
+        .with_retry(RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() })
         .with_region(options.region.as_deref().unwrap_or("us-east-1"));
     if let Some(endpoint) = &options.endpoint {
         builder = builder.with_config(AmazonS3ConfigKey::Endpoint, endpoint);

@@ -48,3 +48,15 @@ async fn a_refused_signature_says_where_and_holds_no_secret() {
     let told = format!("{error:#?} {error}");
     assert!(told.contains("s3://lake/x") && !told.contains(&secret), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_reached_says_where_and_that_another_try_may_help() {
+    let server = S3Server::start().await;
+    let scratch = tempfile::tempdir().unwrap();
+    let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let options = LakeOptions { endpoint: Some(format!("http://{closed}")), ..server.options("x", scratch.path()) };
+
+    let error = open_source(options).await.unwrap().list().await.unwrap_err();
+
+    assert!(error.is_transient && error.to_string().contains("s3://lake/x"), "{error}");
+}
