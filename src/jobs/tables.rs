@@ -21,19 +21,21 @@ pub(super) fn lake_error(error: LakeError) -> JobError {
     if error.is_transient() { JobError::retry(error) } else { JobError::fail(error) }
 }
 
-/// Returns the part of a course's code that stays from term to term: all but a last word that names a term, one with a
-/// year in it (`2013B`) or of one or two letters and two digits (`FA26`).
+/// Returns the part of a course's code that stays from term to term: all but a last word that names a term, which is a
+/// year with a letter (`2013B`, `2026F`) or one or two letters before two digits (`FA26`). `MATH 2010` and `MAT 21A` name
+/// no term.
 fn series(code: &str) -> &str {
     let code = code.trim();
     let (start, word) = match code.rfind(['-', '_', ' ']) {
         Some(at) if at > 0 => (&code[..at], &code[at + 1..]),
         _ => return code,
     };
-    let digits: String = word.chars().filter(char::is_ascii_digit).collect();
     let letters = word.chars().filter(|c| c.is_alphabetic()).count();
-    let has_year = digits.len() == 4 && (digits.starts_with("19") || digits.starts_with("20"));
-    let is_short = digits.len() == 2 && (1..=2).contains(&letters) && word.chars().count() == digits.len() + letters;
-    if has_year || is_short { start.trim_end() } else { code }
+    let digits: String = word.chars().filter(char::is_ascii_digit).collect();
+    let is_made_of_both = letters > 0 && word.chars().count() == letters + digits.len();
+    let has_year = digits.len() == 4 && (digits.starts_with("19") || digits.starts_with("20")) && letters <= 2;
+    let is_short = digits.len() == 2 && letters <= 2 && word.ends_with(&digits);
+    if is_made_of_both && (has_year || is_short) { start.trim_end() } else { code }
 }
 
 impl JobContext {
@@ -92,7 +94,11 @@ impl JobContext {
             let frame = lake::scan(&paths)?.select([col("id"), col("course_code")]).collect()?;
             let (ids, codes) = (frame.column("id")?.i64()?.clone(), frame.column("course_code")?.str()?.clone());
             let found = ids.iter().zip(codes.iter());
-            PolarsResult::Ok(found.filter_map(|(id, code)| Some((id?, series(code?).to_owned()))).collect())
+            PolarsResult::Ok(
+                found
+                    .filter_map(|(id, code)| Some((id?, series(code?).to_owned())).filter(|(_, name)| !name.is_empty()))
+                    .collect(),
+            )
         });
         Ok(read.await.context("reading the codes of the courses")?)
     }
@@ -110,8 +116,10 @@ mod tests {
 
     #[test]
     fn a_course_code_without_the_word_for_its_term_is_its_series() {
-        let codes = ["BBB-2013B", "STAT 210 2026F", "ECON_101_FA26", "BIO 101", "Latin", "-x", ""];
+        let codes = ["BBB-2013B", "STAT 210 2026F", "ECON_101_FA26", "BIO 101", "MATH 2010", "MAT 21A", "Latin", "-x"];
 
-        assert_eq!(codes.map(series), ["BBB", "STAT 210", "ECON_101", "BIO 101", "Latin", "-x", ""]);
+        let found = codes.map(series);
+
+        assert_eq!(found, ["BBB", "STAT 210", "ECON_101", "BIO 101", "MATH 2010", "MAT 21A", "Latin", "-x"]);
     }
 }
