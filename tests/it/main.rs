@@ -9,6 +9,7 @@ mod bad_input;
 mod interrupted;
 mod lake;
 mod night;
+mod privacy;
 mod report;
 mod store;
 mod support;
