@@ -233,7 +233,7 @@ fn feature_view(distance: &Distance, importances: &BTreeMap<String, f64>) -> Fea
         },
         distance: distance.ks,
         threshold: distance.threshold,
-        importance: importances.get(&distance.feature).copied(),
+        importance: importances.get(&distance.feature).map(|share| share.max(0.0)),
     }
 }
 
