@@ -128,6 +128,7 @@ impl<'a> Intake<'a> {
         let held_keys = self.held_keys.into_iter().map(ColumnBuilder::finish).collect();
         Ok(TableReading {
             rows: self.rows,
+            held_back: counts.held_back,
             deleted: DataFrame::new_infer_height(deleted).map_err(failed)?,
             held_keys: DataFrame::new_infer_height(held_keys).map_err(failed)?,
             quarantined: self.quarantine.finish().map_err(failed)?,

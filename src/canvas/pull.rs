@@ -86,6 +86,8 @@ pub struct TableReading {
     pub rows: u64,
     /// The keys of rows that are gone, pseudonymised.
     pub deleted: DataFrame,
+    /// How many rows were held back, whether they are kept in `quarantined` or only counted.
+    pub held_back: u64,
     /// The keys of those rows that were held back whose keys could be read, pseudonymised.
     pub held_keys: DataFrame,
     /// The rows that were held back, sanitised; see `quarantine`.

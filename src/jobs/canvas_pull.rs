@@ -88,7 +88,9 @@ impl JobKind for CanvasPull {
         let mut pull = Pull::open(&params, cx).await?;
         pull.learn_terms(cx).await?;
         for delivery in std::mem::take(&mut pull.deliveries) {
-            pull.findings.extend(delivery.findings.iter().cloned());
+            if pull.newest_cursor(cx).is_none_or(|newest| delivery.mode.known_at() > newest) {
+                pull.findings.extend(delivery.findings.iter().cloned());
+            }
             for contract in pull.contracts.clone() {
                 cx.go_on()?;
                 pull.table(cx, &contract, &delivery).await?;
@@ -159,6 +161,12 @@ impl Pull {
             tables: BTreeMap::new(),
             findings: Vec::new(),
         })
+    }
+
+    /// Up to when anything of this source was taken in: what a delivery before it says of itself was told in its night.
+    fn newest_cursor(&self, cx: &JobContext) -> Option<Timestamp> {
+        let taken = self.known.iter().filter_map(|contract| cx.input.cursors.get(&self.cursor_name(contract)));
+        taken.filter_map(|cursor| cursor.parse().ok()).max()
     }
 
     /// Fills the term lookup from what stands, for deliveries that bring no courses or enrolments.

@@ -66,7 +66,7 @@ enum TableError {
         why: anyhow::Error,
         advice: &'static str,
         /// The rows that were held back, where there were too many of them.
-        held_back: Option<Box<DataFrame>>,
+        held_back: Option<(Box<DataFrame>, u64)>,
     },
     /// The whole job failed.
     Job(JobError),
@@ -98,7 +98,7 @@ impl From<ReadError> for TableError {
                 Self::Job(JobError::Fail(anyhow::Error::new(error).context(advice_context(advice))))
             }
             (_, ReadError::TooManyHeldBack { table, held_back, rows, reasons, quarantined }) => {
-                let held = Some(quarantined.clone());
+                let held = Some((quarantined.clone(), held_back));
                 let error = ReadError::TooManyHeldBack { table, held_back, rows, reasons, quarantined };
                 Self::Unusable { why: error.into(), advice, held_back: held }
             }
@@ -112,12 +112,12 @@ fn advice_context(advice: &str) -> String {
 }
 
 impl Pulled {
-    /// Keeps rows that were held back.
-    fn hold(&mut self, frame: DataFrame) -> anyhow::Result<()> {
+    /// Keeps rows that were held back; `rows` counts those too that are not kept one by one.
+    fn hold(&mut self, frame: DataFrame, rows: u64) -> anyhow::Result<()> {
         if frame.height() == 0 {
             return Ok(());
         }
-        self.held_back += frame.height() as u64;
+        self.held_back += rows;
         match &mut self.held {
             Some(held) => held.vstack_mut(&frame).map(drop).context("keeping rows that were held back")?,
             none => *none = Some(frame),
@@ -145,8 +145,8 @@ impl Pull {
             Err(TableError::Unusable { why, advice, held_back }) => {
                 warn!(table = name, "{why:#}");
                 pulled.is_stale = pulled.manifest.is_some();
-                if let Some(frame) = held_back {
-                    pulled.hold(*frame)?;
+                if let Some((frame, rows)) = held_back {
+                    pulled.hold(*frame, rows)?;
                 }
                 let why = format!("{why:#}");
                 pulled.failure = Some(Failure { check: "table.stale", why, advice, is_fatal: true });
@@ -251,9 +251,9 @@ impl Pull {
         Arc::make_mut(&mut self.terms).extend(reading.terms);
         self.identities.merge(reading.identities);
         // Where the key of a row cannot be read, any row that is missing may be that one: none is taken for deleted.
-        let unknown = reading.quarantined.height() > reading.held_keys.height();
+        let unknown = reading.held_back > reading.held_keys.height() as u64;
         let extent = if unknown { Extent::Changes } else { extent };
-        pulled.hold(reading.quarantined)?;
+        pulled.hold(reading.quarantined, reading.held_back)?;
         let newest = newest_event(contract, &rows, at);
         info!(table = name, rows = rows.height(), deleted = reading.deleted.height(), "Read a delivery of {at}");
         let (deleted, held_back) = (reading.deleted, reading.held_keys);

@@ -6,13 +6,10 @@ use std::io::{Read as _, Write as _};
 
 use nocturne::telemetry::spawn_blocking;
 
-use crate::support::site::{Site, text};
+use crate::support::site::{SMALL, Site, text};
 use crate::support::smtp::{Offer, SmtpServer, Temper};
 
 const SITE: &str = r#"
-[simulation]
-students = 40
-first_year = 2026
 [sources.canvas]
 kind = "files"
 path = "exports"
@@ -36,7 +33,7 @@ with = { report = "digest" }
 
 /// A site with a sound export of the 17th and one of the 20th, which the test may spoil.
 fn site(configuration: &str) -> Site {
-    let site = Site::new(&format!("{SITE}{configuration}"));
+    let site = Site::new(&format!("{SMALL}{SITE}{configuration}"));
     site.write("dags/night.toml", DAG);
     for date in ["2026-11-17", "2026-11-20"] {
         let made = site.nocturne(&["sim", "generate", &format!("exports/{date}"), "--date", date]);
@@ -230,6 +227,31 @@ fn a_full_export_of_a_table_that_is_suddenly_empty_leaves_the_last_good_snapshot
 
     assert_eq!(code, Some(9), "{told}");
     assert_tells(&told, &["1 stale", "`submissions`", "its full export is empty, and the table had rows"]);
+}
+
+#[test]
+fn a_table_that_is_empty_from_the_start_is_told_and_the_night_goes_on() {
+    let site = site("");
+    std::fs::remove_dir_all(site.path().join("exports/2026-11-17")).unwrap();
+    rewrite(&site, "scores", |_, _| None);
+
+    let (code, told) = night(&site, "2026-11-20");
+    let shown = text(&site.nocturne(&["runs", "show", "last"]));
+
+    assert_eq!(code, Some(9), "{told}");
+    assert_tells(&shown, &["scores", "The full export of `scores` holds no rows"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_delivery_is_told_in_its_own_night_only() {
+    let site = site("");
+    site.write("exports/2026-11-17/courses/part-00001.parquet", "not read");
+
+    let first = night(&site, "2026-11-17");
+    let second = night(&site, "2026-11-20");
+
+    assert_eq!(first.0, Some(9), "{}", first.1);
+    assert_eq!(second.0, Some(0), "{}", second.1);
 }
 
 #[test]

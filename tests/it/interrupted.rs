@@ -9,12 +9,9 @@ use std::process::{Child, Command, Output, Stdio};
 use nocturne::telemetry::spawn_blocking;
 use sqlx::Connection as _;
 
-use crate::support::site::{Site, text};
+use crate::support::site::{SMALL, Site, text};
 
 const SITE: &str = r#"
-[simulation]
-students = 40
-first_year = 2026
 [paths]
 jobs = "dags"
 "#;
@@ -38,7 +35,7 @@ with = { report = "digest" }
 const NIGHT: [&str; 4] = ["run", "night", "--date", "2026-11-20"];
 
 fn site() -> Site {
-    let site = Site::new(SITE);
+    let site = Site::new(&format!("{SMALL}{SITE}"));
     site.write("dags/night.toml", DAG);
     for pipe in ["began.pipe", "go.pipe"] {
         assert!(Command::new("mkfifo").arg(site.path().join(pipe)).status().unwrap().success());

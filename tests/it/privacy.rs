@@ -3,14 +3,11 @@
 use nocturne::canvas::identity::open_identities;
 use nocturne::canvas::privacy::PrivacyKey;
 
-use crate::support::site::{Site, text};
+use crate::support::site::{SMALL, Site, text};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 const SITE: &str = r#"
-[simulation]
-students = 40
-first_year = 2026
 [sources.canvas]
 kind = "files"
 path = "exports"
@@ -21,7 +18,7 @@ key = "file:privacy.key"
 const PULL: [&str; 6] = ["run", "nightly", "--date", "2026-11-20", "--job", "pull"];
 
 fn site() -> Site {
-    let site = Site::new(SITE);
+    let site = Site::new(&format!("{SMALL}{SITE}"));
     site.write("privacy.key", KEY);
     let made = site.nocturne(&["sim", "generate", "exports", "--date", "2026-11-20"]);
     assert_eq!(made.status.code(), Some(0), "{}", text(&made));
@@ -50,7 +47,7 @@ fn the_way_back_is_sealed_beside_the_state_and_opens_under_the_key_alone() {
 
 #[test]
 fn a_simulated_institution_has_no_way_back() {
-    let site = Site::new("[simulation]\nstudents = 40\nfirst_year = 2026\n");
+    let site = Site::new(SMALL);
 
     let night = site.nocturne(&PULL);
 

@@ -7,7 +7,7 @@ use nocturne::telemetry::spawn_blocking;
 
 use super::{Lakes, dataset, frame, publish};
 use crate::support::s3::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
-use crate::support::site::{Site, text};
+use crate::support::site::{SMALL, Site, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ls_tree_stat_and_schema_say_the_same_on_every_store() {
@@ -62,7 +62,6 @@ async fn what_is_not_there_is_told_as_not_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_night_leaves_the_same_tree_on_s3_as_in_a_folder() {
-    const SMALL: &str = "[simulation]\nstudents = 40\nfirst_year = 2026\n";
     let server = S3Server::start().await;
     let on_s3 = format!(
         "{SMALL}[lake]\nurl = 's3://{BUCKET}/campus/lake'\nendpoint = '{}'\nallow_http = true\n\

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// The smallest institution that has terms behind it: a pull of it takes two seconds.
+pub(crate) const SMALL: &str = "[simulation]\nstudents = 40\nfirst_year = 2026\n";
+
 /// A site; its folder is gone after the test.
 pub(crate) struct Site(tempfile::TempDir);
 
