@@ -28,6 +28,7 @@ use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;
 use crate::domain::document::Mistakes;
 use crate::domain::schedule::parse_zone;
+use crate::engine::thread::ThreadIsolation;
 use crate::engine::{Engine, scheduler};
 use crate::jobs::{Environment, Kinds};
 use crate::lake::{Lake, LakeError, LakeOptions};
@@ -147,7 +148,7 @@ impl App {
         };
         let engine = Engine {
             store: Arc::clone(&store),
-            runners: Arc::new(Kinds(Arc::new(environment))),
+            isolation: Arc::new(ThreadIsolation::new(Arc::new(Kinds(Arc::new(environment))))),
             after_commit: Arc::clone(&settle) as _,
             clock: Arc::clone(&clock),
             owner: format!("{}-{}", std::process::id(), clock.now().as_microsecond()),

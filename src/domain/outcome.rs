@@ -146,6 +146,9 @@ pub enum JobError {
     /// It will not work until somebody changes something.
     #[error("{0:#}")]
     Fail(anyhow::Error),
+    /// The process it ran in died, by a signal or without a word.
+    #[error("{0}")]
+    Lost(String),
     /// It was told to stop.
     #[error("cancelled")]
     Cancelled,

@@ -16,7 +16,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::attempt::{self, Attempted, Attempting};
 use super::plan;
-use super::runner::{AfterCommit, Runners};
+use super::runner::{AfterCommit, Isolation};
 use crate::domain::clock::Clock;
 use crate::domain::dag::{Dag, Job};
 use crate::domain::ids::{JobName, RunId, content_hash};
@@ -29,8 +29,8 @@ use crate::store::{AttemptEnd, Claim, RunRecord, StateStore, StoreError};
 pub struct Engine {
     /// The state store.
     pub store: Arc<dyn StateStore>,
-    /// The kinds.
-    pub runners: Arc<dyn Runners>,
+    /// Carries the attempts out.
+    pub isolation: Arc<dyn Isolation>,
     /// What follows a commit.
     pub after_commit: Arc<dyn AfterCommit>,
     /// The clock.
@@ -181,17 +181,17 @@ impl Progress<'_> {
             return Ok(());
         };
         let attempt = self.engine.store.start_attempt(&self.claim, name, self.engine.clock.now()).await?;
-        let input = attempt::input(&*self.engine.store, &self.run, &self.dag, &job, attempt).await?;
+        let assignment = attempt::assignment(&*self.engine.store, &self.run, &self.dag, &job, attempt).await?;
         let span = info_span!(
             "attempt", // the name that `telemetry::ATTEMPT_SPAN` looks for
             run.id = %self.claim.run_id, job.name = %name, kind = %job.kind, attempt
         );
         let attempting = Attempting {
-            runners: Arc::clone(&self.engine.runners),
-            store: Arc::clone(&self.engine.store),
+            isolation: Arc::clone(&self.engine.isolation),
             job,
-            input,
+            assignment,
             cancel: self.cancel.child_token(),
+            stop_grace: self.engine.stop_grace,
         };
         self.running.spawn(attempting.carry_out().instrument(span));
         Ok(())
@@ -225,7 +225,7 @@ impl Progress<'_> {
 
     fn failure(&mut self, job: &Job, attempt: u32, error: &JobError) -> AttemptEnd {
         let wait = match error {
-            JobError::Retry(_) => job.retry.wait_after(attempt, self.jitter(&job.name, attempt)),
+            JobError::Retry(_) | JobError::Lost(_) => job.retry.wait_after(attempt, self.jitter(&job.name, attempt)),
             JobError::Fail(_) | JobError::Cancelled => None,
         };
         let retry_at = wait.and_then(|wait| {

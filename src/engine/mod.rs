@@ -2,7 +2,7 @@
 //!
 //! `plan` decides what is next and `recovery` what a start must do, both pure; `executor` and `attempt` do it;
 //! `scheduler` asks the planner of `domain::schedule` which slots are due. `runner` holds the traits through which
-//! kinds and the lake are reached.
+//! kinds, processes and the lake are reached; `thread` carries attempts out in this process.
 
 mod attempt;
 pub mod executor;
@@ -10,6 +10,7 @@ pub mod plan;
 pub mod recovery;
 pub mod runner;
 pub mod scheduler;
+pub mod thread;
 
 pub use executor::{Engine, EngineError};
-pub use runner::{AfterCommit, JobRunner, Runners};
+pub use runner::{AfterCommit, Assignment, Done, Isolation, JobRunner, Parts, Runners};

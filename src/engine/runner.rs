@@ -1,10 +1,13 @@
-//! What the engine asks of a kind, and what it does after a commit: two small traits, so that it knows no kind and no lake.
+//! What the engine asks of others, as small traits, so that it knows no kind, no process and no lake.
 //!
-//! `jobs::kind` adapts every typed kind to [`JobRunner`]; `app` implements [`AfterCommit`].
+//! [`JobRunner`] does one kind of job; `jobs::kind` adapts every typed kind to it. [`Isolation`] carries an attempt
+//! out, in a thread of this process (`engine::thread`) or in a child process. [`Parts`] takes what a body hands over
+//! before its end. [`AfterCommit`] does what follows a commit; `app` implements it.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::ids::KindName;
@@ -21,17 +24,65 @@ pub trait JobRunner: Send + Sync {
     /// When the inputs cannot be looked at.
     async fn fingerprint(&self, input: &JobInput, cancel: &CancellationToken) -> Result<Option<String>, JobError>;
 
-    /// Does the job and returns its outcome; it has no effect but staged, content-named data.
+    /// Does the job and returns its outcome; it has no effect but staged, content-named data and the parts of its
+    /// outcome that it hands over.
     ///
     /// # Errors
     /// With whether another try might help.
-    async fn run(&self, input: JobInput, cancel: CancellationToken) -> Result<Outcome, JobError>;
+    async fn run(&self, input: JobInput, parts: Arc<dyn Parts>, cancel: CancellationToken)
+    -> Result<Outcome, JobError>;
 }
 
 /// Finds the runner of a kind.
 pub trait Runners: Send + Sync {
     /// Returns the runner of `kind`.
     fn runner(&self, kind: &KindName) -> Option<Arc<dyn JobRunner>>;
+}
+
+/// Takes what a body hands over before its end, and commits it.
+#[async_trait]
+pub trait Parts: Send + Sync {
+    /// Commits a part of the outcome on its own; when this returns, the part is true whatever becomes of the attempt.
+    ///
+    /// # Errors
+    /// When it could not be committed: the body gives the error back.
+    async fn commit(&self, part: Outcome) -> Result<(), JobError>;
+}
+
+/// An attempt to carry out: all that it needs, as one serialisable value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// What the body is given.
+    pub input: JobInput,
+    /// The fingerprint of the job's last success, whose outcome is `input.last_success`.
+    pub last_fingerprint: Option<String>,
+    /// The attempt's fencing token: unique among all attempts of the state store, and fit for a file name.
+    pub fence: String,
+}
+
+/// What a successful attempt leaves to commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// What the body returned, or the facts of the last success where the job is up to date.
+    pub outcome: Outcome,
+    /// The fingerprint of its inputs, params and code, where the kind has one.
+    pub fingerprint: Option<String>,
+}
+
+/// Carries attempts out.
+#[async_trait]
+pub trait Isolation: Send + Sync {
+    /// Carries one attempt out, its panics included. When `cancel` is cancelled it asks the body to stop and ends soon;
+    /// when the future is dropped, whatever it started is killed.
+    ///
+    /// # Errors
+    /// As the body says; [`JobError::Lost`] when the process it ran in died.
+    async fn carry_out(
+        &self,
+        assignment: Assignment,
+        parts: Arc<dyn Parts>,
+        cancel: CancellationToken,
+    ) -> Result<Done, JobError>;
 }
 
 /// What follows a commit: the lake's pointers for outside readers, the outbox.

@@ -17,7 +17,7 @@ use super::environment::Environment;
 use crate::domain::ids::content_hash;
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};
-use crate::engine::JobRunner;
+use crate::engine::{JobRunner, Parts};
 
 /// A kind of job. How to add one: see `jobs/mod.rs`.
 #[async_trait]
@@ -50,6 +50,8 @@ pub struct JobContext {
     pub input: JobInput,
     /// The house it works in.
     pub environment: Arc<Environment>,
+    /// Takes parts of the outcome that are to be true before the job's end.
+    pub parts: Arc<dyn Parts>,
     /// Whether it is to stop.
     pub cancel: CancellationToken,
 }
@@ -105,8 +107,8 @@ impl<K: JobKind> Adapter<K> {
         })
     }
 
-    fn context(&self, input: JobInput, cancel: CancellationToken) -> JobContext {
-        JobContext { input, environment: Arc::clone(&self.environment), cancel }
+    fn context(&self, input: JobInput, parts: Arc<dyn Parts>, cancel: CancellationToken) -> JobContext {
+        JobContext { input, environment: Arc::clone(&self.environment), parts, cancel }
     }
 }
 
@@ -114,7 +116,7 @@ impl<K: JobKind> Adapter<K> {
 impl<K: JobKind> JobRunner for Adapter<K> {
     async fn fingerprint(&self, input: &JobInput, cancel: &CancellationToken) -> Result<Option<String>, JobError> {
         let params = Self::params(input)?;
-        let cx = self.context(input.clone(), cancel.clone());
+        let cx = self.context(input.clone(), Arc::new(NoParts), cancel.clone());
         let inputs = K::inputs(&params, &cx).await?;
         Ok(inputs.map(|inputs| {
             let code = env!("CARGO_PKG_VERSION");
@@ -122,8 +124,23 @@ impl<K: JobKind> JobRunner for Adapter<K> {
         }))
     }
 
-    async fn run(&self, input: JobInput, cancel: CancellationToken) -> Result<Outcome, JobError> {
+    async fn run(
+        &self,
+        input: JobInput,
+        parts: Arc<dyn Parts>,
+        cancel: CancellationToken,
+    ) -> Result<Outcome, JobError> {
         let params = Self::params(&input)?;
-        K::run(params, &self.context(input, cancel)).await
+        K::run(params, &self.context(input, parts, cancel)).await
+    }
+}
+
+/// Where nothing is handed over: looking at the inputs has no effect.
+struct NoParts;
+
+#[async_trait]
+impl Parts for NoParts {
+    async fn commit(&self, _: Outcome) -> Result<(), JobError> {
+        Err(JobError::Fail(anyhow::anyhow!("a fingerprint hands nothing over: this is a mistake in the program")))
     }
 }
