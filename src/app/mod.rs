@@ -1,17 +1,15 @@
 //! The composition root: the only place that makes adapters and joins them.
 //!
-//! `dags` reads the DAG files, `lock` owns the data folder, `signals` hears Ctrl-C, `settle` does what follows a
-//! commit, `words` is what a run prints about itself.
+//! `dags` reads the DAG files, `signals` hears Ctrl-C, `settle` does what follows a commit, `words` is what a run prints
+//! about itself.
 
 mod dags;
-mod lock;
 mod settle;
 mod signals;
 mod words;
 
 pub use dags::Dags;
-pub use lock::SchedulerLock;
-pub use signals::Signals;
+pub use signals::{Interrupt, Signals};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,14 +27,17 @@ use crate::domain::dag::Dag;
 use crate::domain::document::Mistakes;
 use crate::domain::schedule::parse_zone;
 use crate::engine::thread::ThreadIsolation;
-use crate::engine::{Engine, scheduler};
+use crate::engine::{Engine, Stop, ownership, scheduler, settle as settling};
 use crate::jobs::{Environment, Kinds};
 use crate::lake::{Lake, LakeError, LakeOptions};
-use crate::store::{self, OutboxMail, StateStore, StoreError};
+use crate::store::{self, OutboxMail, Role, StateStore, StoreError, Tenure, ToSettle};
 use crate::telemetry::{self, SystemClock};
 
 /// How often a daemon looks for e-mails whose next try is due.
 const RESEND: Duration = Duration::from_secs(30);
+
+/// How long a run asks a state store that does not answer, before it is left for the next take-up.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everything, put together.
 pub struct App {
@@ -136,8 +137,8 @@ impl App {
             Some(reference) => Some(PrivacyKey::new(reference.resolve(&variables)?.expose_secret().as_bytes())?),
         };
         let config = Arc::new(config);
-        let settle =
-            Arc::new(settle::Settle::new(&config, &variables, lake.clone(), Arc::clone(&store), Arc::clone(&clock))?);
+        let adapters = (lake.clone(), Arc::clone(&store), Arc::clone(&clock));
+        let settle = Arc::new(settle::Settle::new(&config, &variables, adapters, privacy_key.clone())?);
         let environment = Environment {
             open_source: open_source(&config, &variables),
             config: Arc::clone(&config),
@@ -149,11 +150,11 @@ impl App {
         let engine = Engine {
             store: Arc::clone(&store),
             isolation: Arc::new(ThreadIsolation::new(Arc::new(Kinds(Arc::new(environment))))),
-            after_commit: Arc::clone(&settle) as _,
             clock: Arc::clone(&clock),
-            owner: format!("{}-{}", std::process::id(), clock.now().as_microsecond()),
-            heartbeat: Duration::from_secs(config.engine.heartbeat_secs),
+            committed: Arc::default(),
+            poll: Duration::from_secs(config.engine.heartbeat_secs),
             stop_grace: Duration::from_secs(config.engine.stop_grace_secs),
+            patience: PATIENCE,
         };
         Ok(Self { config, clock, store, lake, engine, settle })
     }
@@ -175,34 +176,87 @@ impl App {
         Ok(self.clock.now().to_zoned(zone).date())
     }
 
-    /// Takes the lock of the data folder; `None` when another process has it.
+    /// Becomes the owner of the state store; `None` when another is.
     ///
     /// # Errors
-    /// When the folder cannot be used.
-    pub fn lock(&self) -> Result<Option<SchedulerLock>, AppError> {
-        SchedulerLock::take(&self.config.paths.state)
+    /// When the state store cannot be reached.
+    pub async fn own(&self, role: Role) -> Result<Option<Tenure>, AppError> {
+        Ok(ownership::acquire(&*self.store, &self.owner_name(), role).await?)
     }
 
-    /// Cancels `cancel` at Ctrl-C or SIGTERM; what came is told afterwards.
-    pub fn cancel_on_signal(&self, cancel: &CancellationToken) -> Signals {
-        Signals::cancel(cancel)
+    /// Waits until it is the owner of the state store; `None` when it was told to stop before.
+    ///
+    /// # Errors
+    /// When the state store fails in a way that will not pass.
+    pub async fn stand_by(&self, role: Role, stop: &CancellationToken) -> Result<Option<Tenure>, AppError> {
+        Ok(ownership::stand_by(&*self.store, &self.owner_name(), role, stop).await?)
     }
 
-    /// Runs the schedules until cancelled.
+    /// Returns what the owner of the state store does; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the state store cannot be reached.
+    pub async fn owner(&self) -> Result<Option<Role>, StoreError> {
+        ownership::is_owned(&*self.store).await
+    }
+
+    fn owner_name(&self) -> String {
+        format!("{}-{}", std::process::id(), self.clock.now().as_microsecond())
+    }
+
+    /// Listens for signals until what it returns is dropped.
+    pub fn listen(&self, stop: &Stop, interrupt: Interrupt) -> Signals {
+        Signals::listen(stop, interrupt)
+    }
+
+    /// Runs the schedules as the owner until told to stop.
     ///
     /// # Errors
     /// When the scheduler cannot go on.
-    pub async fn daemon(&self, cancel: &CancellationToken) -> Result<(), AppError> {
+    pub async fn daemon(&self, tenure: &Tenure, stop: &CancellationToken) -> Result<(), AppError> {
         let dags = Dags::of(&self.config);
-        self.repair(&dags.all_that_are_valid()).await?;
-        let ended = cancel.child_token();
+        self.begin_tenure().await?;
+        let ended = CancellationToken::new();
         let schedule = async {
-            let end = scheduler::run(&self.engine, || dags.all_that_are_valid(), cancel).await;
+            let end = scheduler::run(&self.engine, tenure, &|| dags.all_that_are_valid(), stop).await;
             ended.cancel();
             end
         };
-        let (end, ()) = tokio::join!(schedule, self.resend(&ended));
-        Ok(end?)
+        let settle = settling::run(&self.engine, &*self.settle, &ended);
+        let keep = ownership::keep(&*self.store, tenure, &ended);
+        let (end, (), (), ()) = tokio::join!(schedule, self.resend(&ended), settle, keep);
+        end?;
+        self.settle_all().await?;
+        Ok(self.store.resign_ownership(tenure).await?)
+    }
+
+    /// Does what every owner does first: looks through what earlier ones may have left undone.
+    ///
+    /// # Errors
+    /// When the state store cannot be written.
+    pub async fn begin_tenure(&self) -> Result<(), StoreError> {
+        self.store.want_all_settled(self.clock.now()).await
+    }
+
+    /// Carries `work` out as the owner: its tenure is kept, and what commits leave to do is done beside it.
+    pub async fn as_owner<T>(&self, tenure: &Tenure, work: impl Future<Output = T>) -> T {
+        let ended = CancellationToken::new();
+        let work = async {
+            let done = work.await;
+            ended.cancel();
+            done
+        };
+        let settle = settling::run(&self.engine, &*self.settle, &ended);
+        let (done, (), ()) = tokio::join!(work, settle, ownership::keep(&*self.store, tenure, &ended));
+        done
+    }
+
+    /// Settles what is due now, and returns what could not be.
+    ///
+    /// # Errors
+    /// When the state store cannot be read or written.
+    pub async fn settle_all(&self) -> Result<Vec<ToSettle>, StoreError> {
+        settling::settle_due(&self.engine, &*self.settle).await
     }
 
     /// Sends the e-mails that are due, again and again, until it is cancelled.
@@ -211,22 +265,6 @@ impl App {
         while cancel.run_until_cancelled(tick.tick()).await.is_some() {
             self.settle.send_due_mail().await;
         }
-    }
-
-    /// Repairs what a crash may have left between a commit and what follows it: pointers, and files under their names.
-    ///
-    /// # Errors
-    /// When the state store cannot be read.
-    pub async fn repair(&self, dags: &[Dag]) -> Result<(), StoreError> {
-        self.settle.repair().await;
-        for dag in dags {
-            for job in dag.jobs.keys() {
-                if let Some(last) = self.store.last_success(&dag.name, job, None).await? {
-                    self.settle.files(&last.outcome).await;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Sends the e-mails that are due, and returns those that were tried and are still in the outbox.

@@ -1,26 +1,29 @@
-//! What follows a commit: the lake's pointers, files under their names, folder pages, and e-mail.
+//! What follows a commit: the lake's pointers, files under their names, folder pages, the identity map, and e-mail.
 //!
-//! All of it is derived from what is committed, and may be done again at any time: a crash between a commit and its
-//! pointers is repaired at the next start. What cannot be done now is logged and stays to be done.
+//! All of it is derived from what is committed *now*, and may be done again at any time: `engine::settle` asks for one
+//! target after the other, and again for what could not be done.
 
-use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use tracing::{error, info, warn};
 
 use super::AppError;
+use crate::canvas::identity::{add_staged, remove_staged};
+use crate::canvas::privacy::PrivacyKey;
 use crate::config::{Config, Environment as Variables, MailTransport, Security};
 use crate::domain::clock::Clock;
-use crate::domain::outcome::Outcome;
-use crate::engine::AfterCommit;
+use crate::engine::Settler;
 use crate::lake::{Lake, keys};
 use crate::report::Renderer;
 use crate::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Transport};
 use crate::report::view::{FolderEntry, FolderView};
 use crate::store::StateStore;
+use crate::telemetry::spawn_blocking;
 
 /// Does what follows a commit.
 pub(super) struct Settle {
@@ -29,6 +32,8 @@ pub(super) struct Settle {
     clock: Arc<dyn Clock>,
     transport: Transport,
     renderer: Renderer,
+    state_folder: PathBuf,
+    privacy_key: Option<PrivacyKey>,
     /// Held while e-mails are sent, so that nobody else in this process sends them too.
     sending: tokio::sync::Mutex<()>,
 }
@@ -41,27 +46,13 @@ impl Settle {
     pub(super) fn new(
         config: &Config,
         variables: &Variables,
-        lake: Lake,
-        store: Arc<dyn StateStore>,
-        clock: Arc<dyn Clock>,
+        (lake, store, clock): (Lake, Arc<dyn StateStore>, Arc<dyn Clock>),
+        privacy_key: Option<PrivacyKey>,
     ) -> Result<Self, AppError> {
         let renderer = Renderer::new().map_err(|error| AppError::Mail(error.into()))?;
         let (transport, sending) = (transport(config, variables)?, tokio::sync::Mutex::new(()));
-        Ok(Self { lake, store, clock, transport, renderer, sending })
-    }
-
-    /// Brings every committed snapshot's pointers in line.
-    pub(super) async fn repair(&self) {
-        match self.store.snapshots().await {
-            Ok(snapshots) => {
-                for snapshot in snapshots.values() {
-                    if let Err(error) = self.lake.settle(snapshot).await {
-                        error!(dataset = %snapshot.dataset, "{:#}", anyhow::Error::new(error));
-                    }
-                }
-            }
-            Err(error) => error!("{:#}", anyhow::Error::new(error)),
-        }
+        let state_folder = config.paths.state.clone();
+        Ok(Self { lake, store, clock, transport, renderer, state_folder, privacy_key, sending })
     }
 
     /// Sends the e-mails that are due; one that is refused stays in the outbox with the reason and its next try.
@@ -95,66 +86,85 @@ impl Settle {
         }
     }
 
-    pub(super) async fn files(&self, outcome: &Outcome) {
-        let mut folders = BTreeSet::new();
-        for file in &outcome.files {
-            if let Err(error) = self.lake.put_in_place(file).await {
-                error!(key = %file.key, "{:#}", anyhow::Error::new(error));
-                continue;
-            }
-            let mut folder = file.key.as_str();
-            while let Some((above, _)) = folder.rsplit_once('/') {
-                folders.insert(above.to_owned());
-                folder = above;
-            }
-        }
-        for folder in folders.iter().filter(|folder| folder.starts_with(keys::PUBLISHED)) {
-            self.folder_page(folder, outcome).await;
+    /// Brings the pointers of a dataset in line with its current snapshot.
+    async fn dataset(&self, dataset: &str) -> anyhow::Result<()> {
+        let snapshots = self.store.snapshots().await?;
+        match snapshots.get(dataset) {
+            Some(snapshot) => Ok(self.lake.settle(snapshot).await?),
+            None => Ok(()),
         }
     }
 
-    /// Writes a published folder's page, unless the folder has a page of its own.
-    async fn folder_page(&self, folder: &str, outcome: &Outcome) {
-        let page = keys::folder_index(folder);
-        if outcome.files.iter().any(|file| file.key == page) {
-            return;
-        }
-        let written = async {
-            let entries = self.lake.ls(folder).await?;
-            if folder.matches('/').count() >= 3 {
+    /// Puts a file under its name, and brings the pages of the folders above it in line.
+    async fn file(&self, key: &str) -> anyhow::Result<()> {
+        let Some(file) = self.store.published_file(key).await? else { return Ok(()) };
+        match self.lake.put_in_place(&file).await {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => {
+                // Its staged copy was used up: only the job that made it can make it again.
+                error!(key, "A published file is missing or was changed; run its job again with --force");
                 return Ok(());
             }
-            let entries = entries
-                .into_iter()
-                .filter(|entry| entry.name != "index.html")
-                .map(|entry| FolderEntry {
-                    size_bytes: (!entry.name.ends_with('/')).then_some(entry.size_bytes),
-                    about: String::new(),
-                    name: entry.name,
-                })
-                .collect();
-            let view = FolderView { path: folder.to_owned(), about: String::new(), entries };
-            let html = self.renderer.folder_index(&view)?;
-            self.lake.put_pointer(&keys::browsed(&page)?, html.into()).await?;
-            Ok::<_, anyhow::Error>(())
-        };
-        if let Err(error) = written.await {
-            error!(key = %page, "{error:#}");
+            Err(error) => return Err(error.into()),
         }
+        let mut folder = key;
+        while let Some((above, _)) = folder.rsplit_once('/') {
+            if above.starts_with(keys::PUBLISHED) {
+                self.folder_page(above).await?;
+            }
+            folder = above;
+        }
+        Ok(())
+    }
+
+    /// Writes a published folder's page, unless the folder has a page of its own or lies too deep.
+    async fn folder_page(&self, folder: &str) -> anyhow::Result<()> {
+        let page = keys::folder_index(folder);
+        if folder.matches('/').count() >= 3 || self.store.published_file(&page).await?.is_some() {
+            return Ok(());
+        }
+        let entries = self.lake.ls(folder).await?;
+        let entries = entries
+            .into_iter()
+            .filter(|entry| entry.name != "index.html")
+            .map(|entry| FolderEntry {
+                size_bytes: (!entry.name.ends_with('/')).then_some(entry.size_bytes),
+                about: String::new(),
+                name: entry.name,
+            })
+            .collect();
+        let view = FolderView { path: folder.to_owned(), about: String::new(), entries };
+        let html = self.renderer.folder_index(&view)?;
+        self.lake.put_pointer(&keys::browsed(&page)?, html.into()).await?;
+        Ok(())
+    }
+
+    /// Adds the entries of the identity map that an attempt has committed.
+    async fn identities(&self, attempt: &str) -> anyhow::Result<()> {
+        let key = self.privacy_key.clone().context("the identity map needs the pseudonym key (`privacy.key`)")?;
+        let (folder, attempt) = (self.state_folder.clone(), attempt.to_owned());
+        spawn_blocking(move || add_staged(&folder, &key, &attempt)).await?;
+        Ok(())
+    }
+
+    /// Removes what an attempt has staged that ended without a commit.
+    async fn staged(&self, attempt: &str) -> anyhow::Result<()> {
+        self.lake.remove_staged(attempt).await?;
+        let (folder, attempt) = (self.state_folder.clone(), attempt.to_owned());
+        spawn_blocking(move || remove_staged(&folder, &attempt)).await?;
+        Ok(())
     }
 }
 
 #[async_trait]
-impl AfterCommit for Settle {
-    async fn settle(&self, outcome: &Outcome) {
-        for snapshot in &outcome.snapshots {
-            if let Err(error) = self.lake.settle(snapshot).await {
-                error!(dataset = %snapshot.dataset, "{:#}", anyhow::Error::new(error));
-            }
-        }
-        self.files(outcome).await;
-        if !outcome.mails.is_empty() {
-            self.send_due_mail().await;
+impl Settler for Settle {
+    async fn settle(&self, target: &str) -> anyhow::Result<()> {
+        match target.split_once(' ') {
+            Some(("dataset", dataset)) => self.dataset(dataset).await,
+            Some(("file", key)) => self.file(key).await,
+            Some(("identities", attempt)) => self.identities(attempt).await,
+            Some(("staged", attempt)) => self.staged(attempt).await,
+            _ => anyhow::bail!("`{target}` is not a target that this program knows: a newer one wrote it"),
         }
     }
 }

@@ -1,12 +1,17 @@
-//! Ctrl-C and SIGTERM become a cancellation; a second one ends the process at once.
+//! Signals: what a person and what the system asks for.
+//!
+//! SIGTERM asks the process to end: runs drain, and the next start goes on with them. SIGINT is a person at the terminal:
+//! in a command that carries a run out it cancels the run, in a daemon it drains. SIGHUP (a terminal that was lost) ends
+//! nothing: a night does not depend on who watches it. A second SIGTERM or SIGINT ends the process at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::warn;
+use tracing::{info, warn};
+
+use crate::engine::Stop;
 
 /// Hears signals while it lives.
 pub struct Signals {
@@ -14,29 +19,47 @@ pub struct Signals {
     _listener: AbortOnDropHandle<()>,
 }
 
+/// What SIGINT means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// A person wants the run to end.
+    Cancels,
+    /// The process is to end, and the runs go on with the next start.
+    Drains,
+}
+
 impl Signals {
-    /// Cancels `cancel` at the first signal.
-    pub(super) fn cancel(cancel: &CancellationToken) -> Self {
+    /// Tells `stop` at the first signal.
+    pub(super) fn listen(stop: &Stop, interrupt: Interrupt) -> Self {
         let came = Arc::new(AtomicI32::new(0));
-        let (told, cancel) = (Arc::clone(&came), cancel.clone());
+        let (told, stop) = (Arc::clone(&came), stop.clone());
         let listen = async move {
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            let (Ok(mut interrupted), Ok(mut terminated), Ok(mut hung_up)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
             else {
-                warn!("Cannot hear signals; Ctrl-C ends the process at once");
+                warn!("Cannot hear signals; Ctrl-C ends the process at once, and the next start goes on with its runs");
                 return;
             };
             loop {
                 let code = tokio::select! {
-                    _ = interrupt.recv() => 130,
-                    _ = terminate.recv() => 143,
+                    _ = interrupted.recv() => 130,
+                    _ = terminated.recv() => 143,
+                    _ = hung_up.recv() => {
+                        info!("The terminal is gone; going on without it");
+                        continue;
+                    }
                 };
                 if told.swap(code, Ordering::SeqCst) != 0 {
-                    // Told twice: the next start resumes what is cut off here.
+                    // Told twice: the next start goes on with what is cut off here.
                     std::process::exit(code);
                 }
-                warn!("Stopping: waiting for what runs (again to stop at once)");
-                cancel.cancel();
+                if code == 130 && interrupt == Interrupt::Cancels {
+                    warn!("Stopping the run (again to leave at once)");
+                    stop.cancel.cancel();
+                } else {
+                    warn!("Ending: waiting for what runs (again to leave at once); the next start goes on with it");
+                    stop.drain.cancel();
+                }
             }
         };
         #[expect(clippy::disallowed_methods, reason = "the handle aborts the task when it is dropped")]

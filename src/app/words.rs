@@ -28,7 +28,11 @@ impl App {
         let word = match run.state {
             RunState::Succeeded => "Done",
             RunState::Cancelled => "Stopped",
-            _ => "Failed",
+            RunState::Failed => "Failed",
+            RunState::Queued | RunState::Running => {
+                let how = format!("nocturne run {} --date {}", run.dag, run.logical_date);
+                return vec![format!("Left open: the next start goes on with it ({how}, or nocturne daemon).")];
+            }
         };
         let mut lines = vec![format!("{word} in {:.1} s{memory}.", took.unwrap_or_default())];
         for mail in waiting {

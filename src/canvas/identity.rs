@@ -24,6 +24,9 @@ pub const IDENTITY_DOMAINS: [&str; 2] = ["login", "user"];
 /// The file's name.
 const FILE: &str = "identity.map";
 
+/// The folder of entries that wait for their commit.
+const STAGED: &str = "identities.staged";
+
 /// What the file begins with: the format and its version.
 const MAGIC: &[u8; 8] = b"NOCTID01";
 
@@ -128,10 +131,56 @@ impl fmt::Debug for Identities {
 /// # Errors
 /// When the file cannot be read, is damaged, or belongs to another key.
 pub fn open_identities(folder: &Path, key: &PrivacyKey) -> Result<Identities, IdentityError> {
-    let path = folder.join(FILE);
+    Ok(unseal(folder.join(FILE), key)?.unwrap_or_default())
+}
+
+/// Writes `new` as a sealed file of that name beside the map, for [`add_staged`] to add once its commit is there.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn stage_identities(folder: &Path, key: &PrivacyKey, name: &str, new: &Identities) -> Result<(), IdentityError> {
+    let staged = folder.join(STAGED);
+    fs::create_dir_all(&staged).map_err(|cause| IdentityError::Write { path: staged.clone(), cause })?;
+    seal(staged.join(name), key, new)
+}
+
+/// Adds the entries that were staged under a name to the map, and removes the staged file; when that is gone they are
+/// there already.
+///
+/// # Errors
+/// When a file cannot be opened, or the new map cannot be written.
+pub fn add_staged(folder: &Path, key: &PrivacyKey, name: &str) -> Result<(), IdentityError> {
+    // Two at once must not each write what the other has not read; other processes are kept out by the store's owner.
+    static ADDING: Mutex<()> = Mutex::new(());
+    let _adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = folder.join(STAGED).join(name);
+    let Some(new) = unseal(path, key)? else { return Ok(()) };
+    let mut identities = open_identities(folder, key)?;
+    let before = identities.len();
+    identities.merge(new);
+    if identities.len() > before {
+        write_identities(folder, key, &identities)?;
+    }
+    remove_staged(folder, name)
+}
+
+/// Removes the entries that were staged under a name, if there are any.
+///
+/// # Errors
+/// When the file cannot be removed.
+pub fn remove_staged(folder: &Path, name: &str) -> Result<(), IdentityError> {
+    let path = folder.join(STAGED).join(name);
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(IdentityError::Write { path, cause }),
+    }
+}
+
+fn unseal(path: PathBuf, key: &PrivacyKey) -> Result<Option<Identities>, IdentityError> {
     let sealed = match fs::read(&path) {
         Ok(sealed) => sealed,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Identities::default()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(cause) => return Err(IdentityError::Read { path, cause }),
     };
     let damaged = || IdentityError::Damaged { path: path.clone() };
@@ -144,24 +193,7 @@ pub fn open_identities(folder: &Path, key: &PrivacyKey) -> Result<Identities, Id
     }
     let nonce = Nonce::try_from(nonce).map_err(|_| damaged())?;
     let plain = cipher(key).decrypt(&nonce, Payload { msg: text, aad }).map_err(|_| damaged())?;
-    serde_json::from_slice(&plain).map(Identities).map_err(|_| damaged())
-}
-
-/// Adds `new` to the identity map in `folder` and writes it, aside and then in place; returns how many it holds.
-///
-/// # Errors
-/// When the map that is there cannot be opened, or the new one cannot be written.
-pub fn add_identities(folder: &Path, key: &PrivacyKey, new: Identities) -> Result<usize, IdentityError> {
-    // Two pulls at once must not each write what the other has not read; other processes are kept out by the lock.
-    static ADDING: Mutex<()> = Mutex::new(());
-    let _adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut identities = open_identities(folder, key)?;
-    let before = identities.len();
-    identities.merge(new);
-    if identities.len() > before {
-        write_identities(folder, key, &identities)?;
-    }
-    Ok(identities.len())
+    serde_json::from_slice(&plain).map(|found| Some(Identities(found))).map_err(|_| damaged())
 }
 
 /// Writes `identities` as the whole identity map in `folder` (an erasure takes entries away).
@@ -169,7 +201,10 @@ pub fn add_identities(folder: &Path, key: &PrivacyKey, new: Identities) -> Resul
 /// # Errors
 /// When the file cannot be written.
 pub fn write_identities(folder: &Path, key: &PrivacyKey, identities: &Identities) -> Result<(), IdentityError> {
-    let path = folder.join(FILE);
+    seal(folder.join(FILE), key, identities)
+}
+
+fn seal(path: PathBuf, key: &PrivacyKey, identities: &Identities) -> Result<(), IdentityError> {
     let plain = serde_json::to_vec(&identities.0).expect("text always serialises");
     let mut sealed = MAGIC.to_vec();
     sealed.extend_from_slice(key.key_id().as_bytes());
@@ -188,7 +223,9 @@ fn cipher(key: &PrivacyKey) -> ChaCha20Poly1305 {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let aside = path.with_extension("map.new");
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let aside = PathBuf::from(aside);
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -205,6 +242,26 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Stages and adds, as a pull and its commit do; returns how many there are then.
+    fn add_identities(folder: &Path, key: &PrivacyKey, new: Identities) -> Result<usize, IdentityError> {
+        stage_identities(folder, key, "night.2026-11-20.1.pull.1", &new)?;
+        add_staged(folder, key, "night.2026-11-20.1.pull.1")?;
+        assert!(fs::read_dir(folder.join(STAGED)).unwrap().next().is_none(), "a staged file was left");
+        Ok(open_identities(folder, key)?.len())
+    }
+
+    #[test]
+    fn what_was_staged_and_not_committed_is_in_no_map() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PrivacyKey::demo();
+        stage_identities(folder.path(), &key, "lost", &some(&[("aa", "17")])).unwrap();
+
+        remove_staged(folder.path(), "lost").unwrap();
+        add_staged(folder.path(), &key, "lost").unwrap();
+
+        assert!(open_identities(folder.path(), &key).unwrap().is_empty());
+    }
 
     fn some(pairs: &[(&str, &str)]) -> Identities {
         let mut identities = Identities::default();

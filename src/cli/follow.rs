@@ -7,8 +7,9 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
 
-use super::output;
+use super::output::Listener;
 use super::{ExitCode, Failure};
 use crate::app::App;
 use crate::domain::check::Severity;
@@ -16,23 +17,41 @@ use crate::domain::ids::{JobName, RunId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::Reason;
 use crate::domain::run::{JobState, RunState};
-use crate::store::{OutboxMail, RunRecord};
+use crate::store::{OutboxMail, RunRecord, StoreError};
 
 /// How often the store is asked. A job of a second is shown within a fifth of it.
 const POLL: Duration = Duration::from_millis(150);
 
+/// How long a state store that does not answer is asked again by whoever only watches.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Prints the jobs of a run as they end, and returns the run and its jobs as they are then.
-pub(super) async fn follow(app: &App, run_id: &RunId, how: Talk) -> Result<(RunRecord, Vec<JobView>), Failure> {
+pub(super) async fn follow(
+    app: &App,
+    run_id: &RunId,
+    how: Talk,
+    listener: &mut Listener,
+) -> Result<(RunRecord, Vec<JobView>), Failure> {
     let mut said: BTreeSet<JobName> = BTreeSet::new();
     let bar = progress_bar(how);
+    let mut silent_since: Option<Instant> = None;
     loop {
-        let run = app.store.run(run_id).await.map_err(unreachable)?;
+        let (run, jobs) = match look(app, run_id).await {
+            Ok(found) => found,
+            // Whoever carries the run out asks again as well; a busy moment of the store ends nothing.
+            Err(error) if error.is_transient() && silent_since.is_none_or(|since| since.elapsed() < PATIENCE) => {
+                silent_since = silent_since.or_else(|| Some(Instant::now()));
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
+            Err(error) => return Err(unreachable(error)),
+        };
+        silent_since = None;
         let run = run.ok_or_else(|| Failure::new(ExitCode::NotFound, anyhow::anyhow!("there is no run {run_id}")))?;
-        let jobs = app.store.jobs(run_id).await.map_err(unreachable)?;
         let width = jobs.iter().map(|job| job.name.as_str().len()).max().unwrap_or(0);
         for job in jobs.iter().filter(|job| job.state.is_done()) {
             if said.insert(job.name.clone()) && how == Talk::Lines {
-                bar.suspend(|| output::line(&job_line(job, width)))?;
+                bar.suspend(|| listener.line(&job_line(job, width)));
             }
         }
         let running: Vec<&str> =
@@ -48,6 +67,10 @@ pub(super) async fn follow(app: &App, run_id: &RunId, how: Talk) -> Result<(RunR
     }
 }
 
+async fn look(app: &App, run_id: &RunId) -> Result<(Option<RunRecord>, Vec<JobView>), StoreError> {
+    Ok((app.store.run(run_id).await?, app.store.jobs(run_id).await?))
+}
+
 /// Whether the follower prints lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Talk {
@@ -61,6 +84,8 @@ pub(super) enum Talk {
 pub(super) fn exit_code(run: &RunRecord, jobs: &[JobView], waiting: &[OutboxMail], strict: Strict) -> ExitCode {
     match run.state {
         RunState::Cancelled => ExitCode::Interrupted,
+        // Left for the next start: its process was told to end.
+        RunState::Queued | RunState::Running => ExitCode::Terminated,
         RunState::Failed => ExitCode::RunFailed,
         _ if waiting.is_empty() && !has_warnings(jobs) => ExitCode::Done,
         _ if strict == Strict::Yes => ExitCode::RunFailed,

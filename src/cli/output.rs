@@ -1,6 +1,7 @@
 //! Printing results: tables for people, JSON for programs.
 //!
-//! Results go to standard output. A closed pipe (`nocturne … | head`) ends the program quietly.
+//! Results go to standard output. A closed pipe (`nocturne … | head`) ends a command that only shows something quietly;
+//! one that does work goes on without a word ([`Listener`]).
 
 use std::io::Write as _;
 
@@ -23,6 +24,26 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(ExitCode::Done as i32),
         Err(error) => Err(Failure::new(ExitCode::Unreachable, error)),
+    }
+}
+
+/// Whoever reads what a command prints while it works: the work goes on when nobody does any more.
+#[derive(Debug, Default)]
+pub(super) struct Listener {
+    has_left: bool,
+}
+
+impl Listener {
+    /// Prints one line, if somebody still reads.
+    pub(super) fn line(&mut self, text: &str) {
+        self.has_left = self.has_left || writeln!(std::io::stdout(), "{text}").is_err();
+    }
+
+    /// Prints `value` as indented JSON, if somebody still reads.
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(ExitCode::RunFailed, e))?;
+        self.line(&text);
+        Ok(())
     }
 }
 

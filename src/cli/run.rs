@@ -1,21 +1,22 @@
 //! `nocturne run DAG`: one run, followed to its end.
 //!
-//! Without a daemon this process carries the run out: it takes the data folder's lock, resumes what a dead process
-//! left, then does what is asked. With a daemon alive it enqueues the run there and follows it.
+//! Without a daemon this process owns the state store and carries the run out: it goes on with what a process that died
+//! or was told to end has left, then does what is asked. With a daemon alive it enqueues the run there and follows it.
+//! A run never depends on who watches it: closed output and a lost terminal end nothing.
 
 use jiff::civil::Date;
-use tokio_util::sync::CancellationToken;
 
 use super::follow::{self, Strict, Talk};
-use super::output;
+use super::output::{self, Listener};
 use super::{ExitCode, Failure, Global};
-use crate::app::{App, SchedulerLock};
+use crate::app::{App, Interrupt};
 use crate::config::Use;
-use crate::domain::dag::Dag;
+use crate::domain::dag::{Dag, OverlapPolicy};
 use crate::domain::ids::JobName;
 use crate::domain::job::{Force, JobView};
-use crate::engine::recovery::{self, Overlap};
-use crate::store::{NewRun, OutboxMail, RunFilter, RunRecord};
+use crate::domain::run::RunState;
+use crate::engine::{Stop, tick};
+use crate::store::{NewRun, OutboxMail, Role, RunFilter, RunRecord, Tenure, ToSettle};
 
 /// Run a DAG once and follow it to its end.
 #[derive(Debug, clap::Args)]
@@ -74,75 +75,109 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
     if args.detach {
         return there(&app, new, talk, strict, Detach::Yes).await;
     }
-    match app.lock()? {
-        Some(lock) => here(&app, new, talk, strict, lock).await,
+    match app.own(Role::Command).await? {
+        Some(tenure) => app.as_owner(&tenure, here(&app, &tenure, new, talk, strict)).await,
         None => there(&app, new, talk, strict, Detach::No).await,
     }
 }
 
 /// Carries the run out in this process.
-async fn here(app: &App, new: NewRun, talk: Talk, strict: Strict, lock: SchedulerLock) -> Result<ExitCode, Failure> {
-    let cancel = CancellationToken::new();
-    let signal = app.cancel_on_signal(&cancel);
-    let (dag, date) = (new.dag.clone(), new.logical_date);
-
-    app.repair(std::slice::from_ref(&new.dag)).await.map_err(follow::unreachable)?;
-    let open = app.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await.map_err(follow::unreachable)?;
-    let same = open.iter().find(|run| is_same(run, &new)).cloned();
-    for run_id in recovery::to_take_up(&open) {
-        if same.as_ref().is_none_or(|run| run.run_id != run_id) {
-            tracing::info!(run.id = %run_id, "Resuming a run that was cut off");
-            app.engine.execute(&run_id, &cancel).await.map_err(follow::unreachable)?;
-        }
+async fn here(app: &App, tenure: &Tenure, new: NewRun, talk: Talk, strict: Strict) -> Result<ExitCode, Failure> {
+    let stop = Stop::default();
+    let signals = app.listen(&stop, Interrupt::Cancels);
+    let mut listener = Listener::default();
+    app.begin_tenure().await.map_err(follow::unreachable)?;
+    let same = go_on_with_what_was_left(app, tenure, &new, &stop, talk, &mut listener).await?;
+    if stop.drain.is_cancelled() || stop.cancel.is_cancelled() {
+        return Ok(signal_code(&signals, ExitCode::Terminated));
     }
+    let (dag, date) = (new.dag.clone(), new.logical_date);
     let run = match same {
         Some(run) => run,
         None => create(app, new).await?,
     };
     if talk == Talk::Lines {
-        output::line(&app.banner(&dag, date))?;
+        listener.line(&app.banner(&dag, date));
     }
-    // A run that cannot be carried out (a full disk, a lost database) never says that it is done.
-    let given_up = CancellationToken::new();
+    let (run, jobs) = carry_out(app, tenure, &run, &stop, talk, &mut listener).await?;
+    let waiting = app.send_due_mail().await.map_err(follow::unreachable)?;
+    let unsettled = app.settle_all().await.map_err(follow::unreachable)?;
+    app.store.resign_ownership(tenure).await.map_err(follow::unreachable)?;
+    let code = follow::exit_code(&run, &jobs, &waiting, strict);
+    finish(app, &run, &jobs, &Left { waiting, unsettled }, talk, &mut listener)?;
+    Ok(signal_code(&signals, code))
+}
+
+/// Goes on with the runs that a process has left; returns the one that is the run asked for, not yet carried out.
+async fn go_on_with_what_was_left(
+    app: &App,
+    tenure: &Tenure,
+    new: &NewRun,
+    stop: &Stop,
+    talk: Talk,
+    listener: &mut Listener,
+) -> Result<Option<RunRecord>, Failure> {
+    let filter = RunFilter { open: true, ..RunFilter::default() };
+    let open = app.store.runs(&filter).await.map_err(follow::unreachable)?;
+    let mut same = None;
+    for run in &open {
+        let dag = app.store.dag_of(&run.run_id).await.map_err(follow::unreachable)?;
+        if run.logical_date == new.logical_date && run.only == new.only && run.force == new.force && dag == new.dag {
+            same = Some(run.clone());
+        }
+    }
+    let none = std::collections::BTreeSet::new();
+    let all = open.iter().map(|run| (run.run_id.clone(), true)).collect();
+    for run_id in tick::to_take_up(tick::Runs { open: &open, taken_up: &none }, &all) {
+        if stop.drain.is_cancelled() || stop.cancel.is_cancelled() {
+            break;
+        }
+        if same.as_ref().is_none_or(|run| run.run_id != run_id) {
+            if talk == Talk::Lines {
+                listener.line(&format!("Going on with {run_id}, which was left open"));
+            }
+            app.engine.execute(tenure, &run_id, stop).await.map_err(follow::unreachable)?;
+        }
+    }
+    Ok(same)
+}
+
+/// Carries a run out and follows it meanwhile.
+async fn carry_out(
+    app: &App,
+    tenure: &Tenure,
+    run: &RunRecord,
+    stop: &Stop,
+    talk: Talk,
+    listener: &mut Listener,
+) -> Result<(RunRecord, Vec<JobView>), Failure> {
+    let ended = tokio_util::sync::CancellationToken::new();
     let execution = async {
-        let executed = app.engine.execute(&run.run_id, &cancel).await;
-        if executed.is_err() {
-            given_up.cancel();
+        let executed = app.engine.execute(tenure, &run.run_id, stop).await;
+        // A run that was left open, or could not be carried out, never says that it is done.
+        if !executed.as_ref().is_ok_and(|run| run.state.is_done()) {
+            ended.cancel();
         }
         executed
     };
-    let following = stop_with(follow::follow(app, &run.run_id, talk), &cancel, app, &run);
-    let (executed, followed) = tokio::join!(execution, given_up.run_until_cancelled(following));
+    let following = ended.run_until_cancelled(follow::follow(app, &run.run_id, talk, listener));
+    let (executed, followed) = tokio::join!(execution, following);
     let run = executed.map_err(follow::unreachable)?;
-    let (run, jobs) = match followed {
-        Some(followed) => followed?,
-        None => (run, Vec::new()),
-    };
-    let waiting = app.send_due_mail().await.map_err(follow::unreachable)?;
-    drop(lock);
-    let code = follow::exit_code(&run, &jobs, &waiting, strict);
-    finish(app, &run, &jobs, &waiting, talk)?;
-    Ok(match signal.code() {
-        Some(143) => ExitCode::Terminated,
-        Some(_) => ExitCode::Interrupted,
-        None => code,
-    })
+    match followed {
+        Some(followed) => followed,
+        None => {
+            let jobs = app.store.jobs(&run.run_id).await.map_err(follow::unreachable)?;
+            Ok((run, jobs))
+        }
+    }
 }
 
-/// Follows until the run is done; the executor marks it done in every case.
-async fn stop_with<T>(
-    following: impl Future<Output = Result<T, Failure>>,
-    cancel: &CancellationToken,
-    app: &App,
-    run: &RunRecord,
-) -> Result<T, Failure> {
-    let followed = following.await;
-    if followed.is_err() {
-        // Nobody sees the run any more (a closed pipe, a lost database): it is stopped, not left to itself.
-        cancel.cancel();
-        app.store.request_cancel(&run.run_id, app.clock.now()).await.map_err(follow::unreachable)?;
+fn signal_code(signals: &crate::app::Signals, otherwise: ExitCode) -> ExitCode {
+    match signals.code() {
+        Some(143) => ExitCode::Terminated,
+        Some(_) => ExitCode::Interrupted,
+        None => otherwise,
     }
-    followed
 }
 
 /// Whether the command returns as soon as the daemon has the run.
@@ -156,41 +191,48 @@ enum Detach {
 
 /// Enqueues the run with the daemon and follows it.
 async fn there(app: &App, new: NewRun, talk: Talk, strict: Strict, detach: Detach) -> Result<ExitCode, Failure> {
-    if !app.store.is_scheduler_alive(app.clock.now()).await.map_err(follow::unreachable)? {
-        if detach == Detach::Yes {
-            let error =
-                anyhow::anyhow!("no daemon lives that could take the run over: start one, or run without --detach");
+    match app.owner().await.map_err(follow::unreachable)? {
+        Some(Role::Daemon) => {}
+        Some(Role::Command) => {
+            return Err(Failure::new(
+                ExitCode::Owned,
+                anyhow::anyhow!(
+                    "another `nocturne run` owns the data folder {}: wait for it to end, or stop it",
+                    app.config.paths.state.display()
+                ),
+            ));
+        }
+        None => {
+            let error = anyhow::anyhow!(
+                "no daemon is running that could carry the run out: start one with `nocturne daemon`, or run without --detach"
+            );
             return Err(Failure::new(ExitCode::Unreachable, error));
         }
-        return Err(Failure::new(
-            ExitCode::Owned,
-            anyhow::anyhow!(
-                "another `nocturne run` owns the data folder {}: wait for it to end, or stop it",
-                app.config.paths.state.display()
-            ),
-        ));
     }
     let (dag, date) = (new.dag.clone(), new.logical_date);
     let run = create(app, new).await?;
+    let mut listener = Listener::default();
     if detach == Detach::Yes {
-        output::line(run.run_id.as_str())?;
+        listener.line(run.run_id.as_str());
         return Ok(ExitCode::Done);
     }
     if talk == Talk::Lines {
-        output::line(&app.banner(&dag, date))?;
+        listener.line(&app.banner(&dag, date));
     }
-    let (run, jobs) = follow::follow(app, &run.run_id, talk).await?;
+    let (run, jobs) = follow::follow(app, &run.run_id, talk, &mut listener).await?;
     let waiting = app.waiting_mail().await.map_err(follow::unreachable)?;
-    finish(app, &run, &jobs, &waiting, talk)?;
-    Ok(follow::exit_code(&run, &jobs, &waiting, strict))
+    let code = follow::exit_code(&run, &jobs, &waiting, strict);
+    finish(app, &run, &jobs, &Left { waiting, unsettled: Vec::new() }, talk, &mut listener)?;
+    Ok(code)
 }
 
+/// Makes the run. One that is made by hand waits for an earlier one of its DAG, or replaces it where the DAG says so.
 async fn create(app: &App, new: NewRun) -> Result<RunRecord, Failure> {
-    let open = app.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await.map_err(follow::unreachable)?;
+    let filter = RunFilter { open: true, dag: Some(new.dag.name.clone()), ..RunFilter::default() };
+    let open = app.store.runs(&filter).await.map_err(follow::unreachable)?;
     let policy = new.dag.schedule.as_ref().map_or_else(Default::default, |schedule| schedule.overlap);
-    match recovery::overlap(policy, &new.dag.name, &open) {
-        Overlap::Begin | Overlap::Wait => {}
-        Overlap::Skip => {
+    match policy {
+        OverlapPolicy::Skip if !open.is_empty() => {
             return Err(Failure::new(
                 ExitCode::Refused,
                 anyhow::anyhow!(
@@ -199,18 +241,15 @@ async fn create(app: &App, new: NewRun) -> Result<RunRecord, Failure> {
                 ),
             ));
         }
-        Overlap::Replace(runs) => {
-            for run_id in runs {
-                app.store.request_cancel(&run_id, app.clock.now()).await.map_err(follow::unreachable)?;
+        OverlapPolicy::Replace => {
+            for run in open.iter().filter(|run| run.state != RunState::Cancelled) {
+                app.store.request_cancel(&run.run_id, app.clock.now()).await.map_err(follow::unreachable)?;
             }
         }
+        OverlapPolicy::Skip | OverlapPolicy::Queue | OverlapPolicy::Allow => {}
     }
     let run = app.store.create_run(new).await.map_err(follow::unreachable)?;
     run.ok_or_else(|| Failure::new(ExitCode::Refused, anyhow::anyhow!("there is a run for this slot already")))
-}
-
-fn is_same(run: &RunRecord, new: &NewRun) -> bool {
-    run.dag == new.dag.name && run.logical_date == new.logical_date && run.only == new.only && run.force == new.force
 }
 
 fn wanted(dag: &Dag, args: &Args) -> Result<Option<Vec<JobName>>, Failure> {
@@ -245,16 +284,35 @@ fn dry_run(dag: &Dag, date: Date, only: Option<&[JobName]>, global: &Global) -> 
     Ok(ExitCode::Done)
 }
 
-fn finish(app: &App, run: &RunRecord, jobs: &[JobView], waiting: &[OutboxMail], talk: Talk) -> Result<(), Failure> {
+/// What a run leaves to be done.
+struct Left {
+    waiting: Vec<OutboxMail>,
+    unsettled: Vec<ToSettle>,
+}
+
+fn finish(
+    app: &App,
+    run: &RunRecord,
+    jobs: &[JobView],
+    left: &Left,
+    talk: Talk,
+    listener: &mut Listener,
+) -> Result<(), Failure> {
     if talk == Talk::Nothing {
-        let waiting = waiting.iter().map(|mail| {
+        let waiting = left.waiting.iter().map(|mail| {
             serde_json::json!({ "message_id": mail.mail.message_id, "tries": mail.tries, "why": mail.last_error })
         });
         let waiting: Vec<_> = waiting.collect();
-        return output::json(&serde_json::json!({ "run": run, "jobs": jobs, "outbox": waiting }));
+        let unsettled: Vec<_> = left.unsettled.iter().map(|row| &row.target).collect();
+        return listener
+            .json(&serde_json::json!({ "run": run, "jobs": jobs, "outbox": waiting, "to_settle": unsettled }));
     }
-    for line in app.closing_lines(run, jobs, waiting) {
-        output::line(&line)?;
+    for line in app.closing_lines(run, jobs, &left.waiting) {
+        listener.line(&line);
+    }
+    for row in &left.unsettled {
+        let why = row.last_error.as_deref().unwrap_or("no answer");
+        listener.line(&format!("Not yet done after the commit: {} ({why}); the next run tries it again", row.target));
     }
     Ok(())
 }

@@ -45,6 +45,28 @@ pub struct JobInput {
     pub jobs: Vec<JobView>,
     /// The outcome of this job's last success for the same DAG, whatever its date.
     pub last_success: Option<Outcome>,
+    /// The parts of its outcome that earlier attempts of this job in this run have committed, by name.
+    #[serde(default)]
+    pub parts: BTreeMap<String, Outcome>,
+    /// The slots of this DAG's schedule that were skipped since its last run for a slot, oldest first.
+    #[serde(default)]
+    pub skipped: Vec<SkippedSlot>,
+}
+
+/// Returns the name of an attempt: see [`JobInput::attempt_name`].
+pub fn attempt_name(run_id: &RunId, job: &JobName, attempt: u32) -> String {
+    format!("{run_id}.{job}.{attempt}")
+}
+
+/// A slot of a schedule that got no run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedSlot {
+    /// The DAG.
+    pub dag: DagName,
+    /// The instant that the schedule names.
+    pub at: Timestamp,
+    /// Why.
+    pub why: String,
 }
 
 /// Whether what is up to date is done again.
@@ -80,6 +102,12 @@ pub struct JobView {
 }
 
 impl JobInput {
+    /// Returns the attempt's name, unique in the state store and fit for a file: what it stages lies in folders of that
+    /// name, and is removed by it when the attempt ends without a commit.
+    pub fn attempt_name(&self) -> String {
+        attempt_name(&self.run_id, &self.job, self.attempt)
+    }
+
     /// Returns the current snapshot of `dataset`.
     pub fn snapshot(&self, dataset: &str) -> Option<&SnapshotRef> {
         self.snapshots.get(dataset)

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub facts: BTreeMap<String, serde_json::Value>,
     /// Entries for the audit log, such as a reading of the identity map.
     pub audit: Vec<String>,
+    /// New entries of the identity map: the name of a sealed file beside it, which is the attempt's.
+    pub identities: Option<String>,
 }
 
 /// Why a job ended without doing its work.
@@ -82,7 +84,7 @@ pub struct SnapshotRef {
     pub inputs: Vec<String>,
 }
 
-/// A file that lies staged under its content's hash and is put under its name after the commit.
+/// A file that lies staged in its attempt's folder and is put under its name after the commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRef {
     /// The key under which readers find it.
@@ -91,6 +93,9 @@ pub struct FileRef {
     pub sha256: String,
     /// Its size.
     pub size_bytes: u64,
+    /// The key under which it lies staged; empty in the oldest records.
+    #[serde(default)]
+    pub staged: String,
 }
 
 /// A model in the registry.

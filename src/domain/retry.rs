@@ -7,6 +7,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// How many attempts of a job may be lost with their process before the job fails: one that kills its process stops.
+pub const LOST_BUDGET: u32 = 3;
+
+/// How often a job may run because what it was to replace had moved.
+pub const SUPERSEDED_BUDGET: u32 = 3;
+
 /// A retry policy with exponential back-off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
@@ -25,14 +31,14 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Returns the wait after the failed attempt number `attempt` (from 1), or `None` when there is no further try.
+    /// Returns the wait after the failed try number `failures` (from 1), or `None` when there is no further one.
     ///
     /// `jitter` in [0, 1) spreads the wait over its upper half, so that many clients do not return at once.
-    pub fn wait_after(&self, attempt: u32, jitter: f64) -> Option<Duration> {
-        if attempt >= self.attempts {
+    pub fn wait_after(&self, failures: u32, jitter: f64) -> Option<Duration> {
+        if failures >= self.attempts {
             return None;
         }
-        let doublings = attempt.saturating_sub(1).min(31);
+        let doublings = failures.saturating_sub(1).min(31);
         let whole = self.backoff.saturating_mul(1 << doublings).min(self.max_backoff);
         Some(whole.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
     }

@@ -149,10 +149,37 @@ pub enum JobEvent {
         /// When the next one begins; `None`: never.
         retry_at: Option<Timestamp>,
     },
-    /// The attempt was lost: its process died. It counts as no try of the policy.
+    /// The attempt was lost: its process died. It counts against a budget of its own, not as a try of the policy.
     AttemptLost {
         /// Its number.
         attempt: u32,
+        /// How; the oldest events do not say.
+        #[serde(default = "lost")]
+        why: String,
+        /// Whether the budget is used up.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        gives_up: bool,
+    },
+    /// The attempt was stopped because its process was told to end; the next start goes on with the job. It counts nowhere.
+    AttemptDrained {
+        /// Its number.
+        attempt: u32,
+    },
+    /// The commit was refused, because what it was to replace is no longer what the attempt had read.
+    AttemptSuperseded {
+        /// Its number.
+        attempt: u32,
+        /// What had moved.
+        what: String,
+        /// Whether that happened too often.
+        gives_up: bool,
+    },
+    /// A part of the running attempt's outcome was committed.
+    PartCommitted {
+        /// The attempt's number.
+        attempt: u32,
+        /// The part's name.
+        part: String,
     },
     /// The job's rule says that it is not wanted.
     Skipped {
@@ -166,6 +193,13 @@ pub enum JobEvent {
     },
     /// A person stopped it.
     Cancelled,
+}
+
+/// What is said of an attempt whose process died without a word.
+pub const LOST: &str = "the attempt was lost: its process died";
+
+fn lost() -> String {
+    LOST.to_owned()
 }
 
 /// A transition that does not exist.
@@ -211,7 +245,15 @@ impl JobState {
             (Self::Running, JobEvent::AttemptSucceeded { .. }) => Ok(Self::Succeeded),
             (Self::Running, JobEvent::AttemptFailed { retry_at: Some(_), .. }) => Ok(Self::Retrying),
             (Self::Running, JobEvent::AttemptFailed { retry_at: None, .. }) => Ok(Self::Failed),
-            (Self::Running, JobEvent::AttemptLost { .. }) => Ok(Self::Retrying),
+            (
+                Self::Running,
+                JobEvent::AttemptLost { gives_up: true, .. } | JobEvent::AttemptSuperseded { gives_up: true, .. },
+            ) => Ok(Self::Failed),
+            (
+                Self::Running,
+                JobEvent::AttemptLost { .. } | JobEvent::AttemptSuperseded { .. } | JobEvent::AttemptDrained { .. },
+            ) => Ok(Self::Retrying),
+            (Self::Running, JobEvent::PartCommitted { .. }) => Ok(Self::Running),
             (Self::Queued, JobEvent::Skipped { .. }) => Ok(Self::Skipped),
             (Self::Queued, JobEvent::UpstreamFailed { .. }) => Ok(Self::UpstreamFailed),
             (Self::Queued | Self::Running | Self::Retrying, JobEvent::Cancelled) => Ok(Self::Cancelled),
@@ -237,9 +279,26 @@ mod tests {
 
     #[test]
     fn a_lost_attempt_is_followed_by_another() {
-        let state = JobState::Running.after(&JobEvent::AttemptLost { attempt: 1 }).unwrap();
+        let lost = |gives_up| JobEvent::AttemptLost { attempt: 1, why: lost(), gives_up };
+
+        let state = JobState::Running.after(&lost(false)).unwrap();
 
         assert_eq!(state.after(&JobEvent::AttemptStarted { attempt: 2 }).unwrap(), JobState::Running);
+        assert_eq!(JobState::Running.after(&lost(true)).unwrap(), JobState::Failed);
+    }
+
+    #[test]
+    fn a_drained_attempt_is_followed_by_another() {
+        let state = JobState::Running.after(&JobEvent::AttemptDrained { attempt: 1 }).unwrap();
+
+        assert_eq!((state, state.is_done()), (JobState::Retrying, false));
+    }
+
+    #[test]
+    fn a_lost_attempt_of_the_oldest_events_is_read() {
+        let event: JobEvent = serde_json::from_str(r#"{"event":"attempt_lost","attempt":1}"#).unwrap();
+
+        assert_eq!(event, JobEvent::AttemptLost { attempt: 1, why: LOST.to_owned(), gives_up: false });
     }
 
     #[test]

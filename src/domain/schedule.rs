@@ -98,16 +98,18 @@ pub fn next_after(schedule: &Schedule, zone: &str, after: Timestamp) -> Result<O
     Ok(None)
 }
 
-/// Returns which of the due slots are run: those on time, and of the missed ones what the policy wants.
-///
-/// A slot counts as missed when it is more than a minute old.
+/// Returns which of the due slots are run: those on time, and of the missed ones ([`is_missed`]) what the policy wants.
 pub fn catch_up(policy: CatchUp, due: &[Slot], now: Timestamp) -> Vec<Slot> {
-    let is_missed = |slot: &Slot| now.duration_since(slot.at) > SignedDuration::from_secs(60);
     match policy {
         CatchUp::All => due.to_vec(),
         CatchUp::Latest => due.last().cloned().into_iter().collect(),
-        CatchUp::None => due.iter().filter(|slot| !is_missed(slot)).cloned().collect(),
+        CatchUp::None => due.iter().filter(|slot| !is_missed(slot, now)).cloned().collect(),
     }
+}
+
+/// Returns whether a slot is more than a minute old.
+pub fn is_missed(slot: &Slot, now: Timestamp) -> bool {
+    now.duration_since(slot.at) > SignedDuration::from_secs(60)
 }
 
 /// A schedule and its zone, parsed.

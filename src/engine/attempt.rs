@@ -1,49 +1,48 @@
-//! One attempt of one job: its input, its time limit, and the parts that it hands over.
+//! One attempt of one job: what it is given, its time limit, and the parts that it hands over.
 //!
-//! An attempt ends in an outcome or an error and has no other effect; the executor commits it. How it is carried out
-//! (in a thread, in a child process) is the [`Isolation`]'s.
+//! An attempt ends in an outcome or an error and has no other effect; the executor commits it, and each part that the
+//! body hands over before its end. How it is carried out (in a thread, in a child process) is the [`Isolation`]'s.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::runner::{Assignment, Done, Isolation, Parts};
+use super::standing::Standings;
 use crate::domain::dag::{Dag, Job};
+use crate::domain::ids::JobName;
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};
-use crate::store::{RunRecord, StateStore, StoreError};
+use crate::store::{Begun, RunRecord};
 
 /// An attempt that is about to begin.
 pub(super) struct Attempting {
     pub(super) isolation: Arc<dyn Isolation>,
-    pub(super) job: Job,
+    pub(super) job: JobName,
+    pub(super) time_limit: Duration,
     pub(super) assignment: Assignment,
+    pub(super) parts: mpsc::Sender<HandedOver>,
     pub(super) cancel: CancellationToken,
     /// How long an attempt that is told to stop may take.
     pub(super) stop_grace: Duration,
 }
 
-/// How an attempt ended.
-pub(super) struct Attempted {
-    pub(super) job: Job,
-    pub(super) attempt: u32,
-    pub(super) ended: Result<Done, JobError>,
+/// A part of an outcome on its way to be committed.
+pub(super) struct HandedOver {
+    pub(super) job: JobName,
+    pub(super) name: String,
+    pub(super) part: Outcome,
+    pub(super) answer: oneshot::Sender<Result<(), JobError>>,
 }
 
-/// Returns what an attempt is given: the committed state as it is now.
-pub(super) async fn assignment(
-    store: &dyn StateStore,
-    run: &RunRecord,
-    dag: &Dag,
-    job: &Job,
-    attempt: u32,
-) -> Result<Assignment, StoreError> {
-    let last_success = store.last_success(&dag.name, &job.name, None).await?;
-    let jobs = store.jobs(&run.run_id).await?;
-    let (last_fingerprint, last_success) = last_success.map(|last| (last.fingerprint, last.outcome)).unzip();
+/// Returns what an attempt is given: the committed state as it was when it began.
+pub(super) fn assignment(run: &RunRecord, dag: &Dag, job: &Job, jobs: &Standings, begun: &Begun) -> Assignment {
+    let committed = begun.committed.clone();
+    let (last_fingerprint, last_success) = committed.last_success.map(|last| (last.fingerprint, last.outcome)).unzip();
     let input = JobInput {
         run_id: run.run_id.clone(),
         dag: dag.name.clone(),
@@ -52,26 +51,27 @@ pub(super) async fn assignment(
         params: job.params.clone(),
         logical_date: run.logical_date,
         timezone: dag.timezone.clone(),
-        attempt,
+        attempt: begun.attempt.attempt,
         force: run.force,
-        snapshots: store.snapshots().await?,
-        cursors: store.cursors().await?,
-        models: store.models().await?,
-        jobs: jobs.into_iter().filter(|view| view.name != job.name).collect(),
+        snapshots: committed.snapshots,
+        cursors: committed.cursors,
+        models: committed.models,
+        jobs: jobs.others(&job.name, committed.standing),
         last_success,
+        parts: committed.parts,
+        skipped: committed.skipped,
     };
-    let fence = format!("{}.{}.{attempt}", run.run_id, job.name);
-    Ok(Assignment { input, last_fingerprint: last_fingerprint.flatten(), fence })
+    Assignment { input, last_fingerprint: last_fingerprint.flatten(), fence: begun.attempt.fence.clone() }
 }
 
 impl Attempting {
-    pub(super) async fn carry_out(self) -> Attempted {
-        let attempt = self.assignment.input.attempt;
-        info!("Started `{}`", self.job.name);
-        let time_limit = self.job.timeout;
-        let carrying_out = self.isolation.carry_out(self.assignment, Arc::new(Refused), self.cancel.clone());
+    /// Carries the attempt out and returns how it ended.
+    pub(super) async fn carry_out(self) -> Result<Done, JobError> {
+        info!("Started `{}`", self.job);
+        let parts = Arc::new(PartSender { job: self.job, parts: self.parts });
+        let carrying_out = self.isolation.carry_out(self.assignment, parts, self.cancel.clone());
         tokio::pin!(carrying_out);
-        let ended = match tokio::time::timeout(time_limit, &mut carrying_out).await {
+        let ended = match tokio::time::timeout(self.time_limit, &mut carrying_out).await {
             Ok(ended) => ended,
             Err(_) => {
                 self.cancel.cancel();
@@ -80,27 +80,34 @@ impl Attempting {
                     Ok(Ok(done)) => Ok(done),
                     Ok(Err(_)) | Err(_) => Err(JobError::Retry(anyhow::anyhow!(
                         "it did not end within its time limit of {} (`timeout`)",
-                        humantime(time_limit)
+                        humantime(self.time_limit)
                     ))),
                 }
             }
         };
         match &ended {
             Ok(done) => info!("{}", done.outcome.summary),
-            Err(JobError::Cancelled) => warn!("Cancelled"),
+            Err(JobError::Cancelled) => warn!("Stopped"),
             Err(failure) => error!("{failure}"),
         }
-        Attempted { job: self.job, attempt, ended }
+        ended
     }
 }
 
-/// Takes no parts yet.
-struct Refused;
+/// Hands parts to the executor, which alone commits.
+struct PartSender {
+    job: JobName,
+    parts: mpsc::Sender<HandedOver>,
+}
 
 #[async_trait]
-impl Parts for Refused {
-    async fn commit(&self, _: Outcome) -> Result<(), JobError> {
-        Err(JobError::Fail(anyhow::anyhow!("outcomes are not taken in parts")))
+impl Parts for PartSender {
+    async fn commit(&self, name: &str, part: Outcome) -> Result<(), JobError> {
+        let (answer, answered) = oneshot::channel();
+        let handed_over = HandedOver { job: self.job.clone(), name: name.to_owned(), part, answer };
+        // A closed channel means that nobody carries the run out any more: the attempt is void.
+        self.parts.send(handed_over).await.map_err(|_| JobError::Cancelled)?;
+        answered.await.map_err(|_| JobError::Cancelled)?
     }
 }
 

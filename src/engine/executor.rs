@@ -1,28 +1,36 @@
-//! Carries a run out: starts what is ready, commits what is done, retries, cancels.
+//! Carries a run out: starts what is ready, commits what is done, retries, drains, cancels.
 //!
 //! Promises: at most `max_parallel` attempts at once; every state goes through the store before anything relies on
-//! it; a panic, a time-out and a lost worker are failed attempts, never a dead run; when it is told to stop, it stops
-//! its attempts, waits for them a while and leaves a cancelled run. What is next is decided in `plan`, how long to
-//! wait in `domain::retry`; this file only does it. Bodies' effects are committed here and nowhere else.
+//! it; a panic, a time-out and a lost worker are failed or lost attempts, never a dead run; a store that does not answer
+//! is asked again, and when it stays silent the run is left as it is, for whoever takes it up next. Told to drain, it
+//! starts nothing more, waits for what runs and leaves the run `running`; only a person cancels one. What is next is
+//! decided in `plan`, how long to wait in `domain::retry`; this file only does it. Bodies' effects are committed here
+//! and nowhere else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
-use super::attempt::{self, Attempted, Attempting};
+use super::attempt::{self, Attempting, HandedOver};
+use super::persist::persist;
 use super::plan;
-use super::runner::{AfterCommit, Isolation};
+use super::runner::{Done, Isolation};
+use super::standing::Standings;
+use super::stop::Stop;
 use crate::domain::clock::Clock;
 use crate::domain::dag::{Dag, Job};
 use crate::domain::ids::{JobName, RunId, content_hash};
 use crate::domain::outcome::JobError;
-use crate::domain::run::{JobState, RunState};
-use crate::store::{AttemptEnd, Claim, RunRecord, StateStore, StoreError};
+use crate::domain::run::RunState;
+use crate::store::{AttemptClaim, AttemptEnd, Base, Claim, RunRecord, StateStore, StoreError, Tenure};
+use crate::telemetry::chain;
 
 /// What the engine works with.
 #[derive(Clone)]
@@ -31,16 +39,16 @@ pub struct Engine {
     pub store: Arc<dyn StateStore>,
     /// Carries the attempts out.
     pub isolation: Arc<dyn Isolation>,
-    /// What follows a commit.
-    pub after_commit: Arc<dyn AfterCommit>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Who this is, for the claims: unique per process.
-    pub owner: String,
-    /// How often the claim is renewed and a request to cancel is looked for.
-    pub heartbeat: Duration,
-    /// How long a cancelled attempt may take to stop.
+    /// Told whenever a commit has left something to settle.
+    pub committed: Arc<Notify>,
+    /// How often a request to cancel is looked for.
+    pub poll: Duration,
+    /// How long an attempt that is told to stop may take.
     pub stop_grace: Duration,
+    /// How long a state store that does not answer is asked again.
+    pub patience: Duration,
 }
 
 /// Why a run could not be carried out (as opposed to a run that failed).
@@ -61,41 +69,54 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Carries out the run until it is done, and returns it as it is then.
+    /// Carries the run out until it is done, or until it is told to drain, and returns it as it is then.
     ///
     /// # Errors
-    /// When the state store fails, or another owner takes the run over: then nothing more is written.
-    pub async fn execute(&self, run_id: &RunId, cancel: &CancellationToken) -> Result<RunRecord, EngineError> {
+    /// When the state store stays silent or refuses: then nothing more is written, and whoever takes the run up next
+    /// goes on with it.
+    pub async fn execute(&self, tenure: &Tenure, run_id: &RunId, stop: &Stop) -> Result<RunRecord, EngineError> {
         let span = info_span!("run", run.id = %run_id);
-        self.execute_claimed(run_id, cancel)
+        self.carry_out(tenure, run_id, stop)
             .instrument(span)
             .await
             .map_err(|cause| EngineError::Store { run_id: run_id.clone(), cause })?
             .ok_or_else(|| EngineError::NoRun(run_id.clone()))
     }
 
-    async fn execute_claimed(
-        &self,
-        run_id: &RunId,
-        cancel: &CancellationToken,
-    ) -> Result<Option<RunRecord>, StoreError> {
-        let claim = self.store.claim_run(run_id, &self.owner, self.clock.now()).await?;
-        let Some(run) = self.store.run(run_id).await? else { return Ok(None) };
-        let dag = self.store.dag_of(run_id).await?.asked_for(run.only.as_deref());
+    async fn carry_out(&self, tenure: &Tenure, run_id: &RunId, stop: &Stop) -> Result<Option<RunRecord>, StoreError> {
+        let store = &self.store;
+        let claim = persist(self.patience, || store.claim_run(run_id, tenure, self.now())).await?;
+        let Some(run) = persist(self.patience, || store.run(run_id)).await? else { return Ok(None) };
+        let dag = persist(self.patience, || store.dag_of(run_id)).await?.asked_for(run.only.as_deref());
+        let jobs = persist(self.patience, || store.job_standings(run_id)).await?;
+        let (sender, parts) = mpsc::channel(16);
         let mut progress = Progress {
             engine: self,
+            jobs: Standings::new(&dag, jobs, self.now()),
+            is_cancelled: run.cancel_requested,
             claim,
             run,
-            dag: Arc::new(dag),
+            dag,
             running: JoinSet::new(),
-            waiting: BTreeMap::new(),
-            cancel: cancel.child_token(),
+            open: BTreeMap::new(),
+            sender,
+            parts,
+            stopping: CancellationToken::new(),
         };
-        let end = progress.carry_out().await?;
+        match progress.advance(stop).await? {
+            Some(end) => {
+                persist(self.patience, || store.finish_run(&progress.claim, end, self.now())).await?;
+                info!(state = %end, "Finished run `{run_id}`");
+            }
+            None => info!("Left run `{run_id}` for the next start"),
+        }
+        persist(self.patience, || store.run(run_id)).await
+    }
+
+    /// Returns the present instant as the store keeps it: to the microsecond.
+    pub(super) fn now(&self) -> Timestamp {
         let now = self.clock.now();
-        self.store.finish_run(&progress.claim, end, now).await?;
-        info!(state = %end, "Finished run `{run_id}`");
-        self.store.run(run_id).await
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
 
@@ -104,168 +125,268 @@ struct Progress<'a> {
     engine: &'a Engine,
     claim: Claim,
     run: RunRecord,
-    dag: Arc<Dag>,
-    running: JoinSet<Attempted>,
-    /// Jobs between two attempts, and when the next begins.
-    waiting: BTreeMap<JobName, Instant>,
-    cancel: CancellationToken,
+    dag: Dag,
+    jobs: Standings,
+    running: JoinSet<Result<Done, JobError>>,
+    /// The attempts that run, by their tasks.
+    open: BTreeMap<Id, Open>,
+    sender: mpsc::Sender<HandedOver>,
+    parts: mpsc::Receiver<HandedOver>,
+    is_cancelled: bool,
+    /// Cancelled when the attempts are to stop.
+    stopping: CancellationToken,
+}
+
+/// An attempt that runs.
+struct Open {
+    claim: AttemptClaim,
+    base: Base,
+    /// What had moved when a part of its outcome was refused.
+    moved: Option<String>,
 }
 
 impl Progress<'_> {
-    async fn carry_out(&mut self) -> Result<RunState, StoreError> {
-        let mut heartbeat = tokio::time::interval(self.engine.heartbeat);
-        let mut states = self.states().await?;
-        // Attempts that an earlier owner lost begin again at once.
-        for (job, _) in states.iter().filter(|(_, state)| **state == JobState::Retrying) {
-            self.waiting.insert(job.clone(), Instant::now());
-        }
+    /// Carries the run out; returns how it ended, or `None` when it is left for the next start.
+    async fn advance(&mut self, stop: &Stop) -> Result<Option<RunState>, StoreError> {
+        let mut poll = tokio::time::interval(self.engine.poll);
         loop {
-            if self.cancel.is_cancelled() {
-                self.stop_attempts().await?;
-                return Ok(RunState::Cancelled);
+            self.is_cancelled |= stop.cancel.is_cancelled();
+            if self.is_cancelled {
+                self.stop_attempts(&AttemptEnd::Cancelled, Wait::ForStop).await?;
+                return Ok(Some(RunState::Cancelled));
             }
-            states = self.start_what_is_ready(states).await?;
-            let next = plan::next(&self.dag, &states);
-            if let Some(end) = next.end {
-                return Ok(end);
+            if stop.drain.is_cancelled() {
+                self.stop_attempts(&AttemptEnd::Drained, Wait::ForEnd).await?;
+                // What ended in its grace may have been the last of the run.
+                return self.settle_unattempted().await;
             }
-            let wake_at = self.waiting.values().min().copied();
+            if let Some(end) = self.start_what_is_ready().await? {
+                return Ok(Some(end));
+            }
+            let has_room = self.running.len() < self.dag.max_parallel;
+            let wake_at = self.jobs.next_due().filter(|_| has_room);
             tokio::select! {
-                Some(joined) = self.running.join_next() => match joined {
-                    Ok(attempted) => self.commit(attempted).await?,
-                    // Attempts turn their own panics into failures; only an aborted task ends here.
-                    Err(error) => warn!(%error, "An attempt's task was aborted"),
-                },
+                Some(joined) = self.running.join_next_with_id() => self.ended(joined).await?,
+                Some(part) = self.parts.recv() => self.commit_part(part).await,
                 () = sleep_until(wake_at) => {}
-                _ = heartbeat.tick() => self.beat().await?,
-                () = self.cancel.cancelled() => {}
+                _ = poll.tick() => self.look_for_cancel().await?,
+                () = stop.cancel.cancelled() => {}
+                () = stop.drain.cancelled() => {}
             }
-            states = self.states().await?;
         }
     }
 
-    async fn states(&self) -> Result<BTreeMap<JobName, JobState>, StoreError> {
-        let jobs = self.engine.store.jobs(&self.claim.run_id).await?;
-        Ok(jobs.into_iter().map(|job| (job.name, job.state)).collect())
-    }
-
-    async fn start_what_is_ready(
-        &mut self,
-        mut states: BTreeMap<JobName, JobState>,
-    ) -> Result<BTreeMap<JobName, JobState>, StoreError> {
+    /// Ends what needs no attempt; returns the run's end when that was all.
+    async fn settle_unattempted(&mut self) -> Result<Option<RunState>, StoreError> {
         loop {
-            let next = plan::next(&self.dag, &states);
+            let next = plan::next(&self.dag, self.jobs.states());
             if next.unattempted.is_empty() {
-                let now = Instant::now();
-                let due: Vec<JobName> =
-                    self.waiting.iter().filter(|(_, at)| **at <= now).map(|(job, _)| job.clone()).collect();
-                for job in due.into_iter().chain(next.ready) {
-                    if self.running.len() >= self.dag.max_parallel {
-                        return Ok(states);
-                    }
-                    self.waiting.remove(&job);
-                    self.start(&job).await?;
-                    states.insert(job, JobState::Running);
-                }
-                return Ok(states);
+                return Ok(next.end);
             }
             for (job, end) in next.unattempted {
-                self.engine.store.finish_unattempted(&self.claim, &job, end, self.engine.clock.now()).await?;
+                let engine = self.engine;
+                let claim = &self.claim;
+                let ask = || engine.store.finish_unattempted(claim, &job, end.clone(), engine.now());
+                let standing = persist(engine.patience, ask).await?;
+                self.jobs.take(standing, Duration::ZERO);
             }
-            states = self.states().await?;
         }
+    }
+
+    async fn start_what_is_ready(&mut self) -> Result<Option<RunState>, StoreError> {
+        if let Some(end) = self.settle_unattempted().await? {
+            return Ok(Some(end));
+        }
+        let ready = plan::next(&self.dag, self.jobs.states()).ready;
+        for job in self.jobs.due().into_iter().chain(ready) {
+            if self.running.len() >= self.dag.max_parallel {
+                break;
+            }
+            self.start(&job).await?;
+        }
+        Ok(None)
     }
 
     async fn start(&mut self, name: &JobName) -> Result<(), StoreError> {
-        let Some(job) = self.dag.jobs.get(name).cloned() else {
-            return Ok(());
-        };
-        let attempt = self.engine.store.start_attempt(&self.claim, name, self.engine.clock.now()).await?;
-        let assignment = attempt::assignment(&*self.engine.store, &self.run, &self.dag, &job, attempt).await?;
+        let Some(job) = self.dag.jobs.get(name) else { return Ok(()) };
+        let engine = self.engine;
+        let attempts = self.jobs.job(name).map_or(0, |standing| standing.view.attempts);
+        // Unique among all attempts: a run's token rises each time it is taken up.
+        let fence = format!("{}.{name}.{}.{}", self.run.run_id, attempts + 1, self.claim.token);
+        let claim = &self.claim;
+        let begun = persist(engine.patience, || engine.store.begin_attempt(claim, name, &fence, engine.now())).await?;
+        self.jobs.take(begun.standing.clone(), Duration::ZERO);
+        let attempt = begun.attempt.attempt;
         let span = info_span!(
             "attempt", // the name that `telemetry::ATTEMPT_SPAN` looks for
             run.id = %self.claim.run_id, job.name = %name, kind = %job.kind, attempt
         );
         let attempting = Attempting {
-            isolation: Arc::clone(&self.engine.isolation),
-            job,
-            assignment,
-            cancel: self.cancel.child_token(),
-            stop_grace: self.engine.stop_grace,
+            isolation: Arc::clone(&engine.isolation),
+            job: name.clone(),
+            time_limit: job.timeout,
+            assignment: attempt::assignment(&self.run, &self.dag, job, &self.jobs, &begun),
+            parts: self.sender.clone(),
+            cancel: self.stopping.child_token(),
+            stop_grace: engine.stop_grace,
         };
-        self.running.spawn(attempting.carry_out().instrument(span));
+        let task = self.running.spawn(attempting.carry_out().instrument(span));
+        self.open.insert(task.id(), Open { claim: begun.attempt, base: begun.base, moved: None });
         Ok(())
     }
 
-    /// Commits how an attempt ended.
-    async fn commit(&mut self, attempted: Attempted) -> Result<(), StoreError> {
-        let Attempted { job, attempt, ended } = attempted;
-        let now = self.engine.clock.now();
-        let end = match ended {
-            Ok(done) => AttemptEnd::Succeeded { outcome: Box::new(done.outcome), fingerprint: done.fingerprint },
-            Err(JobError::Cancelled) => AttemptEnd::Cancelled,
-            Err(error) => self.failure(&job, attempt, &error),
+    /// Records how an attempt ended, with the effects of its outcome.
+    async fn ended(&mut self, joined: Result<(Id, Result<Done, JobError>), JoinError>) -> Result<(), StoreError> {
+        let (id, ended) = match joined {
+            Ok((id, ended)) => (id, ended),
+            // Bodies' panics are failures by then; this one is of the engine itself.
+            Err(error) => (error.id(), Err(JobError::Fail(anyhow::anyhow!("the attempt's task ended: {error}")))),
         };
-        let settles = if let AttemptEnd::Succeeded { outcome, .. } = &end { Some(outcome.clone()) } else { None };
-        let store = &self.engine.store;
-        if let Err(refused) = store.finish_attempt(&self.claim, &job.name, attempt, end, now).await {
-            if matches!(refused, StoreError::Fenced { .. } | StoreError::NoRun { .. }) || settles.is_none() {
-                return Err(refused);
+        let Some(open) = self.open.remove(&id) else { return Ok(()) };
+        let Some(job) = self.dag.jobs.get(&open.claim.job).cloned() else { return Ok(()) };
+        let has_outcome = ended.is_ok();
+        let (end, wait) = self.end_of(&job, &open, ended);
+        match self.record(&open.claim, end, wait).await {
+            Err(StoreError::Moved { what }) => {
+                warn!(job.name = %job.name, "{what} moved while the attempt ran: it runs again on what is there now");
+                self.record(&open.claim, AttemptEnd::Superseded { what }, Duration::ZERO).await
             }
-            // The commit itself failed (a full disk, a lost database): nothing of it is there, so the attempt failed.
-            warn!(job.name = %job.name, attempt, error = %chain(&refused), "Could not commit the attempt");
-            let failure = self.failure(&job, attempt, &JobError::retry(refused));
-            return store.finish_attempt(&self.claim, &job.name, attempt, failure, now).await;
+            Err(refused) if has_outcome && is_about_outcome(&refused) => {
+                // The commit itself failed (an outcome that cannot be stored): nothing of it is there.
+                warn!(job.name = %job.name, "Could not commit the attempt: {}", chain(&refused));
+                let (end, wait) = self.failure(&job, &JobError::Fail(refused.into()));
+                self.record(&open.claim, end, wait).await
+            }
+            other => other,
         }
-        if let Some(outcome) = settles {
-            self.engine.after_commit.settle(&outcome).await;
-        }
+    }
+
+    async fn record(&mut self, attempt: &AttemptClaim, end: AttemptEnd, wait: Duration) -> Result<(), StoreError> {
+        let engine = self.engine;
+        let ask = || engine.store.finish_attempt(attempt, end.clone(), engine.now());
+        let standing = persist(engine.patience, ask).await?;
+        self.jobs.take(standing, wait);
+        engine.committed.notify_one();
         Ok(())
     }
 
-    fn failure(&mut self, job: &Job, attempt: u32, error: &JobError) -> AttemptEnd {
-        let wait = match error {
-            JobError::Retry(_) | JobError::Lost(_) => job.retry.wait_after(attempt, self.jitter(&job.name, attempt)),
-            JobError::Fail(_) | JobError::Cancelled => None,
-        };
-        let retry_at = wait.and_then(|wait| {
-            self.waiting.insert(job.name.clone(), Instant::now() + wait);
-            self.engine.clock.now().checked_add(wait).ok()
-        });
-        AttemptEnd::Failed { error: error.to_string(), retry_at }
+    /// Returns how an attempt's end is recorded, and how long its job waits for the next.
+    fn end_of(&self, job: &Job, open: &Open, ended: Result<Done, JobError>) -> (AttemptEnd, Duration) {
+        match (ended, &open.moved) {
+            (Ok(done), _) => {
+                let outcome = Box::new(done.outcome);
+                let base = open.base.clone();
+                (AttemptEnd::Succeeded { outcome, fingerprint: done.fingerprint, base }, Duration::ZERO)
+            }
+            (Err(_), Some(what)) => (AttemptEnd::Superseded { what: what.clone() }, Duration::ZERO),
+            (Err(JobError::Cancelled), _) if self.is_cancelled => (AttemptEnd::Cancelled, Duration::ZERO),
+            (Err(JobError::Cancelled), _) => (AttemptEnd::Drained, Duration::ZERO),
+            (Err(JobError::Lost(why)), _) => (AttemptEnd::Lost { why }, job.retry.backoff.min(job.retry.max_backoff)),
+            (Err(error), _) => self.failure(job, &error),
+        }
     }
 
-    /// A number in [0, 1) from the run, the job and the attempt: spread over runs, the same in a replay.
-    fn jitter(&self, job: &JobName, attempt: u32) -> f64 {
-        let hash = content_hash(format!("{}/{job}/{attempt}", self.claim.run_id).as_bytes());
+    fn failure(&self, job: &Job, error: &JobError) -> (AttemptEnd, Duration) {
+        let failures = self.jobs.job(&job.name).map_or(0, |standing| standing.failures) + 1;
+        let wait = match error {
+            JobError::Retry(_) => job.retry.wait_after(failures, self.jitter(&job.name, failures)),
+            JobError::Fail(_) | JobError::Lost(_) | JobError::Cancelled => None,
+        };
+        let retry_at = wait.and_then(|wait| self.engine.now().checked_add(wait).ok());
+        (AttemptEnd::Failed { error: error.to_string(), retry_at }, wait.unwrap_or_default())
+    }
+
+    /// A number in [0, 1) from the run, the job and the try: spread over runs, the same in a replay.
+    fn jitter(&self, job: &JobName, failures: u32) -> f64 {
+        let hash = content_hash(format!("{}/{job}/{failures}", self.claim.run_id).as_bytes());
         u32::from_str_radix(&hash[..8], 16).map_or(0.5, |n| f64::from(n) / 4_294_967_296.0)
     }
 
-    async fn beat(&self) -> Result<(), StoreError> {
-        self.engine.store.heartbeat(&self.claim, self.engine.clock.now()).await?;
-        let run = self.engine.store.run(&self.claim.run_id).await?;
-        if run.is_some_and(|run| run.cancel_requested) {
-            self.cancel.cancel();
+    /// Commits a part of an attempt's outcome and answers the body.
+    async fn commit_part(&mut self, handed_over: HandedOver) {
+        let HandedOver { job, name, part, answer } = handed_over;
+        let engine = self.engine;
+        let answered = match self.open.values_mut().find(|open| open.claim.job == job) {
+            None => Err(JobError::Cancelled),
+            Some(open) => {
+                let (claim, base) = (&open.claim, &open.base);
+                let ask = || engine.store.commit_part(claim, &name, &part, base, engine.now());
+                let committed = persist(engine.patience, ask).await;
+                match committed {
+                    Ok(()) => {
+                        open.base.follow(&part);
+                        engine.committed.notify_one();
+                        Ok(())
+                    }
+                    Err(refused) => {
+                        if let StoreError::Moved { what } = &refused {
+                            open.moved = Some(what.clone());
+                        }
+                        let error = anyhow::Error::new(refused).context(format!("committing the part `{name}`"));
+                        Err(JobError::Retry(error))
+                    }
+                }
+            }
+        };
+        if answer.send(answered).is_err() {
+            warn!(job.name = %job, "The body that handed a part over is gone");
+        }
+    }
+
+    async fn look_for_cancel(&mut self) -> Result<(), StoreError> {
+        match self.engine.store.run(&self.claim.run_id).await {
+            Ok(run) => self.is_cancelled |= run.is_some_and(|run| run.cancel_requested),
+            // The next look may succeed; what must be written is asked for again and again.
+            Err(error) if error.is_transient() => warn!("Looking for a request to cancel: {}", chain(&error)),
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Stops the running attempts: first they are asked, after the grace their tasks are dropped.
-    async fn stop_attempts(&mut self) -> Result<(), StoreError> {
+    /// Brings the running attempts to an end: those that end in their grace are recorded as they end, the others are
+    /// killed and recorded as `end`.
+    async fn stop_attempts(&mut self, end: &AttemptEnd, wait: Wait) -> Result<(), StoreError> {
+        if self.running.is_empty() {
+            return Ok(());
+        }
         let deadline = Instant::now() + self.engine.stop_grace;
+        if wait == Wait::ForStop {
+            self.stopping.cancel();
+        }
         while !self.running.is_empty() {
-            match tokio::time::timeout_at(deadline, self.running.join_next()).await {
-                Ok(Some(Ok(attempted))) => self.commit(attempted).await?,
-                Ok(_) => {}
-                Err(_) => {
-                    warn!(attempts = self.running.len(), "Attempts did not stop in time; leaving them");
-                    self.running.abort_all();
-                    while self.running.join_next().await.is_some() {}
-                }
+            tokio::select! {
+                biased;
+                Some(part) = self.parts.recv() => self.commit_part(part).await,
+                Some(joined) = self.running.join_next_with_id() => self.ended(joined).await?,
+                () = tokio::time::sleep_until(deadline) => break,
             }
+        }
+        self.stopping.cancel();
+        self.running.shutdown().await;
+        for open in std::mem::take(&mut self.open).into_values() {
+            warn!(job.name = %open.claim.job, "Stopped an attempt that did not end within its grace");
+            self.record(&open.claim, end.clone(), Duration::ZERO).await?;
         }
         Ok(())
     }
+}
+
+/// What an attempt that is to stop is given its grace for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// To come to its end.
+    ForEnd,
+    /// To stop.
+    ForStop,
+}
+
+/// Whether a refused commit is the outcome's fault: not a lost right to write, and not a store that was silent.
+fn is_about_outcome(error: &StoreError) -> bool {
+    let has_lost_right = matches!(
+        error,
+        StoreError::Fenced { .. } | StoreError::NotOwner { .. } | StoreError::NoRun { .. } | StoreError::Illegal(_)
+    );
+    !has_lost_right && !error.is_transient()
 }
 
 async fn sleep_until(at: Option<Instant>) {
@@ -273,15 +394,4 @@ async fn sleep_until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

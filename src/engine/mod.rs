@@ -1,16 +1,25 @@
-//! The engine: carries out runs, recovers them, and wakes with the schedule. It knows no kind.
+//! The engine: carries out runs, survives crashes, and wakes with the schedule. It knows no kind.
 //!
-//! `plan` decides what is next and `recovery` what a start must do, both pure; `executor` and `attempt` do it;
-//! `scheduler` asks the planner of `domain::schedule` which slots are due. `runner` holds the traits through which
-//! kinds, processes and the lake are reached; `thread` carries attempts out in this process.
+//! Decisions are pure: `plan` (what is next in a run), `tick` (which slots get a run, which runs may begin), `clock_watch`
+//! (whether the clock can be believed), `ownership::Watch` (whether an owner lives). `executor` and `attempt` carry runs
+//! out, with `standing` for what the store has answered and `persist` for asking it until it does; `scheduler` follows the
+//! schedules; `settle` does what must follow commits. `runner` holds the traits through which kinds, processes and the
+//! lake are reached; `thread` carries attempts out in this process; `stop` is how a run is told to stop.
 
 mod attempt;
+pub mod clock_watch;
 pub mod executor;
+pub mod ownership;
+mod persist;
 pub mod plan;
-pub mod recovery;
 pub mod runner;
 pub mod scheduler;
+pub mod settle;
+mod standing;
+mod stop;
 pub mod thread;
+pub mod tick;
 
 pub use executor::{Engine, EngineError};
-pub use runner::{AfterCommit, Assignment, Done, Isolation, JobRunner, Parts, Runners};
+pub use runner::{Assignment, Done, Isolation, JobRunner, Parts, Runners, Settler};
+pub use stop::Stop;

@@ -2,7 +2,7 @@
 //!
 //! [`JobRunner`] does one kind of job; `jobs::kind` adapts every typed kind to it. [`Isolation`] carries an attempt
 //! out, in a thread of this process (`engine::thread`) or in a child process. [`Parts`] takes what a body hands over
-//! before its end. [`AfterCommit`] does what follows a commit; `app` implements it.
+//! before its end. [`Settler`] carries out what must follow a commit; `app` implements it.
 
 use std::sync::Arc;
 
@@ -42,11 +42,12 @@ pub trait Runners: Send + Sync {
 /// Takes what a body hands over before its end, and commits it.
 #[async_trait]
 pub trait Parts: Send + Sync {
-    /// Commits a part of the outcome on its own; when this returns, the part is true whatever becomes of the attempt.
+    /// Commits a part of the outcome on its own, under a name unique in its job; when this returns, the part is true
+    /// whatever becomes of the attempt, and a later attempt finds it in `JobInput::parts`.
     ///
     /// # Errors
     /// When it could not be committed: the body gives the error back.
-    async fn commit(&self, part: Outcome) -> Result<(), JobError>;
+    async fn commit(&self, name: &str, part: Outcome) -> Result<(), JobError>;
 }
 
 /// An attempt to carry out: all that it needs, as one serialisable value.
@@ -85,10 +86,12 @@ pub trait Isolation: Send + Sync {
     ) -> Result<Done, JobError>;
 }
 
-/// What follows a commit: the lake's pointers for outside readers, the outbox.
+/// Carries out what must follow commits.
 #[async_trait]
-pub trait AfterCommit: Send + Sync {
-    /// Brings pointers and outbox in line with what is committed. It may be called again at any time; what it could
-    /// not do now is repaired at the next call, and it says so in the log.
-    async fn settle(&self, outcome: &Outcome);
+pub trait Settler: Send + Sync {
+    /// Brings `target` in line with what is current now. It may be called again at any time.
+    ///
+    /// # Errors
+    /// When it cannot be done now: it is tried again later.
+    async fn settle(&self, target: &str) -> anyhow::Result<()>;
 }

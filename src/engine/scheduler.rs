@@ -1,30 +1,44 @@
-//! Makes runs when their slots come, and takes up what is queued.
+//! Makes runs when their slots come, and takes up what is open.
 //!
-//! tokio-cron-scheduler wakes this loop once a second and decides nothing: it freezes a zone's offset and forgets
-//! missed ticks. Which slots are due since the persisted watermark is `domain::schedule`'s answer; a run and its
-//! watermark are made in one transaction, and a slot is unique per DAG, so a double wake-up is harmless.
-//! One scheduler owns a data folder; the caller holds the lock.
+//! It sleeps until the next slot on the monotonic clock; tokio-cron-scheduler wakes it once a minute besides and decides
+//! nothing (it freezes a zone's offset and forgets missed ticks). What is to be done is `tick`'s answer, whether the
+//! clock can be believed `clock_watch`'s; a run and its watermark are made in one transaction, and a slot is unique per
+//! DAG, so a double wake-up is harmless. What fails is tried again, never the end of the loop: a run that could not be
+//! carried out is taken up again after a while. Told to stop, it starts nothing more and lets its runs drain.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_cron_scheduler::{Job, JobScheduler};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use super::clock_watch::ClockWatch;
 use super::executor::Engine;
-use super::recovery::{self, Overlap};
-use crate::domain::dag::Dag;
+use super::persist::persist;
+use super::stop::Stop;
+use super::tick::{self, Act, Runs};
+use crate::domain::dag::{Dag, OverlapPolicy};
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job::Force;
 use crate::domain::schedule::{self, Slot};
-use crate::store::{NewRun, RunFilter, StoreError};
+use crate::store::{NewRun, RunFilter, RunRecord, StoreError, Tenure, Watermark};
+use crate::telemetry::chain;
 
-/// How long a scheduler is taken to live after its last sign of life.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// How often open runs are looked for that another process has enqueued.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long one question to a state store that does not answer is asked again before the loop goes on.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a run that could not be carried out waits for its next take-up; it doubles each time.
+const FIRST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(300);
 
 /// Why a scheduler ended.
 #[derive(Debug, thiserror::Error)]
@@ -32,135 +46,261 @@ pub enum SchedulerError {
     /// The timer could not be started.
     #[error("starting the timer")]
     Timer(#[source] tokio_cron_scheduler::JobSchedulerError),
-    /// The state store failed.
-    #[error("reading or writing the schedule's state")]
+    /// Another scheduler owns the state store now.
+    #[error("running the schedules")]
     Store(#[from] StoreError),
 }
 
-/// Runs the schedules that `dags` returns (asked again at each wake-up, so that an edited file counts) until cancelled.
+/// Gives the DAGs as they are now.
+pub type CurrentDags<'a> = dyn Fn() -> Vec<Dag> + Send + Sync + 'a;
+
+/// Runs the schedules of `dags` (asked again at each look, so that an edited file counts) until told to stop.
 ///
 /// # Errors
-/// When the timer does not start or the state store fails.
+/// When the timer does not start, or another has taken the state store over.
 pub async fn run(
     engine: &Engine,
-    dags: impl Fn() -> Vec<Dag>,
-    cancel: &CancellationToken,
+    tenure: &Tenure,
+    dags: &CurrentDags<'_>,
+    stop: &CancellationToken,
 ) -> Result<(), SchedulerError> {
     let wake = Arc::new(Notify::new());
     let mut timer = JobScheduler::new().await.map_err(SchedulerError::Timer)?;
     let ticking = Arc::clone(&wake);
-    let tick = Job::new("* * * * * *", move |_, _| ticking.notify_one()).map_err(SchedulerError::Timer)?;
+    let tick = Job::new("0 * * * * *", move |_, _| ticking.notify_one()).map_err(SchedulerError::Timer)?;
     timer.add(tick).await.map_err(SchedulerError::Timer)?;
     timer.start().await.map_err(SchedulerError::Timer)?;
 
-    let runs = TaskTracker::new();
-    let mut taken_up: Vec<RunId> = Vec::new();
     info!("Scheduler started");
-    while !cancel.is_cancelled() {
-        let now = engine.clock.now();
-        engine.store.scheduler_alive(&engine.owner, now.checked_add(SIGN_OF_LIFE).ok()).await?;
-        for dag in dags() {
-            make_due_runs(engine, &dag, now).await?;
-        }
-        take_up(engine, &runs, &mut taken_up, cancel).await?;
-        tokio::select! {
-            () = wake.notified() => {}
-            () = cancel.cancelled() => {}
-        }
-    }
-    runs.close();
-    runs.wait().await;
-    engine.store.scheduler_alive(&engine.owner, None).await?;
+    let mut scheduler = Scheduler::new(engine, tenure, &wake, stop);
+    let ended = scheduler.look_until_stopped(dags, stop).await;
+    scheduler.tasks.close();
+    scheduler.tasks.wait().await;
     timer.shutdown().await.map_err(SchedulerError::Timer)?;
     info!("Scheduler stopped");
-    Ok(())
+    Ok(ended?)
 }
 
-/// Makes the runs of the DAG's due slots, or records why a slot has none.
-async fn make_due_runs(engine: &Engine, dag: &Dag, now: Timestamp) -> Result<(), SchedulerError> {
-    let Some(schedule) = &dag.schedule else { return Ok(()) };
-    let Some(watermark) = engine.store.watermark(&dag.name).await? else {
-        // A DAG that was never scheduled here begins with its next slot, not with its past.
-        engine.store.skip_slot(&dag.name, now, "first seen", now).await?;
-        return Ok(());
-    };
-    let missed = match schedule::due_between(schedule, &dag.timezone, watermark, now) {
-        Ok(slots) => slots,
-        Err(mistake) => {
-            error!(dag = %dag.name, "{mistake}");
-            return Ok(());
-        }
-    };
-    let wanted = schedule::catch_up(schedule.catch_up, &missed, now);
-    for slot in &missed {
-        if wanted.contains(slot) {
-            make_run(engine, dag, slot, now).await?;
-        } else {
-            engine.store.skip_slot(&dag.name, slot.at, "missed, and not made up for (`catch_up`)", now).await?;
+/// A scheduler at work.
+pub(super) struct Scheduler<'a> {
+    engine: &'a Engine,
+    tenure: &'a Tenure,
+    wake: &'a Arc<Notify>,
+    stop: Stop,
+    clock: ClockWatch,
+    tasks: TaskTracker,
+    taken_up: Arc<Mutex<BTreeSet<RunId>>>,
+    /// Runs that could not be carried out: how often, and until when they rest.
+    resting: Arc<Mutex<BTreeMap<RunId, (u32, Instant)>>>,
+    /// Only the owner moves watermarks, so they are read once.
+    watermarks: BTreeMap<DagName, Option<Watermark>>,
+    allows_overlap: BTreeMap<RunId, bool>,
+}
+
+impl<'a> Scheduler<'a> {
+    pub(super) fn new(engine: &'a Engine, tenure: &'a Tenure, wake: &'a Arc<Notify>, stop: &CancellationToken) -> Self {
+        Self {
+            engine,
+            tenure,
+            wake,
+            stop: Stop::draining(stop),
+            clock: ClockWatch::default(),
+            tasks: TaskTracker::new(),
+            taken_up: Arc::default(),
+            resting: Arc::default(),
+            watermarks: BTreeMap::new(),
+            allows_overlap: BTreeMap::new(),
         }
     }
-    Ok(())
-}
 
-async fn make_run(engine: &Engine, dag: &Dag, slot: &Slot, now: Timestamp) -> Result<(), SchedulerError> {
-    let open = engine.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await?;
-    let policy = dag.schedule.as_ref().map_or_else(Default::default, |schedule| schedule.overlap);
-    match recovery::overlap(policy, &dag.name, &open) {
-        Overlap::Begin | Overlap::Wait => {}
-        Overlap::Skip => {
-            let why = "the earlier run is still open (`overlap = \"skip\"`)";
-            engine.store.skip_slot(&dag.name, slot.at, why, now).await?;
-            return Ok(());
-        }
-        Overlap::Replace(runs) => {
-            for run_id in runs {
-                engine.store.request_cancel(&run_id, now).await?;
+    async fn look_until_stopped(&mut self, dags: &CurrentDags<'_>, stop: &CancellationToken) -> Result<(), StoreError> {
+        while !stop.is_cancelled() {
+            let current = dags();
+            match self.look(&current).await {
+                Ok(()) => {}
+                Err(error @ StoreError::NotOwner { is_final: true, .. }) => return Err(error),
+                // The loop goes on: a night is not lost to one answer that did not come.
+                Err(error) => error!("{}", chain(&error)),
+            }
+            let wake_at = self.next_slot(&current).map_or(LOOK, |until| until.min(LOOK));
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(wake_at) => {}
+                () = stop.cancelled() => {}
             }
         }
+        Ok(())
     }
-    let new = NewRun {
-        dag: dag.clone(),
-        logical_date: slot.date,
-        trigger: "schedule".to_owned(),
-        slot: Some(slot.at),
-        only: None,
-        force: Force::No,
-        now,
-    };
-    if let Some(run) = engine.store.create_run(new).await? {
-        info!(run.id = %run.run_id, "Made a run for its slot");
-    }
-    Ok(())
-}
 
-/// Begins every open run that may begin: those of one DAG after each other, unless it allows overlap.
-async fn take_up(
-    engine: &Engine,
-    runs: &TaskTracker,
-    taken_up: &mut Vec<RunId>,
-    cancel: &CancellationToken,
-) -> Result<(), SchedulerError> {
-    let open = engine.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await?;
-    taken_up.retain(|run_id| open.iter().any(|run| run.run_id == *run_id));
-    for run_id in recovery::to_take_up(&open) {
-        let Some(run) = open.iter().find(|run| run.run_id == run_id) else { continue };
-        let dag = engine.store.dag_of(&run_id).await?;
-        let allows_overlap =
-            dag.schedule.is_some_and(|schedule| schedule.overlap == crate::domain::dag::OverlapPolicy::Allow);
-        if taken_up.contains(&run_id) || (!allows_overlap && is_busy(&run.dag, taken_up, &open)) {
-            continue;
+    /// Does all that is to be done at this moment.
+    pub(super) async fn look(&mut self, dags: &[Dag]) -> Result<(), StoreError> {
+        let now = self.engine.now();
+        // What was left running is taken up before the slots are looked at: it then counts as what it is.
+        let mut open = self.open_runs().await?;
+        self.take_up(&open).await?;
+        if !self.clock.believes(now, Instant::now()) {
+            warn!("The clock has jumped ahead to {now}; slots wait until it has stood there for two minutes");
+            return Ok(());
         }
-        taken_up.push(run_id.clone());
-        let (engine, cancel) = (engine.clone(), cancel.clone());
-        runs.spawn(async move {
-            if let Err(failure) = engine.execute(&run_id, &cancel).await {
-                error!(run.id = %run_id, "{:#}", anyhow::Error::new(failure));
+        let mut has_made = false;
+        for dag in dags {
+            has_made |= self.deal_with(dag, &open, now).await?;
+        }
+        if has_made {
+            open = self.open_runs().await?;
+            self.take_up(&open).await?;
+        }
+        Ok(())
+    }
+
+    async fn open_runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+        let filter = RunFilter { open: true, ..RunFilter::default() };
+        persist(PATIENCE, || self.engine.store.runs(&filter)).await
+    }
+
+    /// Deals with a DAG's slots; returns whether a run was made.
+    async fn deal_with(&mut self, dag: &Dag, open: &[RunRecord], now: Timestamp) -> Result<bool, StoreError> {
+        if dag.schedule.is_none() {
+            return Ok(false);
+        }
+        let store = &self.engine.store;
+        if !self.watermarks.contains_key(&dag.name) {
+            let watermark = persist(PATIENCE, || store.watermark(&dag.name)).await?;
+            self.watermarks.insert(dag.name.clone(), watermark);
+        }
+        let watermark = self.watermarks.get(&dag.name).cloned().flatten();
+        let taken_up = self.taken_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let acts = match tick::due(dag, watermark.as_ref(), Runs { open, taken_up: &taken_up }, now) {
+            Ok(acts) => acts,
+            Err(mistake) => {
+                error!(dag = %dag.name, "{mistake}");
+                return Ok(false);
             }
+        };
+        if acts.is_empty() {
+            return Ok(false);
+        }
+        // Read again at the next look, whatever becomes of the acts.
+        self.watermarks.remove(&dag.name);
+        let has_made = acts.iter().any(|act| matches!(act, Act::Make { .. }));
+        for act in acts {
+            self.carry_out(dag, act, now).await?;
+        }
+        Ok(has_made)
+    }
+
+    async fn carry_out(&self, dag: &Dag, act: Act, now: Timestamp) -> Result<(), StoreError> {
+        let (store, name) = (&self.engine.store, &dag.name);
+        match act {
+            Act::Free { after, beyond } => {
+                let freed = persist(PATIENCE, || store.free_slots(name, after, beyond)).await?;
+                warn!(dag = %name, freed, "The clock was ahead, and is believed again from {after} on");
+            }
+            Act::SetWatermark(watermark) => persist(PATIENCE, || store.set_watermark(name, &watermark)).await?,
+            Act::Skip { slot, why } => {
+                if persist(PATIENCE, || store.skip_slot(name, slot.at, &why, now)).await? {
+                    warn!(dag = %name, logical_date = %slot.date, "Skipped the slot {}: {why}", slot.at);
+                }
+            }
+            Act::Make { slot, cancel } => {
+                for run_id in cancel {
+                    persist(PATIENCE, || store.request_cancel(&run_id, now)).await?;
+                }
+                self.make_run(dag, &slot, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn make_run(&self, dag: &Dag, slot: &Slot, now: Timestamp) -> Result<(), StoreError> {
+        let store = &self.engine.store;
+        let new = || NewRun {
+            dag: dag.clone(),
+            logical_date: slot.date,
+            trigger: tick::SCHEDULED.to_owned(),
+            slot: Some(slot.at),
+            only: None,
+            force: Force::No,
+            now,
+        };
+        match persist(PATIENCE, || store.create_run(new())).await? {
+            Some(run) => info!(run.id = %run.run_id, "Made a run for its slot"),
+            None => {
+                // The slot was dealt with before, by a clock that has since gone back: only the watermark follows.
+                let kept = persist(PATIENCE, || store.watermark(&dag.name)).await?;
+                if let Some(watermark) = kept.filter(|watermark| watermark.at < slot.at) {
+                    let moved = Watermark { at: slot.at, ..watermark };
+                    persist(PATIENCE, || store.set_watermark(&dag.name, &moved)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins every open run that may begin.
+    async fn take_up(&mut self, open: &[RunRecord]) -> Result<(), StoreError> {
+        if self.stop.drain.is_cancelled() {
+            return Ok(());
+        }
+        self.learn_overlap(open).await?;
+        let now = Instant::now();
+        let mut taken_up = self.taken_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let resting: BTreeSet<RunId> = {
+            let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+            resting.retain(|run_id, _| open.iter().any(|run| run.run_id == *run_id));
+            resting.iter().filter(|(_, (_, until))| *until > now).map(|(run_id, _)| run_id.clone()).collect()
+        };
+        // A run that rests keeps its DAG busy, and is not begun.
+        taken_up.extend(resting);
+        for run_id in tick::to_take_up(Runs { open, taken_up: &taken_up }, &self.allows_overlap) {
+            self.begin(run_id);
+        }
+        Ok(())
+    }
+
+    async fn learn_overlap(&mut self, open: &[RunRecord]) -> Result<(), StoreError> {
+        self.allows_overlap.retain(|run_id, _| open.iter().any(|run| run.run_id == *run_id));
+        for run in open {
+            if !self.allows_overlap.contains_key(&run.run_id) {
+                let dag = persist(PATIENCE, || self.engine.store.dag_of(&run.run_id)).await?;
+                let allows = dag.schedule.is_some_and(|schedule| schedule.overlap == OverlapPolicy::Allow);
+                self.allows_overlap.insert(run.run_id.clone(), allows);
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&self, run_id: RunId) {
+        self.taken_up.lock().unwrap_or_else(PoisonError::into_inner).insert(run_id.clone());
+        let (engine, tenure, stop) = (self.engine.clone(), self.tenure.clone(), self.stop.clone());
+        let (taken_up, resting) = (Arc::clone(&self.taken_up), Arc::clone(&self.resting));
+        let wake = Arc::clone(self.wake);
+        self.tasks.spawn(async move {
+            let executed = engine.execute(&tenure, &run_id, &Stop::draining(&stop.drain)).await;
+            let mut resting = resting.lock().unwrap_or_else(PoisonError::into_inner);
+            match executed {
+                Ok(_) => drop(resting.remove(&run_id)),
+                Err(failure) => {
+                    let times = resting.get(&run_id).map_or(0, |(times, _)| *times);
+                    let rest = FIRST_REST.saturating_mul(1 << times.min(10)).min(LONGEST_REST);
+                    error!(run.id = %run_id, "{}; it is taken up again in {} s", chain(&failure), rest.as_secs());
+                    resting.insert(run_id.clone(), (times + 1, Instant::now() + rest));
+                }
+            }
+            taken_up.lock().unwrap_or_else(PoisonError::into_inner).remove(&run_id);
+            wake.notify_one();
         });
     }
-    Ok(())
-}
 
-fn is_busy(dag: &DagName, taken_up: &[RunId], open: &[crate::store::RunRecord]) -> bool {
-    open.iter().any(|run| run.dag == *dag && taken_up.contains(&run.run_id))
+    /// How long it is until the next slot of any DAG.
+    fn next_slot(&self, dags: &[Dag]) -> Option<Duration> {
+        let now = self.engine.clock.now();
+        let soon = now.checked_add(jiff::SignedDuration::try_from(LOOK).ok()?).ok()?;
+        let next = |dag: &Dag| {
+            let slots = schedule::due_between(dag.schedule.as_ref()?, &dag.timezone, now, soon).ok()?;
+            slots.first().map(|slot| slot.at)
+        };
+        let next = dags.iter().filter_map(next).min()?;
+        Duration::try_from(next.duration_since(now)).ok()
+    }
 }

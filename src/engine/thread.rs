@@ -100,6 +100,7 @@ fn up_to_date(input: &JobInput) -> Option<Outcome> {
         models: Vec::new(),
         mails: Vec::new(),
         audit: Vec::new(),
+        identities: None,
         ..last
     })
 }

@@ -27,7 +27,7 @@ use super::tables::lake_error;
 use crate::canvas::TermLookup;
 use crate::canvas::contracts::Contracts;
 use crate::canvas::delivery::{Delivery, DeliveryError, find_deliveries};
-use crate::canvas::identity::{Identities, add_identities};
+use crate::canvas::identity::{Identities, stage_identities};
 use crate::canvas::privacy::{PrivacyKey, SourceNature, gate};
 use crate::config::SourceKind;
 use crate::domain::check::Finding;
@@ -98,8 +98,8 @@ impl JobKind for CanvasPull {
         }
         pull.settle_failures()?;
         pull.stage_quarantine(cx).await?;
-        pull.keep_identities(cx).await?;
-        pull.outcome(cx)
+        let identities = pull.stage_identities(cx).await?;
+        Ok(Outcome { identities, ..pull.outcome(cx)? })
     }
 }
 
@@ -192,16 +192,17 @@ impl Pull {
         Ok(())
     }
 
-    /// Adds the way back from new pseudonyms to the identity map. Doing so twice, or for a night that then fails,
-    /// changes nothing that anybody reads.
-    async fn keep_identities(&mut self, cx: &JobContext) -> Result<(), JobError> {
+    /// Stages the way back from new pseudonyms, sealed; with the commit it joins the identity map.
+    async fn stage_identities(&mut self, cx: &JobContext) -> Result<Option<String>, JobError> {
         let new = std::mem::take(&mut self.identities);
         if new.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let (folder, key) = (cx.environment.config.paths.state.clone(), self.key.clone());
-        spawn_blocking(move || add_identities(&folder, &key, new)).await.map_err(JobError::fail)?;
-        Ok(())
+        let (folder, key, name) =
+            (cx.environment.config.paths.state.clone(), self.key.clone(), cx.input.attempt_name());
+        let staged = name.clone();
+        spawn_blocking(move || stage_identities(&folder, &key, &staged, &new)).await.map_err(JobError::fail)?;
+        Ok(Some(name))
     }
 
     fn outcome(self, cx: &JobContext) -> Result<Outcome, JobError> {

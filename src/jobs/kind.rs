@@ -140,7 +140,7 @@ struct NoParts;
 
 #[async_trait]
 impl Parts for NoParts {
-    async fn commit(&self, _: Outcome) -> Result<(), JobError> {
+    async fn commit(&self, _: &str, _: Outcome) -> Result<(), JobError> {
         Err(JobError::Fail(anyhow::anyhow!("a fingerprint hands nothing over: this is a mistake in the program")))
     }
 }

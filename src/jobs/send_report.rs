@@ -110,7 +110,8 @@ impl JobKind for SendReport {
         files.extend(rendered.charts.into_iter().map(|chart| (format!("{}.png", chart.name), chart.png)));
         for (file, bytes) in files {
             let key = keys::report_file(&cx.input.dag, cx.input.logical_date, &file);
-            outcome.files.push(cx.environment.lake.stage_file(key, bytes.into()).await.map_err(lake_error)?);
+            let staged = cx.environment.lake.stage_file(&cx.input.attempt_name(), key, bytes.into()).await;
+            outcome.files.push(staged.map_err(lake_error)?);
         }
         let mail = &cx.environment.config.mail;
         let addresses = Addresses {

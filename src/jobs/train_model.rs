@@ -142,11 +142,14 @@ async fn record(
         |value: &serde_json::Value| serde_json::to_vec_pretty(value).map_err(|error| JobError::Fail(error.into()));
     let evaluation_json = serde_json::to_value(evaluation).map_err(|error| JobError::Fail(error.into()))?;
     let mut outcome = Outcome::default();
-    for (file, content) in
-        [("model.postcard", bytes), ("card.json", json(&card)?), ("evaluation.json", json(&evaluation_json)?)]
-    {
+    // The model itself is named by its content, so it lies in its place before the commit, where later jobs read it.
+    let artefact = keys::model_file(model, &version, "model.postcard");
+    let place = keys::browsed(&artefact).map_err(JobError::fail)?;
+    lake.put_new(&place, bytes.into()).await.map_err(lake_error)?;
+    for (file, content) in [("card.json", json(&card)?), ("evaluation.json", json(&evaluation_json)?)] {
         let key = keys::model_file(model, &version, file);
-        outcome.files.push(lake.stage_file(key, content.into()).await.map_err(lake_error)?);
+        let staged = lake.stage_file(&cx.input.attempt_name(), key, content.into()).await;
+        outcome.files.push(staged.map_err(lake_error)?);
     }
     let view = view(recipe, model, &version, evaluation, is_reconstructed, &decision.why, champion);
     outcome
@@ -177,14 +180,7 @@ async fn record(
         evaluation.chosen,
         if role == ModelRole::Champion { "champion" } else { "challenger" }
     );
-    outcome.models.push(ModelRecord {
-        model: model.to_string(),
-        artefact: keys::model_file(model, &version, "model.postcard"),
-        version,
-        role,
-        why: decision.why,
-        card,
-    });
+    outcome.models.push(ModelRecord { model: model.to_string(), artefact, version, role, why: decision.why, card });
     Ok(outcome)
 }
 

@@ -110,9 +110,15 @@ pub fn part_path(part_hash: &str) -> String {
     format!("data/{part_hash}.parquet")
 }
 
-/// Returns the key under which a file lies until its commit.
-pub fn staged(sha256: &str) -> Path {
-    key(&format!("{RESTRICTED}/staged/{sha256}"))
+/// Returns the folder in which an attempt's files lie until its commit.
+pub fn staged_folder(attempt: &str) -> String {
+    format!("{RESTRICTED}/staged/{attempt}")
+}
+
+/// Returns the key under which a file that is to get the name `file` lies until its commit.
+pub fn staged(attempt: &str, file: &str) -> Path {
+    let name = &crate::domain::ids::content_hash(file.as_bytes())[..16];
+    key(&format!("{}/{name}", staged_folder(attempt)))
 }
 
 /// Returns the key of a file of a model version.

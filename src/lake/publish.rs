@@ -195,26 +195,43 @@ impl Lake {
         self.put_pointer(&dataset.latest(), json.into()).await
     }
 
-    /// Stages a file that gets the name `key` after the commit.
+    /// Stages a file that gets the name `key` after the commit, in the folder of its attempt.
     ///
     /// # Errors
     /// When it cannot be stored.
-    pub async fn stage_file(&self, key: String, bytes: Bytes) -> Result<FileRef, LakeError> {
-        let file = FileRef { key, sha256: content_hash(&bytes), size_bytes: bytes.len() as u64 };
-        self.put_new(&keys::staged(&file.sha256), bytes).await?;
-        Ok(file)
+    pub async fn stage_file(&self, attempt: &str, key: String, bytes: Bytes) -> Result<FileRef, LakeError> {
+        let staged = keys::staged(attempt, &key);
+        let (sha256, size_bytes) = (content_hash(&bytes), bytes.len() as u64);
+        self.put_pointer(&staged, bytes).await?;
+        Ok(FileRef { key, sha256, size_bytes, staged: staged.to_string() })
     }
 
-    /// Puts a committed file under its name.
+    /// Puts a committed file under its name, and removes its staged copy.
     ///
     /// # Errors
     /// When the store fails; calling again repairs it.
     pub async fn put_in_place(&self, file: &FileRef) -> Result<(), LakeError> {
         let key = keys::browsed(&file.key)?;
-        let bytes = self.get(&keys::staged(&file.sha256)).await?;
-        if self.get_if_there(&key).await?.is_some_and(|there| there == bytes) {
-            return Ok(());
+        // Files of the first released form lie under their hash, all in one folder.
+        let staged =
+            if file.staged.is_empty() { format!("restricted/staged/{}", file.sha256) } else { file.staged.clone() };
+        let staged = keys::browsed(&staged)?;
+        if self.get_if_there(&key).await?.is_none_or(|there| content_hash(&there) != file.sha256) {
+            let bytes = self.get(&staged).await?;
+            self.put_pointer(&key, bytes).await?;
         }
-        self.put_pointer(&key, bytes).await
+        if file.staged.is_empty() { Ok(()) } else { self.remove(&staged).await }
+    }
+
+    /// Removes what an attempt has staged and not committed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove_staged(&self, attempt: &str) -> Result<(), LakeError> {
+        let folder = keys::browsed(&keys::staged_folder(attempt))?;
+        for object in self.list(&folder).await? {
+            self.remove(&object.location).await?;
+        }
+        Ok(())
     }
 }

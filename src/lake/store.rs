@@ -223,6 +223,17 @@ impl Lake {
         self.store.put(key, bytes.into()).await.map(drop).map_err(|cause| self.failed("writing", key, cause))
     }
 
+    /// Removes an object; one that is gone already is removed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn remove(&self, key: &Path) -> Result<(), LakeError> {
+        match self.store.delete(key).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(cause) => Err(self.failed("removing", key, cause)),
+        }
+    }
+
     /// Returns an object's bytes.
     ///
     /// # Errors

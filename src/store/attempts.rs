@@ -1,37 +1,43 @@
 //! Jobs of a run and their attempts: begun, ended, lost, cancelled, and read back.
 //!
 //! [`apply`] is the only way in which a job's state changes: through [`JobState::after`], with its event. An attempt
-//! ends once; a second end, or the end of an attempt that is not the one that runs, is refused. The effects of an
-//! outcome are `commit`'s, in the same transaction.
+//! ends once, under its own fence: the end of an attempt that is not the one that runs is refused, and the same end asked
+//! for again changes nothing. What an attempt reads, and the effects of an outcome, are `commit`'s, in the same
+//! transaction.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::commit;
-use super::contract::{AttemptEnd, Claim, LastSuccess, Unattempted};
+use super::contract::{AttemptClaim, AttemptEnd, Base, Begun, Claim, JobStanding, LastSuccess, Unattempted};
 use super::database::{Bind, Database, Transaction};
 use super::error::StoreError;
 use super::row::Row;
-use super::runs;
+use super::{runs, settle};
 use crate::domain::dag::Job;
 use crate::domain::ids::{DagName, JobName, RunId};
-use crate::domain::job::JobView;
+use crate::domain::job::{JobView, attempt_name};
 use crate::domain::outcome::Outcome;
-use crate::domain::run::{IllegalTransition, JobEvent, JobState};
+use crate::domain::retry::{LOST_BUDGET, SUPERSEDED_BUDGET};
+use crate::domain::run::{IllegalTransition, JobEvent, JobState, LOST};
 
 const JOB_INSERT: &str = "INSERT INTO jobs (run_id, job, kind, state, attempts) VALUES ($1, $2, $3, 'queued', 0)";
-const JOB_STATE: &str = "SELECT state, attempts FROM jobs WHERE run_id = $1 AND job = $2";
+const JOB_STATE: &str = "SELECT state, attempts, lost, superseded FROM jobs WHERE run_id = $1 AND job = $2";
 const JOB_BEGIN: &str = include_str!("../../sql/state/job_begin.sql");
-const JOB_CHANGE: &str = "UPDATE jobs SET state = $3, finished_at = $4, error = $5 WHERE run_id = $1 AND job = $2";
-const OPEN_JOBS: &str = "SELECT job, state, attempts FROM jobs \
+const JOB_CHANGE: &str = include_str!("../../sql/state/job_change.sql");
+const OPEN_JOBS: &str = "SELECT job, state, attempts, lost FROM jobs \
      WHERE run_id = $1 AND state IN ('queued', 'running', 'retrying') ORDER BY job";
 const JOBS: &str = include_str!("../../sql/state/jobs_select.sql");
+const JOB: &str = include_str!("../../sql/state/job_select.sql");
 const ATTEMPT_INSERT: &str = include_str!("../../sql/state/attempt_insert.sql");
 const ATTEMPT_END: &str = include_str!("../../sql/state/attempt_end.sql");
+const ATTEMPT: &str = "SELECT state, fence FROM attempts WHERE run_id = $1 AND job = $2 AND attempt = $3";
+const PART_INSERT: &str = include_str!("../../sql/state/part_insert.sql");
+const PARTS: &str = "SELECT name, outcome FROM parts WHERE run_id = $1 AND job = $2 ORDER BY part";
 const LAST_SUCCESS: &str = include_str!("../../sql/state/last_success.sql");
-
-/// What the job says after an attempt that nobody ended.
-const LOST: &str = "the attempt was lost: its process died";
+const LAST_SUCCESS_OF_DATE: &str = include_str!("../../sql/state/last_success_of_date.sql");
 
 /// A job of a run, and now.
 #[derive(Debug, Clone, Copy)]
@@ -44,23 +50,10 @@ pub(super) struct JobAt<'a> {
     pub(super) now: Timestamp,
 }
 
-/// Which attempt ends.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ended<'a> {
-    /// The right to say so.
-    pub(super) claim: &'a Claim,
-    /// The job.
-    pub(super) job: &'a JobName,
-    /// The attempt's number.
-    pub(super) attempt: u32,
-    /// Now.
-    pub(super) now: Timestamp,
-}
-
-impl<'a> Ended<'a> {
+impl AttemptClaim {
     /// Returns the job whose attempt it is.
-    pub(super) fn job_at(&self) -> JobAt<'a> {
-        JobAt { run_id: &self.claim.run_id, job: self.job, now: self.now }
+    pub(super) fn at(&self, now: Timestamp) -> JobAt<'_> {
+        JobAt { run_id: &self.claim.run_id, job: &self.job, now }
     }
 }
 
@@ -74,56 +67,134 @@ struct Ending<'a> {
     outcome: Option<&'a str>,
 }
 
+/// A job as its row says.
+struct Standing {
+    state: JobState,
+    attempts: u32,
+    lost: u32,
+    superseded: u32,
+}
+
 /// Puts a job of a new run in the queue.
 pub(super) async fn insert_job(tx: &mut Transaction, run_id: &RunId, job: &Job) -> Result<(), StoreError> {
     tx.execute(JOB_INSERT, &[run_id.into(), (&job.name).into(), job.kind.as_str().into()]).await?;
     Ok(())
 }
 
-/// Begins the next attempt of a job and returns its number.
-pub(super) async fn start(
+/// Begins the next attempt of a job, and reads what it is given.
+pub(super) async fn begin(
     database: &Database,
     claim: &Claim,
     job: &JobName,
+    fence: &str,
     now: Timestamp,
-) -> Result<u32, StoreError> {
+) -> Result<Begun, StoreError> {
     let mut tx = database.begin("beginning an attempt").await?;
-    runs::hold_running(&mut tx, claim, now).await?;
-    let run_id = &claim.run_id;
-    let (before, attempts) = state_of(&mut tx, run_id, job).await?;
-    let attempt = attempts + 1;
-    let event = JobEvent::AttemptStarted { attempt };
-    let after = before.after(&event)?;
-    tx.execute(ATTEMPT_INSERT, &[run_id.into(), job.into(), attempt.into(), now.into()]).await?;
-    tx.execute(JOB_BEGIN, &[run_id.into(), job.into(), after.as_str().into(), attempt.into(), now.into()]).await?;
-    runs::write_job_event(&mut tx, JobAt { run_id, job, now }, &event).await?;
+    runs::hold_running(&mut tx, claim).await?;
+    let at = JobAt { run_id: &claim.run_id, job, now };
+    let before = standing(&mut tx, at.run_id, job).await?;
+    let attempt = if is_running_under(&mut tx, at, before.attempts, fence).await? {
+        // Asked again, because the answer was lost.
+        before.attempts
+    } else {
+        start(&mut tx, at, &before, fence).await?
+    };
+    let (committed, base) = commit::read(&mut tx, at).await?;
+    let standing = job_standing(&mut tx, at).await?;
     tx.commit().await?;
+    let attempt = AttemptClaim { claim: claim.clone(), job: job.clone(), attempt, fence: fence.to_owned() };
+    Ok(Begun { attempt, standing, committed, base })
+}
+
+async fn start(tx: &mut Transaction, at: JobAt<'_>, before: &Standing, fence: &str) -> Result<u32, StoreError> {
+    let JobAt { run_id, job, now } = at;
+    let attempt = before.attempts + 1;
+    let event = JobEvent::AttemptStarted { attempt };
+    let after = before.state.after(&event)?;
+    tx.execute(ATTEMPT_INSERT, &[run_id.into(), job.into(), attempt.into(), now.into(), fence.into()]).await?;
+    tx.execute(JOB_BEGIN, &[run_id.into(), job.into(), after.as_str().into(), attempt.into(), now.into()]).await?;
+    runs::write_job_event(tx, at, &event).await?;
     Ok(attempt)
 }
 
-/// Ends an attempt; with an outcome, commits all its effects.
-pub(super) async fn finish(database: &Database, ended: Ended<'_>, end: AttemptEnd) -> Result<(), StoreError> {
-    let Ended { claim, job, attempt, now } = ended;
-    let mut tx = database.begin("ending an attempt").await?;
-    runs::hold_running(&mut tx, claim, now).await?;
-    let run_id = &claim.run_id;
-    let (before, attempts) = state_of(&mut tx, run_id, job).await?;
-    let event = event_of(attempt, &end);
-    if attempts != attempt {
-        let event = format!("the end of attempt {attempt}, when {attempts} began");
-        return Err(IllegalTransition { what: "job", state: before.as_str(), event }.into());
+/// Commits a part of a running attempt's outcome.
+pub(super) async fn commit_part(
+    database: &Database,
+    attempt: &AttemptClaim,
+    (name, part): (&str, &Outcome),
+    base: &Base,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut tx = database.begin("committing a part of an outcome").await?;
+    runs::hold_running(&mut tx, &attempt.claim).await?;
+    let at = attempt.at(now);
+    let before = standing(&mut tx, at.run_id, at.job).await?;
+    if before.attempts != attempt.attempt || !is_running_under(&mut tx, at, attempt.attempt, &attempt.fence).await? {
+        return Err(StoreError::Fenced { run_id: at.run_id.clone() });
     }
+    let known = tx.rows(PARTS, &[at.run_id.into(), at.job.into()]).await?;
+    for row in &known {
+        if row.text("name")? == name {
+            // Asked again, because the answer was lost.
+            return Ok(());
+        }
+    }
+    let event = JobEvent::PartCommitted { attempt: attempt.attempt, part: name.to_owned() };
+    before.state.after(&event)?;
+    runs::write_job_event(&mut tx, at, &event).await?;
+    let json = readable_json(&tx, part)?;
+    let binds = [at.run_id.into(), at.job.into(), attempt.attempt.into(), name.into(), (&json).into()];
+    tx.execute(PART_INSERT, &binds).await?;
+    commit::write_effects(&mut tx, attempt, now, part, base).await?;
+    tx.commit().await
+}
 
-    apply(&mut tx, ended.job_at(), before, &event).await?;
+/// Returns the parts that a job has committed in its run, by name.
+pub(super) async fn parts(tx: &mut Transaction, at: JobAt<'_>) -> Result<BTreeMap<String, Outcome>, StoreError> {
+    let rows = tx.rows(PARTS, &[at.run_id.into(), at.job.into()]).await?;
+    rows.iter().map(|row| Ok((row.text("name")?, row.json("outcome")?))).collect()
+}
+
+/// Ends an attempt; with an outcome, commits all its effects.
+pub(super) async fn finish(
+    database: &Database,
+    attempt: &AttemptClaim,
+    end: AttemptEnd,
+    now: Timestamp,
+) -> Result<JobStanding, StoreError> {
+    let mut tx = database.begin("ending an attempt").await?;
+    runs::hold_running(&mut tx, &attempt.claim).await?;
+    let at = attempt.at(now);
+    let before = standing(&mut tx, at.run_id, at.job).await?;
     let outcome = match &end {
         AttemptEnd::Succeeded { outcome, .. } => Some(readable_json(&tx, outcome)?),
-        AttemptEnd::Failed { .. } | AttemptEnd::Lost | AttemptEnd::Cancelled => None,
+        _ => None,
     };
-    end_attempt(&mut tx, ended.job_at(), attempt, &ending_of(&end, outcome.as_deref())).await?;
-    if let AttemptEnd::Succeeded { outcome, .. } = &end {
-        commit::write_effects(&mut tx, ended, outcome).await?;
+    let event = event_of(attempt.attempt, &end, &before);
+    let ending = ending_of(&end, outcome.as_deref());
+    match stored(&mut tx, at, attempt.attempt).await? {
+        Some((state, fence)) if fence == attempt.fence && state == ending.state && state != "running" => {
+            // Asked again, because the answer was lost.
+            return job_standing(&mut tx, at).await;
+        }
+        Some((state, fence)) if fence == attempt.fence && state == "running" => {}
+        Some((_, fence)) if fence != attempt.fence => {
+            return Err(StoreError::Fenced { run_id: at.run_id.clone() });
+        }
+        _ => {
+            let event = format!("the end of attempt {}, when {} began", attempt.attempt, before.attempts);
+            return Err(IllegalTransition { what: "job", state: before.state.as_str(), event }.into());
+        }
     }
-    tx.commit().await
+
+    let seq = apply(&mut tx, at, before.state, &event).await?;
+    end_attempt(&mut tx, at, attempt.attempt, &ending, seq).await?;
+    if let AttemptEnd::Succeeded { outcome, base, .. } = &end {
+        commit::write_effects(&mut tx, attempt, now, outcome, base).await?;
+    }
+    let standing = job_standing(&mut tx, at).await?;
+    tx.commit().await?;
+    Ok(standing)
 }
 
 /// Ends a job that is not attempted.
@@ -133,52 +204,91 @@ pub(super) async fn finish_unattempted(
     job: &JobName,
     end: Unattempted,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<JobStanding, StoreError> {
     let mut tx = database.begin("ending a job without an attempt").await?;
-    runs::hold_running(&mut tx, claim, now).await?;
+    runs::hold_running(&mut tx, claim).await?;
     let at = JobAt { run_id: &claim.run_id, job, now };
-    let (before, attempts) = state_of(&mut tx, at.run_id, job).await?;
-    let event = match end {
-        Unattempted::Skipped { why } => JobEvent::Skipped { why },
-        Unattempted::UpstreamFailed { upstream } => JobEvent::UpstreamFailed { upstream },
-        Unattempted::Cancelled => JobEvent::Cancelled,
+    let before = standing(&mut tx, at.run_id, job).await?;
+    let (state, event) = match end {
+        Unattempted::Skipped { why } => (JobState::Skipped, JobEvent::Skipped { why }),
+        Unattempted::UpstreamFailed { upstream } => (JobState::UpstreamFailed, JobEvent::UpstreamFailed { upstream }),
+        Unattempted::Cancelled => (JobState::Cancelled, JobEvent::Cancelled),
     };
-    apply(&mut tx, at, before, &event).await?;
-    if before == JobState::Running {
-        end_attempt(&mut tx, at, attempts, &cancelled()).await?;
+    if before.state != state {
+        let seq = apply(&mut tx, at, before.state, &event).await?;
+        if before.state == JobState::Running {
+            end_attempt(&mut tx, at, before.attempts, &cancelled(), seq).await?;
+        }
     }
-    tx.commit().await
+    let standing = job_standing(&mut tx, at).await?;
+    tx.commit().await?;
+    Ok(standing)
 }
 
-/// Changes a job's state by an event, and writes the event.
+/// Changes a job's state by an event, writes the event and returns its number.
 pub(super) async fn apply(
     tx: &mut Transaction,
     at: JobAt<'_>,
     before: JobState,
     event: &JobEvent,
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     let JobAt { run_id, job, now } = at;
     let after = before.after(event)?;
     let finished_at = after.is_done().then_some(now);
-    let error = match event {
-        JobEvent::AttemptFailed { error, .. } => Some(error.clone()),
-        JobEvent::AttemptLost { .. } => Some(LOST.to_owned()),
-        JobEvent::Skipped { why } => Some(why.clone()),
-        JobEvent::UpstreamFailed { upstream } => Some(format!("`{upstream}`, which it needs, failed")),
-        JobEvent::AttemptStarted { .. } | JobEvent::AttemptSucceeded { .. } | JobEvent::Cancelled => None,
+    let error = error_of(event);
+    let not_before = if let JobEvent::AttemptFailed { retry_at, .. } = event { *retry_at } else { None };
+    let [failed, lost, superseded] = match event {
+        JobEvent::AttemptFailed { .. } => [1_i64, 0, 0],
+        JobEvent::AttemptLost { .. } => [0, 1, 0],
+        JobEvent::AttemptSuperseded { .. } => [0, 0, 1],
+        _ => [0, 0, 0],
     };
-    let binds = [run_id.into(), job.into(), after.as_str().into(), finished_at.into(), error.as_deref().into()];
+    let binds = [
+        run_id.into(),
+        job.into(),
+        after.as_str().into(),
+        finished_at.into(),
+        error.as_deref().into(),
+        not_before.into(),
+        failed.into(),
+        lost.into(),
+        superseded.into(),
+    ];
     tx.execute(JOB_CHANGE, &binds).await?;
     runs::write_job_event(tx, at, event).await
 }
 
-/// Marks what an earlier owner left running as lost; the jobs are retrying then.
+/// Returns what a job says after an event.
+fn error_of(event: &JobEvent) -> Option<String> {
+    match event {
+        JobEvent::AttemptFailed { error, .. } => Some(error.clone()),
+        JobEvent::AttemptLost { why, gives_up: false, .. } => Some(why.clone()),
+        JobEvent::AttemptLost { why, gives_up: true, .. } => {
+            Some(format!("{why}; {LOST_BUDGET} attempts were lost like this, so the job is not tried again"))
+        }
+        JobEvent::AttemptSuperseded { what, gives_up: false, .. } => Some(format!("{what} moved while it ran")),
+        JobEvent::AttemptSuperseded { what, gives_up: true, .. } => {
+            Some(format!("{what} moved while it ran, {SUPERSEDED_BUDGET} times: look for what else writes it"))
+        }
+        JobEvent::Skipped { why } => Some(why.clone()),
+        JobEvent::UpstreamFailed { upstream } => Some(format!("`{upstream}`, which it needs, failed")),
+        JobEvent::AttemptDrained { .. } => Some("its process was told to end".to_owned()),
+        JobEvent::AttemptStarted { .. }
+        | JobEvent::AttemptSucceeded { .. }
+        | JobEvent::PartCommitted { .. }
+        | JobEvent::Cancelled => None,
+    }
+}
+
+/// Marks what was left running as lost; the jobs are retrying then, or have failed when their budget is used up.
 pub(super) async fn lose_running(tx: &mut Transaction, run_id: &RunId, now: Timestamp) -> Result<(), StoreError> {
-    for (job, before, attempt) in open_jobs(tx, run_id).await? {
+    for (job, before, attempt, lost) in open_jobs(tx, run_id).await? {
         let at = JobAt { run_id, job: &job, now };
         if before == JobState::Running {
-            apply(tx, at, before, &JobEvent::AttemptLost { attempt }).await?;
-            end_attempt(tx, at, attempt, &lost()).await?;
+            let event = JobEvent::AttemptLost { attempt, why: LOST.to_owned(), gives_up: lost + 1 >= LOST_BUDGET };
+            let seq = apply(tx, at, before, &event).await?;
+            end_attempt(tx, at, attempt, &Ending { state: "lost", error: Some(LOST), ..Ending::default() }, seq)
+                .await?;
         }
     }
     Ok(())
@@ -186,11 +296,11 @@ pub(super) async fn lose_running(tx: &mut Transaction, run_id: &RunId, now: Time
 
 /// Cancels the jobs that are open, with the attempts that run.
 pub(super) async fn cancel_open(tx: &mut Transaction, run_id: &RunId, now: Timestamp) -> Result<(), StoreError> {
-    for (job, before, attempt) in open_jobs(tx, run_id).await? {
+    for (job, before, attempt, _) in open_jobs(tx, run_id).await? {
         let at = JobAt { run_id, job: &job, now };
-        apply(tx, at, before, &JobEvent::Cancelled).await?;
+        let seq = apply(tx, at, before, &JobEvent::Cancelled).await?;
         if before == JobState::Running {
-            end_attempt(tx, at, attempt, &cancelled()).await?;
+            end_attempt(tx, at, attempt, &cancelled(), seq).await?;
         }
     }
     Ok(())
@@ -202,7 +312,7 @@ pub(super) async fn refuse_open(tx: &mut Transaction, run_id: &RunId) -> Result<
     if open.is_empty() {
         return Ok(());
     }
-    let jobs: Vec<String> = open.iter().map(|(job, state, _)| format!("`{job}` ({state})")).collect();
+    let jobs: Vec<String> = open.iter().map(|(job, state, ..)| format!("`{job}` ({state})")).collect();
     Err(StoreError::OpenJobs { run_id: run_id.clone(), jobs: jobs.join(", ") })
 }
 
@@ -211,24 +321,58 @@ pub(super) async fn jobs(database: &Database, run_id: &RunId) -> Result<Vec<JobV
     database.rows("reading a run's jobs", JOBS, &[run_id.into()]).await?.iter().map(view_of).collect()
 }
 
-/// Returns a job's last success.
+/// Returns a run's jobs in the order in which they began, with their budgets.
+pub(super) async fn job_standings(database: &Database, run_id: &RunId) -> Result<Vec<JobStanding>, StoreError> {
+    let rows = database.rows("reading a run's jobs", JOBS, &[run_id.into()]).await?;
+    rows.iter().map(standing_of).collect()
+}
+
+async fn job_standing(tx: &mut Transaction, at: JobAt<'_>) -> Result<JobStanding, StoreError> {
+    let row = tx.row(JOB, &[at.run_id.into(), at.job.into()]).await?;
+    let missing = || StoreError::NoSuchJob { run_id: at.run_id.clone(), job: at.job.clone() };
+    standing_of(&row.ok_or_else(missing)?)
+}
+
+fn standing_of(row: &Row) -> Result<JobStanding, StoreError> {
+    Ok(JobStanding {
+        view: view_of(row)?,
+        failures: row.count("failures")?,
+        lost: row.count("lost")?,
+        not_before: row.instant_or_null("not_before")?,
+    })
+}
+
+/// Returns a job's last success, for one date or for any.
 pub(super) async fn last_success(
     database: &Database,
     dag: &DagName,
     job: &JobName,
     logical_date: Option<Date>,
 ) -> Result<Option<LastSuccess>, StoreError> {
-    let date = logical_date.map(|date| date.to_string());
-    let binds = [dag.into(), job.into(), date.as_deref().into()];
-    let Some(row) = database.row("reading a job's last success", LAST_SUCCESS, &binds).await? else {
-        return Ok(None);
+    let operation = "reading a job's last success";
+    let row = match logical_date.map(|date| date.to_string()) {
+        Some(date) => database.row(operation, LAST_SUCCESS_OF_DATE, &[dag.into(), job.into(), (&date).into()]).await?,
+        None => database.row(operation, LAST_SUCCESS, &[dag.into(), job.into()]).await?,
     };
-    Ok(Some(LastSuccess {
+    row.map(|row| success_of(&row)).transpose()
+}
+
+/// Returns a job's last success as a transaction sees it.
+pub(super) async fn last_success_within(
+    tx: &mut Transaction,
+    dag: &DagName,
+    job: &JobName,
+) -> Result<Option<LastSuccess>, StoreError> {
+    tx.row(LAST_SUCCESS, &[dag.into(), job.into()]).await?.map(|row| success_of(&row)).transpose()
+}
+
+fn success_of(row: &Row) -> Result<LastSuccess, StoreError> {
+    Ok(LastSuccess {
         run_id: RunId::from_stored(row.text("run_id")?),
         logical_date: row.parse("logical_date")?,
         fingerprint: row.text_or_null("fingerprint")?,
         outcome: row.json("outcome")?,
-    }))
+    })
 }
 
 /// Returns an outcome as JSON that reads back: a figure that is NaN or infinite is written as `null`, and would make
@@ -241,19 +385,41 @@ fn readable_json(tx: &Transaction, outcome: &Outcome) -> Result<String, StoreErr
     }
 }
 
-async fn state_of(tx: &mut Transaction, run_id: &RunId, job: &JobName) -> Result<(JobState, u32), StoreError> {
+async fn standing(tx: &mut Transaction, run_id: &RunId, job: &JobName) -> Result<Standing, StoreError> {
     let row = tx.row(JOB_STATE, &[run_id.into(), job.into()]).await?;
     let row = row.ok_or_else(|| StoreError::NoSuchJob { run_id: run_id.clone(), job: job.clone() })?;
-    Ok((row.parse("state")?, row.count("attempts")?))
+    Ok(Standing {
+        state: row.parse("state")?,
+        attempts: row.count("attempts")?,
+        lost: row.count("lost")?,
+        superseded: row.count("superseded")?,
+    })
 }
 
-async fn open_jobs(tx: &mut Transaction, run_id: &RunId) -> Result<Vec<(JobName, JobState, u32)>, StoreError> {
+/// Returns an attempt's state and fence; `None` when it never began.
+async fn stored(tx: &mut Transaction, at: JobAt<'_>, attempt: u32) -> Result<Option<(String, String)>, StoreError> {
+    let row = tx.row(ATTEMPT, &[at.run_id.into(), at.job.into(), attempt.into()]).await?;
+    row.map(|row| Ok((row.text("state")?, row.text("fence")?))).transpose()
+}
+
+async fn is_running_under(tx: &mut Transaction, at: JobAt<'_>, attempt: u32, fence: &str) -> Result<bool, StoreError> {
+    Ok(stored(tx, at, attempt).await?.is_some_and(|(state, stored)| state == "running" && stored == fence))
+}
+
+async fn open_jobs(tx: &mut Transaction, run_id: &RunId) -> Result<Vec<(JobName, JobState, u32, u32)>, StoreError> {
     let rows = tx.rows(OPEN_JOBS, &[run_id.into()]).await?;
-    rows.iter().map(|row| Ok((row.parse("job")?, row.parse("state")?, row.count("attempts")?))).collect()
+    let open = |row: &Row| Ok((row.parse("job")?, row.parse("state")?, row.count("attempts")?, row.count("lost")?));
+    rows.iter().map(open).collect()
 }
 
-async fn end_attempt(tx: &mut Transaction, at: JobAt<'_>, attempt: u32, ending: &Ending<'_>) -> Result<(), StoreError> {
-    let binds: [Bind<'_>; 9] = [
+async fn end_attempt(
+    tx: &mut Transaction,
+    at: JobAt<'_>,
+    attempt: u32,
+    ending: &Ending<'_>,
+    seq: i64,
+) -> Result<(), StoreError> {
+    let binds: [Bind<'_>; 10] = [
         at.run_id.into(),
         at.job.into(),
         attempt.into(),
@@ -263,15 +429,20 @@ async fn end_attempt(tx: &mut Transaction, at: JobAt<'_>, attempt: u32, ending: 
         ending.error.into(),
         ending.fingerprint.into(),
         ending.outcome.into(),
+        seq.into(),
     ];
     if tx.execute(ATTEMPT_END, &binds).await? == 1 {
+        if ending.state != "succeeded" {
+            let staged = settle::staged(&attempt_name(at.run_id, at.job, attempt));
+            settle::want(tx, &staged, at.now).await?;
+        }
         return Ok(());
     }
     let event = format!("attempt {attempt} is {}", ending.state);
     Err(IllegalTransition { what: "attempt", state: "not running", event }.into())
 }
 
-fn event_of(attempt: u32, end: &AttemptEnd) -> JobEvent {
+fn event_of(attempt: u32, end: &AttemptEnd, before: &Standing) -> JobEvent {
     match end {
         AttemptEnd::Succeeded { outcome, .. } => {
             JobEvent::AttemptSucceeded { attempt, summary: outcome.summary.clone() }
@@ -279,7 +450,14 @@ fn event_of(attempt: u32, end: &AttemptEnd) -> JobEvent {
         AttemptEnd::Failed { error, retry_at } => {
             JobEvent::AttemptFailed { attempt, error: error.clone(), retry_at: *retry_at }
         }
-        AttemptEnd::Lost => JobEvent::AttemptLost { attempt },
+        AttemptEnd::Lost { why } => {
+            JobEvent::AttemptLost { attempt, why: why.clone(), gives_up: before.lost + 1 >= LOST_BUDGET }
+        }
+        AttemptEnd::Superseded { what } => {
+            let gives_up = before.superseded + 1 >= SUPERSEDED_BUDGET;
+            JobEvent::AttemptSuperseded { attempt, what: what.clone(), gives_up }
+        }
+        AttemptEnd::Drained => JobEvent::AttemptDrained { attempt },
         AttemptEnd::Cancelled => JobEvent::Cancelled,
     }
 }
@@ -292,20 +470,18 @@ fn ending_of<'a>(end: &'a AttemptEnd, outcome: Option<&'a str>) -> Ending<'a> {
         AttemptEnd::Failed { error, retry_at } => {
             Ending { state: "failed", error: Some(error), retry_at: *retry_at, ..Ending::default() }
         }
-        AttemptEnd::Lost => lost(),
+        AttemptEnd::Lost { why } => Ending { state: "lost", error: Some(why), ..Ending::default() },
+        AttemptEnd::Superseded { what } => Ending { state: "superseded", error: Some(what), ..Ending::default() },
+        AttemptEnd::Drained => Ending { state: "drained", ..Ending::default() },
         AttemptEnd::Cancelled => cancelled(),
     }
-}
-
-fn lost() -> Ending<'static> {
-    Ending { state: "lost", error: Some(LOST), ..Ending::default() }
 }
 
 fn cancelled() -> Ending<'static> {
     Ending { state: "cancelled", ..Ending::default() }
 }
 
-fn view_of(row: &Row) -> Result<JobView, StoreError> {
+pub(super) fn view_of(row: &Row) -> Result<JobView, StoreError> {
     Ok(JobView {
         name: row.parse("job")?,
         kind: row.parse("kind")?,

@@ -1,56 +1,147 @@
-//! The commit: every effect of an outcome, within the transaction that ends its attempt.
+//! The commit: every effect of an outcome, within the transaction that ends its attempt; and what an attempt reads.
 //!
-//! Snapshots (and which is current), lineage, cursors, models, outbox rows and audit entries are written together
-//! with the attempt's end, or not at all. Rows that other runs write too are touched in one order everywhere
-//! (snapshots, lineage, cursors, models, outbox, audit log, each by key), so that two commits wait for each other
-//! and never in a circle. Data parts were staged before, by the lake; this makes them true.
+//! Snapshots (and which is current), lineage, cursors, models, outbox rows, what is to be settled and audit entries are
+//! written together with the attempt's end, or not at all. Before it replaces anything, the commit compares what is
+//! current with what was when the attempt began, and is refused when the two differ. What a run for an earlier date
+//! makes stands for that run alone: it is recorded, and nothing that is current moves. Rows that other runs write too are
+//! touched in one order everywhere (snapshots, lineage, cursors, models, files, outbox, audit log, each by key), so that
+//! two commits wait for each other and never in a circle. Data parts were staged before, by the lake; this makes them true.
 
 use std::collections::BTreeMap;
 
-use super::attempts::Ended;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::attempts::{self, JobAt};
 use super::audit;
+use super::contract::{AttemptClaim, Base, Committed};
 use super::database::{Database, Transaction};
 use super::error::StoreError;
-use super::outbox;
 use super::row::Row;
-use crate::domain::ids::SnapshotId;
+use super::runs::NOT_ASKED_FOR;
+use super::{outbox, schedule, settle};
+use crate::domain::ids::{DagName, SnapshotId};
+use crate::domain::job::JobView;
 use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, SnapshotRef};
 
+const RUN: &str = "SELECT dag, logical_date FROM runs WHERE run_id = $1";
 const SNAPSHOT_INSERT: &str = include_str!("../../sql/state/snapshot_insert.sql");
 const MAKE_CURRENT: &str = include_str!("../../sql/state/snapshot_make_current.sql");
+const SNAPSHOT_CURRENT: &str = include_str!("../../sql/state/snapshot_current.sql");
 const SNAPSHOTS: &str = include_str!("../../sql/state/snapshots_current.sql");
+const SNAPSHOTS_OF_RUN: &str = include_str!("../../sql/state/snapshots_of_run.sql");
 const LINEAGE: &str = "INSERT INTO lineage (dataset, snapshot, input) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+const CURSOR: &str = "SELECT position, logical_date FROM cursors WHERE name = $1";
 const CURSOR_MOVE: &str = include_str!("../../sql/state/cursor_move.sql");
 const CURSORS: &str = "SELECT name, position FROM cursors ORDER BY name";
 const MODEL_LOCK: &str = include_str!("../../sql/state/model_lock.sql");
 const MODEL_RETIRE: &str = include_str!("../../sql/state/model_retire.sql");
 const MODEL_RECORD: &str = include_str!("../../sql/state/model_record.sql");
+const CHAMPION: &str = include_str!("../../sql/state/champion_current.sql");
 const MODELS: &str = include_str!("../../sql/state/models_select.sql");
+const STANDING: &str = include_str!("../../sql/state/standing.sql");
 
-/// Writes all effects of an outcome.
-pub(super) async fn write_effects(tx: &mut Transaction, ended: Ended<'_>, outcome: &Outcome) -> Result<(), StoreError> {
-    write_snapshots(tx, ended, &outcome.snapshots).await?;
-    for (name, position) in &outcome.cursors {
-        tx.execute(CURSOR_MOVE, &[name.into(), position.into(), ended.now.into()]).await?;
+/// The attempt whose outcome is committed, and for which date.
+struct Committing<'a> {
+    attempt: &'a AttemptClaim,
+    base: &'a Base,
+    dag: DagName,
+    date: Date,
+    now: Timestamp,
+}
+
+/// Returns what an attempt reads, and what its commit replaces.
+pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>) -> Result<(Committed, Base), StoreError> {
+    let (dag, _) = run_of(tx, at).await?;
+    let mut snapshots = BTreeMap::new();
+    for row in tx.rows(SNAPSHOTS, &[]).await? {
+        let found = snapshot_of(&row)?;
+        snapshots.insert(found.dataset.clone(), found);
     }
-    write_models(tx, ended, &outcome.models).await?;
+    let cursors: BTreeMap<String, String> = cursors_of(&tx.rows(CURSORS, &[]).await?)?;
+    let models = tx.rows(MODELS, &[]).await?.iter().map(model_of).collect::<Result<Vec<_>, _>>()?;
+    let base = Base {
+        snapshots: snapshots.iter().map(|(dataset, found)| (dataset.clone(), found.snapshot.clone())).collect(),
+        cursors: cursors.clone(),
+        champions: champions(&models),
+    };
+    for row in tx.rows(SNAPSHOTS_OF_RUN, &[at.run_id.into()]).await? {
+        let found = snapshot_of(&row)?;
+        snapshots.insert(found.dataset.clone(), found);
+    }
+    let standing = tx.rows(STANDING, &[at.run_id.into(), NOT_ASKED_FOR.into()]).await?;
+    let committed = Committed {
+        snapshots,
+        cursors,
+        models,
+        last_success: attempts::last_success_within(tx, &dag, at.job).await?,
+        standing: standing.iter().map(attempts::view_of).collect::<Result<Vec<JobView>, _>>()?,
+        parts: attempts::parts(tx, at).await?,
+        skipped: schedule::skipped_since(tx, &dag, at.run_id).await?,
+    };
+    Ok((committed, base))
+}
+
+fn champions(models: &[ModelRecord]) -> BTreeMap<String, String> {
+    let champions = models.iter().filter(|model| model.role == ModelRole::Champion);
+    champions.map(|model| (model.model.clone(), model.version.clone())).collect()
+}
+
+/// Writes all effects of an outcome, or of a part of it.
+pub(super) async fn write_effects(
+    tx: &mut Transaction,
+    attempt: &AttemptClaim,
+    now: Timestamp,
+    outcome: &Outcome,
+    base: &Base,
+) -> Result<(), StoreError> {
+    let (dag, date) = run_of(tx, attempt.at(now)).await?;
+    let committing = Committing { attempt, base, dag, date, now };
+    write_snapshots(tx, &committing, &outcome.snapshots).await?;
+    for (name, position) in &outcome.cursors {
+        write_cursor(tx, &committing, name, position).await?;
+    }
+    write_models(tx, &committing, &outcome.models).await?;
+    settle::want_files(tx, attempt, now, &outcome.files).await?;
+    if let Some(sealed) = &outcome.identities {
+        settle::want(tx, &settle::identities(sealed), now).await?;
+    }
     let mut mails: Vec<_> = outcome.mails.iter().collect();
     mails.sort_by(|a, b| a.message_id.cmp(&b.message_id));
     for mail in mails {
-        outbox::put(tx, ended.job_at(), mail).await?;
+        outbox::put(tx, attempt.at(now), mail).await?;
     }
-    let origin = audit::Origin { run_id: Some(&ended.claim.run_id), attempt: Some((ended.job, ended.attempt)) };
+    let origin = audit::Origin { run_id: Some(&attempt.claim.run_id), attempt: Some((&attempt.job, attempt.attempt)) };
     for entry in &outcome.audit {
-        audit::append(tx, origin, entry, ended.now).await?;
+        audit::append(tx, origin, entry, now).await?;
     }
     Ok(())
 }
 
-async fn write_snapshots(tx: &mut Transaction, ended: Ended<'_>, snapshots: &[SnapshotRef]) -> Result<(), StoreError> {
+async fn run_of(tx: &mut Transaction, at: JobAt<'_>) -> Result<(DagName, Date), StoreError> {
+    let row = tx.row(RUN, &[at.run_id.into()]).await?;
+    let row = row.ok_or_else(|| StoreError::NoRun { run_id: at.run_id.clone() })?;
+    Ok((row.parse("dag")?, row.parse("logical_date")?))
+}
+
+impl Committing<'_> {
+    /// Whether what stands was made by a run of the same DAG for a later date: then it is not replaced.
+    fn is_for_earlier_date(&self, row: &Row) -> Result<bool, StoreError> {
+        let dag = row.text_or_null("dag")?;
+        let date = row.text_or_null("logical_date")?;
+        Ok(dag.as_deref() == Some(self.dag.as_str()) && date.is_some_and(|date| date > self.date.to_string()))
+    }
+}
+
+async fn write_snapshots(
+    tx: &mut Transaction,
+    committing: &Committing<'_>,
+    snapshots: &[SnapshotRef],
+) -> Result<(), StoreError> {
     let mut sorted: Vec<_> = snapshots.iter().collect();
     sorted.sort_by(|a, b| a.dataset.cmp(&b.dataset));
     for snapshot in &sorted {
-        write_snapshot(tx, ended, snapshot).await?;
+        write_snapshot(tx, committing, snapshot).await?;
     }
     for snapshot in &sorted {
         let mut inputs: Vec<_> = snapshot.inputs.iter().collect();
@@ -63,36 +154,97 @@ async fn write_snapshots(tx: &mut Transaction, ended: Ended<'_>, snapshots: &[Sn
     Ok(())
 }
 
-async fn write_snapshot(tx: &mut Transaction, ended: Ended<'_>, snapshot: &SnapshotRef) -> Result<(), StoreError> {
-    let (run_id, job, dataset) = (&ended.claim.run_id, ended.job, &snapshot.dataset);
+async fn write_snapshot(
+    tx: &mut Transaction,
+    committing: &Committing<'_>,
+    snapshot: &SnapshotRef,
+) -> Result<(), StoreError> {
+    let AttemptClaim { claim, job, attempt, .. } = committing.attempt;
+    let (run_id, dataset) = (&claim.run_id, &snapshot.dataset);
+    let current = tx.row(SNAPSHOT_CURRENT, &[dataset.into()]).await?;
+    let stands = match &current {
+        Some(row) => !committing.is_for_earlier_date(row)?,
+        None => true,
+    };
+    if stands {
+        let found = current.map(|row| row.text("snapshot")).transpose()?;
+        let read = committing.base.snapshots.get(dataset).map(SnapshotId::as_str);
+        if found.as_deref() != read {
+            return Err(StoreError::Moved { what: format!("the dataset `{dataset}`") });
+        }
+    }
     let inputs = tx.json("the inputs of a snapshot", &snapshot.inputs)?;
     let binds = [
         run_id.into(),
         job.into(),
-        ended.attempt.into(),
+        (*attempt).into(),
         dataset.into(),
         snapshot.snapshot.as_str().into(),
         stored("a snapshot's rows", snapshot.rows)?.into(),
         stored("a snapshot's bytes", snapshot.size_bytes)?.into(),
         i64::from(snapshot.stale).into(),
         (&inputs).into(),
-        ended.now.into(),
+        committing.now.into(),
+        i64::from(stands).into(),
     ];
     tx.execute(SNAPSHOT_INSERT, &binds).await?;
-    tx.execute(MAKE_CURRENT, &[dataset.into(), run_id.into(), job.into(), ended.attempt.into()]).await?;
+    if stands {
+        tx.execute(MAKE_CURRENT, &[dataset.into(), run_id.into(), job.into(), (*attempt).into()]).await?;
+        settle::want(tx, &settle::dataset(dataset), committing.now).await?;
+    }
     Ok(())
 }
 
-async fn write_models(tx: &mut Transaction, ended: Ended<'_>, models: &[ModelRecord]) -> Result<(), StoreError> {
+async fn write_cursor(
+    tx: &mut Transaction,
+    committing: &Committing<'_>,
+    name: &str,
+    position: &str,
+) -> Result<(), StoreError> {
+    let current = tx.row(CURSOR, &[name.into()]).await?;
+    let date = committing.date.to_string();
+    if let Some(row) = &current
+        && row.text_or_null("logical_date")?.is_some_and(|moved_for| moved_for > date)
+    {
+        return Ok(());
+    }
+    let found = current.map(|row| row.text("position")).transpose()?;
+    if found.as_deref() != committing.base.cursors.get(name).map(String::as_str) {
+        return Err(StoreError::Moved { what: format!("the cursor `{name}`") });
+    }
+    tx.execute(CURSOR_MOVE, &[name.into(), position.into(), committing.now.into(), (&date).into()]).await?;
+    Ok(())
+}
+
+async fn write_models(
+    tx: &mut Transaction,
+    committing: &Committing<'_>,
+    models: &[ModelRecord],
+) -> Result<(), StoreError> {
     // Retired ones first: where an outcome retires a champion itself and names the next, there is one at any moment.
     let mut sorted: Vec<_> = models.iter().collect();
     sorted.sort_by_key(|model| (&model.model, model.role == ModelRole::Champion, &model.version));
+    let mut compared: Vec<&str> = Vec::new();
     for model in sorted {
+        let AttemptClaim { claim, job, attempt, .. } = committing.attempt;
         let (name, version) = (&model.model, &model.version);
-        tx.execute(MODEL_LOCK, &[name.into(), ended.now.into()]).await?;
+        tx.execute(MODEL_LOCK, &[name.into(), committing.now.into()]).await?;
+        let current = tx.row(CHAMPION, &[name.into()]).await?;
+        if let Some(row) = &current
+            && committing.is_for_earlier_date(row)?
+        {
+            continue;
+        }
+        let found = current.map(|row| row.text("version")).transpose()?;
+        if !compared.contains(&name.as_str())
+            && found.as_deref() != committing.base.champions.get(name).map(String::as_str)
+        {
+            return Err(StoreError::Moved { what: format!("the champion of `{name}`") });
+        }
+        compared.push(name);
         if model.role == ModelRole::Champion {
             let why = format!("version {version} is the champion now");
-            tx.execute(MODEL_RETIRE, &[name.into(), version.into(), (&why).into(), ended.now.into()]).await?;
+            tx.execute(MODEL_RETIRE, &[name.into(), version.into(), (&why).into(), committing.now.into()]).await?;
         }
         let card = tx.json("a model's card", &model.card)?;
         let binds = [
@@ -102,10 +254,10 @@ async fn write_models(tx: &mut Transaction, ended: Ended<'_>, models: &[ModelRec
             (&model.artefact).into(),
             (&model.why).into(),
             (&card).into(),
-            ended.now.into(),
-            (&ended.claim.run_id).into(),
-            ended.job.into(),
-            ended.attempt.into(),
+            committing.now.into(),
+            (&claim.run_id).into(),
+            job.into(),
+            (*attempt).into(),
         ];
         tx.execute(MODEL_RECORD, &binds).await?;
     }
@@ -120,7 +272,10 @@ pub(super) async fn snapshots(database: &Database) -> Result<BTreeMap<String, Sn
 
 /// Returns the sources' cursors.
 pub(super) async fn cursors(database: &Database) -> Result<BTreeMap<String, String>, StoreError> {
-    let rows = database.rows("reading the cursors", CURSORS, &[]).await?;
+    cursors_of(&database.rows("reading the cursors", CURSORS, &[]).await?)
+}
+
+fn cursors_of(rows: &[Row]) -> Result<BTreeMap<String, String>, StoreError> {
     rows.iter().map(|row| Ok((row.text("name")?, row.text("position")?))).collect()
 }
 

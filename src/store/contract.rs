@@ -2,8 +2,12 @@
 //!
 //! [`StateStore`] has one suite of tests (`tests/it/store/`) for both databases. Every implementation promises:
 //! - each method is one transaction: events and the new state are written together, or neither;
-//! - a write that belongs to a run carries the run's fencing token, and is refused ([`StoreError::Fenced`]) when
-//!   another owner has taken the run up since: a stale worker cannot publish;
+//! - a store has one owner ([`Tenure`]), and only the owner takes runs up;
+//! - a write that belongs to a run carries the run's fencing token, and one that belongs to an attempt also the
+//!   attempt's own; it is refused ([`StoreError::Fenced`]) when another owner has taken the run up since, or the attempt
+//!   is not the one that runs: a stale worker cannot publish;
+//! - beginning and ending an attempt, and ending a run, may be asked again when the answer was lost: the second time
+//!   changes nothing and answers as the first;
 //! - a transition that `domain::run` does not know is refused, and nothing is written; a run that is not running
 //!   takes no news of its jobs, and a run does not end while a job of it is open, unless it is cancelled;
 //! - a future that is dropped halfway leaves nothing behind;
@@ -17,12 +21,13 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::dag::Dag;
-use crate::domain::ids::{DagName, JobName, RunId};
-use crate::domain::job::{Force, JobView};
-use crate::domain::outcome::{MailRecord, ModelRecord, Outcome, SnapshotRef};
+use crate::domain::ids::{DagName, JobName, RunId, SnapshotId};
+use crate::domain::job::{Force, JobView, SkippedSlot};
+use crate::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
 use crate::domain::run::RunState;
 
 use super::error::StoreError;
+use super::ownership::{Observed, Role, Tenure};
 
 /// What is asked for with a new run.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +71,9 @@ pub struct RunRecord {
     pub state: RunState,
     /// Whether a person asked to stop it.
     pub cancel_requested: bool,
+    /// How often it was taken up: more than once when it was cut off.
+    #[serde(default)]
+    pub taken_up: u32,
     /// When it was asked for.
     pub queued_at: Timestamp,
     /// When it was first taken up.
@@ -74,13 +82,121 @@ pub struct RunRecord {
     pub finished_at: Option<Timestamp>,
 }
 
-/// The right to write for a run, until another owner takes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The right to write for a run, until it is taken up again or the owner's tenure is over.
+#[derive(Debug, Clone)]
 pub struct Claim {
     /// The run.
     pub run_id: RunId,
-    /// The fencing token: it rises with each owner.
+    /// The fencing token: it rises each time the run is taken up.
     pub token: i64,
+    /// The owner's right.
+    pub tenure: Tenure,
+}
+
+/// The right to end one attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptClaim {
+    /// The right to write for its run.
+    pub claim: Claim,
+    /// The job.
+    pub job: JobName,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// The attempt's own fencing token.
+    pub fence: String,
+}
+
+/// An attempt that has begun, and the committed state as it was at that moment.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// The right to end it.
+    pub attempt: AttemptClaim,
+    /// The job as it is now.
+    pub standing: JobStanding,
+    /// What it reads.
+    pub committed: Committed,
+    /// What its commit replaces, as it is now.
+    pub base: Base,
+}
+
+/// The committed state that an attempt reads, all of one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Committed {
+    /// The snapshot of every dataset that the run sees: the current one, or its own where it is for an earlier date.
+    pub snapshots: BTreeMap<String, SnapshotRef>,
+    /// The sources' cursors.
+    pub cursors: BTreeMap<String, String>,
+    /// The models that are not retired, newest first.
+    pub models: Vec<ModelRecord>,
+    /// The job's last success, whatever its date.
+    pub last_success: Option<LastSuccess>,
+    /// What jobs of the run that were not asked for did last for the same date.
+    pub standing: Vec<JobView>,
+    /// The parts that earlier attempts of the job in this run have committed, by name.
+    pub parts: BTreeMap<String, Outcome>,
+    /// The slots of the DAG that were skipped since its last run for a slot.
+    pub skipped: Vec<SkippedSlot>,
+}
+
+/// What was current when an attempt began: a commit that would replace anything else is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Base {
+    /// The current snapshot of each dataset.
+    pub snapshots: BTreeMap<String, SnapshotId>,
+    /// Each cursor's position.
+    pub cursors: BTreeMap<String, String>,
+    /// The version of each model's champion.
+    pub champions: BTreeMap<String, String>,
+}
+
+impl Base {
+    /// Notes what the commit of `outcome` has made current: its own attempt replaces that next.
+    pub fn follow(&mut self, outcome: &Outcome) {
+        for snapshot in &outcome.snapshots {
+            self.snapshots.insert(snapshot.dataset.clone(), snapshot.snapshot.clone());
+        }
+        self.cursors.extend(outcome.cursors.clone());
+        for model in outcome.models.iter().filter(|model| model.role == ModelRole::Champion) {
+            self.champions.insert(model.model.clone(), model.version.clone());
+        }
+    }
+}
+
+/// How a job looks to whoever takes its run up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobStanding {
+    /// The job, as others see it.
+    pub view: JobView,
+    /// Tries that failed.
+    pub failures: u32,
+    /// Attempts that were lost.
+    pub lost: u32,
+    /// The instant before which its next attempt may not start.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Something that must follow commits, and has not yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToSettle {
+    /// What: a word and a name, such as `dataset restricted/tables/users`.
+    pub target: String,
+    /// Rises with each commit that wants it.
+    pub wanted: i64,
+    /// Tries so far.
+    pub tries: u32,
+    /// When it was first wanted.
+    pub since: Timestamp,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+}
+
+/// A schedule's watermark, and the schedule by which it was moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watermark {
+    /// The last instant that was dealt with.
+    pub at: Timestamp,
+    /// The schedule and its zone as JSON; `None` in the oldest rows.
+    pub schedule: Option<String>,
 }
 
 /// How an attempt ended.
@@ -92,6 +208,8 @@ pub enum AttemptEnd {
         outcome: Box<Outcome>,
         /// The fingerprint of its inputs, params and code, where the kind has one.
         fingerprint: Option<String>,
+        /// What was current when it began.
+        base: Base,
     },
     /// It failed; with `retry_at` another attempt follows.
     Failed {
@@ -100,8 +218,18 @@ pub enum AttemptEnd {
         /// When the next attempt begins.
         retry_at: Option<Timestamp>,
     },
-    /// Its process died, or its owner did.
-    Lost,
+    /// Its process died, or its owner did; after three of them the job fails.
+    Lost {
+        /// How, for a person.
+        why: String,
+    },
+    /// It was stopped because its process was told to end: it counts nowhere, and another follows.
+    Drained,
+    /// Its commit was refused ([`StoreError::Moved`]); after three of them the job fails.
+    Superseded {
+        /// What had moved.
+        what: String,
+    },
     /// A person stopped it.
     Cancelled,
 }
@@ -191,36 +319,64 @@ pub trait StateStore: Send + Sync {
     /// `only` that the DAG does not have are refused ([`StoreError::NoJob`]).
     async fn create_run(&self, new: NewRun) -> Result<Option<RunRecord>, StoreError>;
 
-    /// Takes a run up: it is running now, and its earlier owner's token is void, whether that owner lives or not.
-    /// Attempts that the earlier owner left running become lost (their jobs: retrying).
-    async fn claim_run(&self, run_id: &RunId, owner: &str, now: Timestamp) -> Result<Claim, StoreError>;
+    /// Returns how the store's owner looks from here.
+    async fn observe_owner(&self) -> Result<Observed, StoreError>;
 
-    /// Says that the owner still lives.
-    async fn heartbeat(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError>;
+    /// Becomes the store's owner. `None` when another is: on SQLite whoever holds the file's lock; on PostgreSQL when
+    /// the owner is not as it was in `seen` (an owner that lives raises its counter).
+    async fn take_ownership(&self, owner: &str, role: Role, seen: &Observed) -> Result<Option<Tenure>, StoreError>;
 
-    /// Begins the next attempt of a job and returns its number, from 1.
-    async fn start_attempt(&self, claim: &Claim, job: &JobName, now: Timestamp) -> Result<u32, StoreError>;
+    /// Says that the owner lives; [`StoreError::NotOwner`] when another has taken over.
+    async fn renew_ownership(&self, tenure: &Tenure) -> Result<(), StoreError>;
 
-    /// Ends an attempt; with an outcome, this is *the commit*: snapshots, cursors, models, outbox rows and the
-    /// attempt's end, in one transaction. Only the job's latest attempt can end, and only once. An outcome with a
-    /// figure that is not finite is refused.
-    async fn finish_attempt(
+    /// Gives ownership up.
+    async fn resign_ownership(&self, tenure: &Tenure) -> Result<(), StoreError>;
+
+    /// Takes a run up: it is running now, and the token of whoever had it before is void. Attempts that were left
+    /// running become lost (their jobs: retrying, or failed when three were lost). [`StoreError::NotOwner`] when the
+    /// tenure is over.
+    async fn claim_run(&self, run_id: &RunId, tenure: &Tenure, now: Timestamp) -> Result<Claim, StoreError>;
+
+    /// Begins the next attempt of a job under its own `fence`, unique among all attempts, and returns its number (from
+    /// 1) and what it reads, all in one transaction.
+    async fn begin_attempt(
         &self,
         claim: &Claim,
         job: &JobName,
-        attempt: u32,
-        end: AttemptEnd,
+        fence: &str,
+        now: Timestamp,
+    ) -> Result<Begun, StoreError>;
+
+    /// Commits a part of a running attempt's outcome, under a name unique in its job and run: the attempt goes on.
+    async fn commit_part(
+        &self,
+        attempt: &AttemptClaim,
+        name: &str,
+        part: &Outcome,
+        base: &Base,
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Ends a job that is not attempted.
+    /// Ends an attempt; with an outcome, this is *the commit*: snapshots, cursors, models, outbox rows, what is to be
+    /// settled and the attempt's end, in one transaction. [`StoreError::Moved`] when it would replace something else
+    /// than what was current when the attempt began. What a run for an earlier date makes stands for that run alone, and
+    /// moves no cursor. An outcome with a figure that is not finite is refused.
+    /// Returns the job as it is then.
+    async fn finish_attempt(
+        &self,
+        attempt: &AttemptClaim,
+        end: AttemptEnd,
+        now: Timestamp,
+    ) -> Result<JobStanding, StoreError>;
+
+    /// Ends a job that is not attempted, and returns it as it is then.
     async fn finish_unattempted(
         &self,
         claim: &Claim,
         job: &JobName,
         end: Unattempted,
         now: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<JobStanding, StoreError>;
 
     /// Ends a run. With `Cancelled`, what is open in it is cancelled too; with any other state, open jobs are an error
     /// ([`StoreError::OpenJobs`]).
@@ -237,6 +393,9 @@ pub trait StateStore: Send + Sync {
 
     /// Returns a run's jobs in the order in which they began, those not begun last by name.
     async fn jobs(&self, run_id: &RunId) -> Result<Vec<JobView>, StoreError>;
+
+    /// Returns the same jobs with what their budgets have left: what taking a run up needs.
+    async fn job_standings(&self, run_id: &RunId) -> Result<Vec<JobStanding>, StoreError>;
 
     /// Returns the DAG as the run has it.
     async fn dag_of(&self, run_id: &RunId) -> Result<Dag, StoreError>;
@@ -271,16 +430,34 @@ pub trait StateStore: Send + Sync {
     /// Records that an e-mail could not be sent, and when to try again.
     async fn outbox_failed(&self, message_id: &str, error: &str, next_try: Timestamp) -> Result<(), StoreError>;
 
-    /// Returns the last slot that a DAG's schedule has dealt with.
-    async fn watermark(&self, dag: &DagName) -> Result<Option<Timestamp>, StoreError>;
+    /// Returns what is still to be settled and whose next try is due, the longest wanted first.
+    async fn to_settle(&self, now: Timestamp) -> Result<Vec<ToSettle>, StoreError>;
 
-    /// Moves the watermark of a DAG's schedule (forward only) without a run (a slot that is skipped), with the reason
-    /// as an audit entry.
-    async fn skip_slot(&self, dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> Result<(), StoreError>;
+    /// Records that a target is settled as it was wanted then; it stays when it is wanted again meanwhile.
+    async fn settled(&self, target: &str, wanted: i64) -> Result<(), StoreError>;
 
-    /// Says that a scheduler lives, or (with `None`) that it has stopped.
-    async fn scheduler_alive(&self, owner: &str, until: Option<Timestamp>) -> Result<(), StoreError>;
+    /// Records that a target could not be settled, and when to try again.
+    async fn not_settled(&self, target: &str, error: &str, next_try: Timestamp) -> Result<(), StoreError>;
 
-    /// Returns whether a scheduler lives.
-    async fn is_scheduler_alive(&self, now: Timestamp) -> Result<bool, StoreError>;
+    /// Wants every current dataset settled again, and the files of the newest runs: what a start looks through.
+    async fn want_all_settled(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Returns the file that the last commit wants under `key`.
+    async fn published_file(&self, key: &str) -> Result<Option<FileRef>, StoreError>;
+
+    /// Returns the watermark of a DAG's schedule.
+    async fn watermark(&self, dag: &DagName) -> Result<Option<Watermark>, StoreError>;
+
+    /// Sets a DAG's watermark, forward or back, and notes the schedule by which its slots are dealt with from here on.
+    async fn set_watermark(&self, dag: &DagName, watermark: &Watermark) -> Result<(), StoreError>;
+
+    /// Takes a slot without a run and moves the watermark (forward only), with the reason in the slot's row and as an
+    /// audit entry; returns whether the slot was free.
+    async fn skip_slot(&self, dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Frees the slots that a wrong clock has taken: those skipped after `now`, and all after `beyond`; returns how many.
+    async fn free_slots(&self, dag: &DagName, now: Timestamp, beyond: Timestamp) -> Result<u64, StoreError>;
+
+    /// Returns the slots that were skipped, newest first.
+    async fn skipped_slots(&self, filter: &RunFilter) -> Result<Vec<SkippedSlot>, StoreError>;
 }

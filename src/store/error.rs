@@ -115,6 +115,22 @@ pub enum StoreError {
         /// The run.
         run_id: RunId,
     },
+    /// Another process owns the state store now.
+    #[error(
+        "`{owner}` is not the owner of the state store any more: another scheduler has taken over, or it could not renew its ownership in time; nothing was written"
+    )]
+    NotOwner {
+        /// Who wanted to write.
+        owner: String,
+        /// Whether another has taken over; otherwise a renewal may still come.
+        is_final: bool,
+    },
+    /// What a commit was to replace is no longer what its attempt had read.
+    #[error("{what} moved while the attempt ran: nothing was written, and the job runs again on what is there now")]
+    Moved {
+        /// What, with its name.
+        what: String,
+    },
     /// There is no such run.
     #[error("there is no run {run_id}; `nocturne runs list` shows those there are")]
     NoRun {
@@ -169,7 +185,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns whether the same call may succeed later: the database was busy, or not to be reached.
+    /// Returns whether the same call may succeed later: the database was busy, full or not to be reached.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Open { cause, .. } | Self::Query { cause, .. } => match cause {
@@ -177,12 +193,14 @@ impl StoreError {
                 sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
                 _ => false,
             },
+            Self::NotOwner { is_final, .. } => !is_final,
             _ => false,
         }
     }
 }
 
-/// SQLite: `SQLITE_BUSY` (5) and `SQLITE_LOCKED` (6), whatever their extension in the higher bits. PostgreSQL: the
+/// SQLite: `SQLITE_BUSY` (5), `SQLITE_LOCKED` (6), `SQLITE_IOERR` (10) and `SQLITE_FULL` (13), whatever their extension
+/// in the higher bits: a disk that is full may be given room. PostgreSQL: the
 /// classes connection (08), rollback (40), resources (53) and operator intervention (57), and a lock not to be had.
 fn is_transient_code(code: &str) -> bool {
     if code == "55P03" {
@@ -191,7 +209,7 @@ fn is_transient_code(code: &str) -> bool {
     if code.len() == 5 && ["08", "40", "53", "57"].contains(&&code[..2]) {
         return true;
     }
-    code.len() < 5 && code.parse::<u32>().is_ok_and(|number| matches!(number & 0xff, 5 | 6))
+    code.len() < 5 && code.parse::<u32>().is_ok_and(|number| matches!(number & 0xff, 5 | 6 | 10 | 13))
 }
 
 #[cfg(test)]
@@ -200,7 +218,7 @@ mod tests {
 
     #[test]
     fn busy_and_broken_connections_are_transient_and_wrong_data_is_not() {
-        for code in ["5", "517", "6", "40001", "40P01", "08006", "57P01", "55P03"] {
+        for code in ["5", "517", "6", "13", "778", "40001", "40P01", "08006", "57P01", "55P03"] {
             assert!(is_transient_code(code), "{code}");
         }
         for code in ["1", "11", "787", "23505", "42P01"] {

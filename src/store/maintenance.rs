@@ -19,7 +19,7 @@ const RUN_IDS: &str = "SELECT run_id FROM runs ORDER BY run_id";
 const JOBS: &str = "SELECT run_id, job, kind, state FROM jobs ORDER BY run_id, job";
 const OPEN_IN_DONE: &str = include_str!("../../sql/state/open_in_done.sql");
 const ATTEMPTS: &str = "SELECT run_id, job, attempt, state, outcome FROM attempts ORDER BY run_id, job, attempt";
-const ATTEMPT_STATES: [&str; 5] = ["running", "succeeded", "failed", "lost", "cancelled"];
+const ATTEMPT_STATES: [&str; 7] = ["running", "succeeded", "failed", "lost", "drained", "superseded", "cancelled"];
 
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq)]

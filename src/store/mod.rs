@@ -17,16 +17,20 @@ mod error;
 mod maintenance;
 mod migrations;
 mod outbox;
+mod ownership;
 mod postgres;
 mod row;
 mod runs;
 mod schedule;
+mod settle;
 mod sql_store;
 mod sqlite;
 
 pub use contract::{
-    AttemptEnd, Claim, EventRecord, LastSuccess, NewRun, OutboxMail, RunFilter, RunRecord, StateStore, Unattempted,
+    AttemptClaim, AttemptEnd, Base, Begun, Claim, Committed, EventRecord, JobStanding, LastSuccess, NewRun, OutboxMail,
+    RunFilter, RunRecord, StateStore, ToSettle, Unattempted, Watermark,
 };
 pub use error::StoreError;
 pub use maintenance::{CheckReport, MigrationReport, backup, check, migrate};
+pub use ownership::{Observed, Role, TENURE, Tenure};
 pub use sql_store::open;

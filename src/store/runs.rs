@@ -11,6 +11,7 @@ use super::audit;
 use super::contract::{Claim, EventRecord, NewRun, RunFilter, RunRecord};
 use super::database::{Bind, Database, Transaction};
 use super::error::StoreError;
+use super::ownership::Tenure;
 use super::row::Row;
 use super::schedule;
 use crate::domain::dag::Dag;
@@ -21,20 +22,24 @@ use crate::domain::run::{IllegalTransition, JobEvent, JobState, RunEvent, RunSta
 const INSERT: &str = include_str!("../../sql/state/run_insert.sql");
 const NEXT_NUMBER: &str = include_str!("../../sql/state/run_number_next.sql");
 const CLAIM: &str = include_str!("../../sql/state/run_claim.sql");
-const SELECT: &str = include_str!("../../sql/state/runs_select.sql");
+const SELECT_ONE: &str = include_str!("../../sql/state/run_select.sql");
+const SELECT_OPEN: &str = include_str!("../../sql/state/runs_open.sql");
+const SELECT_ALL: &str = include_str!("../../sql/state/runs_newest.sql");
+const SELECT_DAG: &str = include_str!("../../sql/state/runs_of_dag.sql");
+const SELECT_DATE: &str = include_str!("../../sql/state/runs_of_date.sql");
 const KEEP_DAG: &str = include_str!("../../sql/state/dag_version_insert.sql");
 const LOCK: &str = "UPDATE runs SET token = token WHERE run_id = $1 RETURNING state, cancel_requested";
-const HOLD: &str = "UPDATE runs SET heartbeat_at = $3 WHERE run_id = $1 AND token = $2 RETURNING state";
+const HOLD: &str = "UPDATE runs SET token = token WHERE run_id = $1 AND token = $2 RETURNING state";
 const FINISH: &str = "UPDATE runs SET state = $2, finished_at = $3 WHERE run_id = $1";
 const WISH_CANCEL: &str = "UPDATE runs SET cancel_requested = 1 WHERE run_id = $1";
 const EXISTS: &str = "SELECT run_id FROM runs WHERE run_id = $1";
-const EVENT_INSERT: &str = "INSERT INTO events (at, run_id, job, event) VALUES ($1, $2, $3, $4)";
+const EVENT_INSERT: &str = "INSERT INTO events (at, run_id, job, event) VALUES ($1, $2, $3, $4) RETURNING seq";
 const EVENTS: &str = "SELECT seq, at, run_id, job, event FROM events WHERE run_id = $1 AND seq > $2 ORDER BY seq";
 const DAG_OF: &str =
     "SELECT v.body FROM runs AS r JOIN dag_versions AS v ON v.content_hash = r.dag_hash WHERE r.run_id = $1";
 
 /// The word for jobs that a run leaves out.
-const NOT_ASKED_FOR: &str = "not asked for";
+pub(super) const NOT_ASKED_FOR: &str = "not asked for";
 
 /// Makes a run, unless its slot has one.
 pub(super) async fn create(database: &Database, new: NewRun) -> Result<Option<RunRecord>, StoreError> {
@@ -67,7 +72,7 @@ pub(super) async fn create(database: &Database, new: NewRun) -> Result<Option<Ru
             attempts::apply(&mut tx, at, JobState::Queued, &event).await?;
         }
     }
-    let record = tx.row(SELECT, &select_one(&run_id)).await?.map(|row| record_of(&row)).transpose()?;
+    let record = tx.row(SELECT_ONE, &[(&run_id).into()]).await?.map(|row| record_of(&row)).transpose()?;
     tx.commit().await?;
     Ok(record)
 }
@@ -98,30 +103,24 @@ async fn insert(tx: &mut Transaction, new: &NewRun, run_id: &RunId, number: u32)
     Ok(())
 }
 
-/// Takes a run up under a new token; what its earlier owner left running is lost.
+/// Takes a run up under a new token; what was left running is lost.
 pub(super) async fn claim(
     database: &Database,
     run_id: &RunId,
-    owner: &str,
+    tenure: &Tenure,
     now: Timestamp,
 ) -> Result<Claim, StoreError> {
     let mut tx = database.begin("taking a run up").await?;
+    tenure.hold(&mut tx).await?;
     let (before, _) = lock(&mut tx, run_id).await?;
     let event = RunEvent::Started;
     let state = RunState::after(Some(before), &event)?;
-    let row = tx.row(CLAIM, &[run_id.into(), state.as_str().into(), owner.into(), now.into()]).await?;
+    let row = tx.row(CLAIM, &[run_id.into(), state.as_str().into(), tenure.owner().into(), now.into()]).await?;
     let token = row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?.int("token")?;
     write_run_event(&mut tx, run_id, &event, now).await?;
     attempts::lose_running(&mut tx, run_id, now).await?;
     tx.commit().await?;
-    Ok(Claim { run_id: run_id.clone(), token })
-}
-
-/// Says that the owner still lives.
-pub(super) async fn heartbeat(database: &Database, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
-    let mut tx = database.begin("noting that a worker lives").await?;
-    hold(&mut tx, claim, now).await?;
-    tx.commit().await
+    Ok(Claim { run_id: run_id.clone(), token, tenure: tenure.clone() })
 }
 
 /// Ends a run; a cancelled one cancels what is open in it.
@@ -132,7 +131,10 @@ pub(super) async fn finish(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("ending a run").await?;
-    hold(&mut tx, claim, now).await?;
+    if hold(&mut tx, claim).await? == state && state.is_done() {
+        // Asked again, because the answer was lost.
+        return Ok(());
+    }
     end(&mut tx, &claim.run_id, &RunEvent::Finished { state }, now).await?;
     tx.commit().await
 }
@@ -168,10 +170,11 @@ async fn end(tx: &mut Transaction, run_id: &RunId, event: &RunEvent, now: Timest
     write_run_event(tx, run_id, event, now).await
 }
 
-/// Checks that `claim` still owns its run, notes that its owner lives, and returns the run's state.
-pub(super) async fn hold(tx: &mut Transaction, claim: &Claim, now: Timestamp) -> Result<RunState, StoreError> {
+/// Checks that `claim` still holds its run, and returns the run's state.
+pub(super) async fn hold(tx: &mut Transaction, claim: &Claim) -> Result<RunState, StoreError> {
     let run_id = &claim.run_id;
-    if let Some(row) = tx.row(HOLD, &[run_id.into(), claim.token.into(), now.into()]).await? {
+    claim.tenure.check()?;
+    if let Some(row) = tx.row(HOLD, &[run_id.into(), claim.token.into()]).await? {
         return row.parse("state");
     }
     match tx.row(EXISTS, &[run_id.into()]).await? {
@@ -181,8 +184,8 @@ pub(super) async fn hold(tx: &mut Transaction, claim: &Claim, now: Timestamp) ->
 }
 
 /// Like [`hold`], for news of the run's jobs: only a running run takes them.
-pub(super) async fn hold_running(tx: &mut Transaction, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
-    let state = hold(tx, claim, now).await?;
+pub(super) async fn hold_running(tx: &mut Transaction, claim: &Claim) -> Result<(), StoreError> {
+    let state = hold(tx, claim).await?;
     if state == RunState::Running {
         return Ok(());
     }
@@ -206,26 +209,39 @@ async fn write_run_event(
     Ok(())
 }
 
-/// Writes an event of a job.
-pub(super) async fn write_job_event(tx: &mut Transaction, at: JobAt<'_>, event: &JobEvent) -> Result<(), StoreError> {
+/// Writes an event of a job and returns its number.
+pub(super) async fn write_job_event(tx: &mut Transaction, at: JobAt<'_>, event: &JobEvent) -> Result<i64, StoreError> {
     let event = tx.json("an event", event)?;
-    tx.execute(EVENT_INSERT, &[at.now.into(), at.run_id.into(), at.job.into(), (&event).into()]).await?;
-    Ok(())
+    let row = tx.row(EVENT_INSERT, &[at.now.into(), at.run_id.into(), at.job.into(), (&event).into()]).await?;
+    row.ok_or_else(|| StoreError::Unreadable { what: "seq", found: "no row".to_owned() })?.int("seq")
 }
 
 /// Returns a run.
 pub(super) async fn one(database: &Database, run_id: &RunId) -> Result<Option<RunRecord>, StoreError> {
-    let row = database.row("reading a run", SELECT, &select_one(run_id)).await?;
+    let row = database.row("reading a run", SELECT_ONE, &[run_id.into()]).await?;
     row.map(|row| record_of(&row)).transpose()
 }
 
-/// Returns runs, newest first.
+/// Returns runs, newest first. Each form of the question has a statement of its own, which an index answers.
 pub(super) async fn list(database: &Database, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
     let date = filter.logical_date.map(|date| date.to_string());
-    let dag = filter.dag.as_ref().map(|dag| dag.as_str());
+    let dag = filter.dag.as_ref().map_or("", |dag| dag.as_str());
     let limit = filter.limit.map_or(i64::MAX, i64::from);
-    let binds = [Bind::Text(None), dag.into(), date.as_deref().into(), i64::from(filter.open).into(), limit.into()];
-    database.rows("listing runs", SELECT, &binds).await?.iter().map(record_of).collect()
+    let rows = match (filter.open, &filter.dag, &date) {
+        (true, ..) => database.rows("listing open runs", SELECT_OPEN, &[]).await?,
+        (false, Some(_), Some(date)) => {
+            database.rows("listing runs", SELECT_DATE, &[dag.into(), date.into(), limit.into()]).await?
+        }
+        (false, Some(_), None) => database.rows("listing runs", SELECT_DAG, &[dag.into(), limit.into()]).await?,
+        (false, None, _) => database.rows("listing runs", SELECT_ALL, &[date.as_deref().into(), limit.into()]).await?,
+    };
+    let mut runs = rows.iter().map(record_of).collect::<Result<Vec<_>, _>>()?;
+    if filter.open {
+        runs.retain(|run| filter.dag.as_ref().is_none_or(|dag| run.dag == *dag));
+        runs.retain(|run| filter.logical_date.is_none_or(|date| run.logical_date == date));
+        runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    Ok(runs)
 }
 
 /// Returns the DAG as the run has it.
@@ -240,10 +256,6 @@ pub(super) async fn events(database: &Database, run_id: &RunId, after: i64) -> R
     rows.iter().map(event_of).collect()
 }
 
-fn select_one(run_id: &RunId) -> [Bind<'_>; 5] {
-    [run_id.into(), Bind::Text(None), Bind::Text(None), 0_i64.into(), 1_i64.into()]
-}
-
 fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
     Ok(RunRecord {
         run_id: RunId::from_stored(row.text("run_id")?),
@@ -256,6 +268,7 @@ fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
         force: row.word("force")?,
         state: row.parse("state")?,
         cancel_requested: row.flag("cancel_requested")?,
+        taken_up: row.count("token")?,
         queued_at: row.instant("queued_at")?,
         started_at: row.instant_or_null("started_at")?,
         finished_at: row.instant_or_null("finished_at")?,

@@ -1,21 +1,26 @@
-//! What the schedules have dealt with, and whether a scheduler lives.
+//! What the schedules have dealt with.
 //!
 //! A slot is taken once and for all, by a run or by a skip with its reason; the watermark of its DAG moves in the
-//! same transaction, and only forward. Deciding which slots are due is the planner's.
+//! same transaction, and only forward. Only a clock that turns out to have been wrong sets it back, and frees the slots
+//! that it took. Deciding which slots are due is the planner's.
 
 use jiff::Timestamp;
 
 use super::audit;
+use super::contract::{RunFilter, Watermark};
 use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::row::Row;
 use crate::domain::ids::{DagName, RunId};
+use crate::domain::job::SkippedSlot;
 
 const SLOT_TAKE: &str = include_str!("../../sql/state/slot_take.sql");
 const WATERMARK_MOVE: &str = include_str!("../../sql/state/watermark_move.sql");
-const ALIVE: &str = include_str!("../../sql/state/scheduler_alive.sql");
-const WATERMARK: &str = "SELECT slot FROM watermarks WHERE dag = $1";
-const STOPPED: &str = "DELETE FROM schedulers WHERE owner = $1";
-const LIVING: &str = "SELECT owner FROM schedulers WHERE alive_until > $1";
+const WATERMARK: &str = "SELECT slot, schedule FROM watermarks WHERE dag = $1";
+const WATERMARK_SET: &str = include_str!("../../sql/state/watermark_set.sql");
+const FREE: &str = include_str!("../../sql/state/slots_free.sql");
+const SKIPPED_SINCE: &str = include_str!("../../sql/state/skipped_since.sql");
+const SKIPPED: &str = include_str!("../../sql/state/slots_skipped.sql");
 
 /// A slot of a DAG's schedule.
 #[derive(Debug, Clone, Copy)]
@@ -62,36 +67,63 @@ pub(super) async fn skip_slot(
     slot: Timestamp,
     why: &str,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut tx = database.begin("skipping a slot").await?;
-    if take_slot(&mut tx, Slot { dag, at: slot }, Decision::Skip(why), now).await? {
+    let is_taken = take_slot(&mut tx, Slot { dag, at: slot }, Decision::Skip(why), now).await?;
+    if is_taken {
         let entry = format!("the slot {slot} of DAG {dag} was skipped: {why}");
         audit::append(&mut tx, audit::Origin::default(), &entry, now).await?;
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(is_taken)
 }
 
-/// Returns the last slot that a DAG's schedule has dealt with.
-pub(super) async fn watermark(database: &Database, dag: &DagName) -> Result<Option<Timestamp>, StoreError> {
-    let row = database.row("reading a schedule's watermark", WATERMARK, &[dag.into()]).await?;
-    row.map(|row| row.instant("slot")).transpose()
-}
-
-/// Says until when a scheduler lives, or that it has stopped.
-pub(super) async fn scheduler_alive(
+/// Frees the slots that were skipped after `now`, and all after `beyond`.
+pub(super) async fn free_slots(
     database: &Database,
-    owner: &str,
-    until: Option<Timestamp>,
-) -> Result<(), StoreError> {
-    let mut tx = database.begin("noting that a scheduler lives").await?;
-    match until {
-        Some(until) => tx.execute(ALIVE, &[owner.into(), until.into()]).await?,
-        None => tx.execute(STOPPED, &[owner.into()]).await?,
-    };
+    dag: &DagName,
+    now: Timestamp,
+    beyond: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut tx = database.begin("freeing slots").await?;
+    let freed = tx.execute(FREE, &[dag.into(), now.into(), beyond.into()]).await?;
+    if freed > 0 {
+        let entry = format!("{freed} slots of DAG {dag} after {now} were freed: a clock that was wrong had taken them");
+        audit::append(&mut tx, audit::Origin::default(), &entry, now).await?;
+    }
+    tx.commit().await?;
+    Ok(freed)
+}
+
+/// Returns the watermark of a DAG's schedule.
+pub(super) async fn watermark(database: &Database, dag: &DagName) -> Result<Option<Watermark>, StoreError> {
+    let row = database.row("reading a schedule's watermark", WATERMARK, &[dag.into()]).await?;
+    row.map(|row| Ok(Watermark { at: row.instant("slot")?, schedule: row.text_or_null("schedule")? })).transpose()
+}
+
+/// Sets a DAG's watermark.
+pub(super) async fn set_watermark(database: &Database, dag: &DagName, watermark: &Watermark) -> Result<(), StoreError> {
+    let mut tx = database.begin("setting a watermark").await?;
+    tx.execute(WATERMARK_SET, &[dag.into(), watermark.at.into(), watermark.schedule.as_deref().into()]).await?;
     tx.commit().await
 }
 
-/// Returns whether a scheduler lives.
-pub(super) async fn is_scheduler_alive(database: &Database, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(database.row("looking for a living scheduler", LIVING, &[now.into()]).await?.is_some())
+/// Returns the slots of a DAG that were skipped since its last run for a slot but `run_id`, oldest first.
+pub(super) async fn skipped_since(
+    tx: &mut Transaction,
+    dag: &DagName,
+    run_id: &RunId,
+) -> Result<Vec<SkippedSlot>, StoreError> {
+    tx.rows(SKIPPED_SINCE, &[dag.into(), run_id.into()]).await?.iter().map(skipped_of).collect()
+}
+
+/// Returns the slots that were skipped, newest first.
+pub(super) async fn skipped(database: &Database, filter: &RunFilter) -> Result<Vec<SkippedSlot>, StoreError> {
+    let limit = filter.limit.map_or(i64::MAX, i64::from);
+    let binds = [filter.dag.as_ref().map(|dag| dag.as_str()).into(), limit.into()];
+    database.rows("listing skipped slots", SKIPPED, &binds).await?.iter().map(skipped_of).collect()
+}
+
+fn skipped_of(row: &Row) -> Result<SkippedSlot, StoreError> {
+    Ok(SkippedSlot { dag: row.parse("dag")?, at: row.instant("slot")?, why: row.text("skipped")? })
 }

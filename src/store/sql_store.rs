@@ -12,15 +12,17 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::contract::{
-    AttemptEnd, Claim, EventRecord, LastSuccess, NewRun, OutboxMail, RunFilter, RunRecord, StateStore, Unattempted,
+    AttemptClaim, AttemptEnd, Base, Begun, Claim, EventRecord, JobStanding, LastSuccess, NewRun, OutboxMail, RunFilter,
+    RunRecord, StateStore, ToSettle, Unattempted, Watermark,
 };
 use super::database::Database;
 use super::error::StoreError;
-use super::{attempts, commit, migrations, outbox, postgres, runs, schedule, sqlite};
+use super::ownership::{self, Observed, Role, Tenure};
+use super::{attempts, commit, migrations, outbox, postgres, runs, schedule, settle, sqlite};
 use crate::domain::dag::Dag;
 use crate::domain::ids::{DagName, JobName, RunId};
-use crate::domain::job::JobView;
-use crate::domain::outcome::{ModelRecord, SnapshotRef};
+use crate::domain::job::{JobView, SkippedSlot};
+use crate::domain::outcome::{FileRef, ModelRecord, Outcome, SnapshotRef};
 use crate::domain::run::RunState;
 
 /// Opens the state store at `url` (`sqlite://path` or `postgres://…`), makes the file where there is none, and brings
@@ -56,27 +58,54 @@ impl StateStore for SqlStore {
         runs::create(&self.database, new).await
     }
 
-    async fn claim_run(&self, run_id: &RunId, owner: &str, now: Timestamp) -> Result<Claim, StoreError> {
-        runs::claim(&self.database, run_id, owner, now).await
+    async fn observe_owner(&self) -> Result<Observed, StoreError> {
+        ownership::observe(&self.database).await
     }
 
-    async fn heartbeat(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
-        runs::heartbeat(&self.database, claim, now).await
+    async fn take_ownership(&self, owner: &str, role: Role, seen: &Observed) -> Result<Option<Tenure>, StoreError> {
+        ownership::take(&self.database, owner, role, seen).await
     }
 
-    async fn start_attempt(&self, claim: &Claim, job: &JobName, now: Timestamp) -> Result<u32, StoreError> {
-        attempts::start(&self.database, claim, job, now).await
+    async fn renew_ownership(&self, tenure: &Tenure) -> Result<(), StoreError> {
+        ownership::renew(&self.database, tenure).await
+    }
+
+    async fn resign_ownership(&self, tenure: &Tenure) -> Result<(), StoreError> {
+        ownership::resign(&self.database, tenure).await
+    }
+
+    async fn claim_run(&self, run_id: &RunId, tenure: &Tenure, now: Timestamp) -> Result<Claim, StoreError> {
+        runs::claim(&self.database, run_id, tenure, now).await
+    }
+
+    async fn begin_attempt(
+        &self,
+        claim: &Claim,
+        job: &JobName,
+        fence: &str,
+        now: Timestamp,
+    ) -> Result<Begun, StoreError> {
+        attempts::begin(&self.database, claim, job, fence, now).await
+    }
+
+    async fn commit_part(
+        &self,
+        attempt: &AttemptClaim,
+        name: &str,
+        part: &Outcome,
+        base: &Base,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        attempts::commit_part(&self.database, attempt, (name, part), base, now).await
     }
 
     async fn finish_attempt(
         &self,
-        claim: &Claim,
-        job: &JobName,
-        attempt: u32,
+        attempt: &AttemptClaim,
         end: AttemptEnd,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        attempts::finish(&self.database, attempts::Ended { claim, job, attempt, now }, end).await
+    ) -> Result<JobStanding, StoreError> {
+        attempts::finish(&self.database, attempt, end, now).await
     }
 
     async fn finish_unattempted(
@@ -85,7 +114,7 @@ impl StateStore for SqlStore {
         job: &JobName,
         end: Unattempted,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<JobStanding, StoreError> {
         attempts::finish_unattempted(&self.database, claim, job, end, now).await
     }
 
@@ -107,6 +136,10 @@ impl StateStore for SqlStore {
 
     async fn jobs(&self, run_id: &RunId) -> Result<Vec<JobView>, StoreError> {
         attempts::jobs(&self.database, run_id).await
+    }
+
+    async fn job_standings(&self, run_id: &RunId) -> Result<Vec<JobStanding>, StoreError> {
+        attempts::job_standings(&self.database, run_id).await
     }
 
     async fn dag_of(&self, run_id: &RunId) -> Result<Dag, StoreError> {
@@ -150,19 +183,43 @@ impl StateStore for SqlStore {
         outbox::failed(&self.database, message_id, error, next_try).await
     }
 
-    async fn watermark(&self, dag: &DagName) -> Result<Option<Timestamp>, StoreError> {
+    async fn to_settle(&self, now: Timestamp) -> Result<Vec<ToSettle>, StoreError> {
+        settle::due(&self.database, now).await
+    }
+
+    async fn settled(&self, target: &str, wanted: i64) -> Result<(), StoreError> {
+        settle::settled(&self.database, target, wanted).await
+    }
+
+    async fn not_settled(&self, target: &str, error: &str, next_try: Timestamp) -> Result<(), StoreError> {
+        settle::not_settled(&self.database, target, error, next_try).await
+    }
+
+    async fn want_all_settled(&self, now: Timestamp) -> Result<(), StoreError> {
+        settle::want_all(&self.database, now).await
+    }
+
+    async fn published_file(&self, key: &str) -> Result<Option<FileRef>, StoreError> {
+        settle::file(&self.database, key).await
+    }
+
+    async fn watermark(&self, dag: &DagName) -> Result<Option<Watermark>, StoreError> {
         schedule::watermark(&self.database, dag).await
     }
 
-    async fn skip_slot(&self, dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    async fn set_watermark(&self, dag: &DagName, watermark: &Watermark) -> Result<(), StoreError> {
+        schedule::set_watermark(&self.database, dag, watermark).await
+    }
+
+    async fn skip_slot(&self, dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> Result<bool, StoreError> {
         schedule::skip_slot(&self.database, dag, slot, why, now).await
     }
 
-    async fn scheduler_alive(&self, owner: &str, until: Option<Timestamp>) -> Result<(), StoreError> {
-        schedule::scheduler_alive(&self.database, owner, until).await
+    async fn free_slots(&self, dag: &DagName, now: Timestamp, beyond: Timestamp) -> Result<u64, StoreError> {
+        schedule::free_slots(&self.database, dag, now, beyond).await
     }
 
-    async fn is_scheduler_alive(&self, now: Timestamp) -> Result<bool, StoreError> {
-        schedule::is_scheduler_alive(&self.database, now).await
+    async fn skipped_slots(&self, filter: &RunFilter) -> Result<Vec<SkippedSlot>, StoreError> {
+        schedule::skipped(&self.database, filter).await
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn prepare_backup(path: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(unix)]
-fn owner_only(options: &mut std::fs::OpenOptions) {
+pub(super) fn owner_only(options: &mut std::fs::OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt;
     options.mode(0o600);
 }
@@ -99,7 +99,7 @@ fn keep_from_others(file: &std::fs::File) -> std::io::Result<()> {
 
 /// Elsewhere the folder's own rights decide.
 #[cfg(not(unix))]
-fn owner_only(_options: &mut std::fs::OpenOptions) {}
+pub(super) fn owner_only(_options: &mut std::fs::OpenOptions) {}
 
 #[cfg(not(unix))]
 fn keep_from_others(_file: &std::fs::File) -> std::io::Result<()> {

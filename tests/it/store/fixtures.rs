@@ -1,19 +1,24 @@
 //! Places for a state store, and small invented DAGs and outcomes to put in it.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use nocturne::domain::dag::{Dag, Job, When};
-use nocturne::domain::ids::{DagName, JobName, SnapshotId};
+use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use nocturne::domain::job::Force;
-use nocturne::domain::outcome::{MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
+use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
-use nocturne::store::{self, AttemptEnd, Claim, NewRun, RunRecord, StateStore};
+use nocturne::domain::run::LOST;
+use nocturne::store::{
+    self, AttemptClaim, AttemptEnd, Base, Claim, NewRun, Role, RunRecord, StateStore, StoreError, Tenure,
+};
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use crate::support::postgres;
 
@@ -48,9 +53,92 @@ impl Place {
         }
     }
 
-    pub(super) async fn open(&self) -> Arc<dyn StateStore> {
-        store::open(&self.url).await.unwrap()
+    pub(super) async fn open(&self) -> TestStore {
+        TestStore { store: store::open(&self.url).await.unwrap(), tenure: OnceCell::new() }
     }
+}
+
+/// A store and its one owner, with the steps of a run in short.
+pub(super) struct TestStore {
+    store: Arc<dyn StateStore>,
+    tenure: OnceCell<Tenure>,
+}
+
+impl Deref for TestStore {
+    type Target = dyn StateStore;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
+impl TestStore {
+    /// The owner's right, taken at its first use.
+    pub(super) async fn tenure(&self) -> &Tenure {
+        let take = async || {
+            let seen = self.observe_owner().await.unwrap();
+            self.take_ownership("worker-1", Role::Daemon, &seen).await.unwrap().unwrap()
+        };
+        self.tenure.get_or_init(take).await
+    }
+
+    pub(super) async fn take_up(&self, run_id: &RunId, now: Timestamp) -> Result<Claim, StoreError> {
+        self.claim_run(run_id, self.tenure().await, now).await
+    }
+
+    pub(super) async fn start_attempt(&self, claim: &Claim, job: &JobName, now: Timestamp) -> Result<u32, StoreError> {
+        let jobs = self.jobs(&claim.run_id).await?;
+        let attempts = jobs.iter().find(|view| view.name == *job).map_or(0, |view| view.attempts);
+        // A name of its own each time, so that a start is never taken for one that is asked for again.
+        let fence = format!("{}.{}", fence(claim, job, attempts + 1), self.events(&claim.run_id, 0).await?.len());
+        let begun = self.begin_attempt(claim, job, &fence, now).await?;
+        Ok(begun.attempt.attempt)
+    }
+
+    /// Ends the attempt of that number under the fence it has, and replaces what is current now.
+    pub(super) async fn end_attempt(
+        &self,
+        claim: &Claim,
+        job: &JobName,
+        attempt: u32,
+        end: AttemptEnd,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let end = match end {
+            AttemptEnd::Succeeded { outcome, fingerprint, .. } => {
+                AttemptEnd::Succeeded { outcome, fingerprint, base: self.base().await? }
+            }
+            other => other,
+        };
+        let mut fence = fence(claim, job, attempt);
+        let began = self.events(&claim.run_id, 0).await?.into_iter().position(|event| {
+            let started = serde_json::json!({ "event": "attempt_started", "attempt": attempt });
+            event.job.as_ref() == Some(job) && event.event == started
+        });
+        fence = format!("{fence}.{}", began.unwrap_or_default());
+        let attempt = AttemptClaim { claim: claim.clone(), job: job.clone(), attempt, fence };
+        self.finish_attempt(&attempt, end, now).await.map(drop)
+    }
+
+    /// What is current now.
+    pub(super) async fn base(&self) -> Result<Base, StoreError> {
+        let mut base = Base { cursors: self.cursors().await?, ..Base::default() };
+        for (dataset, snapshot) in self.snapshots().await? {
+            base.snapshots.insert(dataset, snapshot.snapshot);
+        }
+        for model in self.models().await?.into_iter().filter(|model| model.role == ModelRole::Champion) {
+            base.champions.insert(model.model, model.version);
+        }
+        Ok(base)
+    }
+}
+
+fn fence(claim: &Claim, job: &JobName, attempt: u32) -> String {
+    format!("{}.{job}.{attempt}", claim.run_id)
+}
+
+pub(super) fn lost() -> AttemptEnd {
+    AttemptEnd::Lost { why: LOST.to_owned() }
 }
 
 pub(super) const DAY: Date = date(2026, 11, 20);
@@ -105,20 +193,20 @@ pub(super) fn new_run() -> NewRun {
 }
 
 /// Makes a run and takes it up.
-pub(super) async fn running(store: &dyn StateStore) -> (RunRecord, Claim) {
+pub(super) async fn running(store: &TestStore) -> (RunRecord, Claim) {
     let run = store.create_run(new_run()).await.unwrap().unwrap();
-    let claim = store.claim_run(&run.run_id, "worker-1", at(1)).await.unwrap();
+    let claim = store.take_up(&run.run_id, at(1)).await.unwrap();
     (run, claim)
 }
 
 /// Does a job with one attempt that returns `outcome`.
-pub(super) async fn succeed(store: &dyn StateStore, claim: &Claim, name: &str, outcome: Outcome) {
+pub(super) async fn succeed(store: &TestStore, claim: &Claim, name: &str, outcome: Outcome) {
     let attempt = store.start_attempt(claim, &job(name), at(2)).await.unwrap();
-    store.finish_attempt(claim, &job(name), attempt, success(outcome), at(3)).await.unwrap();
+    store.end_attempt(claim, &job(name), attempt, success(outcome), at(3)).await.unwrap();
 }
 
 pub(super) fn success(outcome: Outcome) -> AttemptEnd {
-    AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: Some("f1".to_owned()) }
+    AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: Some("f1".to_owned()), base: Base::default() }
 }
 
 pub(super) fn failure(retry_at: Option<Timestamp>) -> AttemptEnd {
@@ -134,6 +222,11 @@ pub(super) fn snapshot(dataset: &str, content: &str) -> SnapshotRef {
         stale: false,
         inputs: vec!["restricted/raw/canvas/users@0a".to_owned()],
     }
+}
+
+pub(super) fn file(key: &str, content: &str) -> FileRef {
+    let sha256 = nocturne::domain::ids::content_hash(content.as_bytes());
+    FileRef { key: key.to_owned(), sha256, size_bytes: 2, staged: format!("restricted/staged/{content}") }
 }
 
 pub(super) fn mail(message_id: &str) -> MailRecord {

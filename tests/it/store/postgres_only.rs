@@ -23,7 +23,7 @@ async fn programs_that_start_at_once_migrate_one_after_the_other() {
 async fn a_commit_that_is_dropped_at_its_last_statement_leaves_nothing() {
     let place = Place::postgres().await;
     let store = place.open().await;
-    let (run, claim) = running(&*store).await;
+    let (run, claim) = running(&store).await;
     store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
     let before = (store.events(&run.run_id, 0).await.unwrap(), store.jobs(&run.run_id).await.unwrap());
     let mut other = PgConnection::connect(&place.url).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_commit_that_is_dropped_at_its_last_statement_leaves_nothing() {
     sqlx::query("SELECT seq FROM audit_head FOR UPDATE").execute(&mut *lock).await.unwrap();
 
     let name = job("pull");
-    let commit = store.finish_attempt(&claim, &name, 1, success(full_outcome()), at(3));
+    let commit = store.end_attempt(&claim, &name, 1, success(full_outcome()), at(3));
     tokio::select! {
         ended = commit => panic!("it did not wait: {ended:?}"),
         () = until_one_waits(&place) => {}
@@ -41,7 +41,7 @@ async fn a_commit_that_is_dropped_at_its_last_statement_leaves_nothing() {
     let after = (store.events(&run.run_id, 0).await.unwrap(), store.jobs(&run.run_id).await.unwrap());
     assert_eq!(before, after);
     assert_eq!(effects(&*store).await, 0);
-    store.finish_attempt(&claim, &name, 1, success(full_outcome()), at(4)).await.unwrap();
+    store.end_attempt(&claim, &name, 1, success(full_outcome()), at(4)).await.unwrap();
     assert_eq!(effects(&*store).await, 5);
 }
 

@@ -82,7 +82,7 @@ pub(super) async fn the_dag_is_kept_as_the_run_has_it(place: &Place) {
 
 pub(super) async fn runs_are_listed_newest_first_and_filtered(place: &Place) {
     let store = place.open().await;
-    let (old, _) = running(&*store).await;
+    let (old, _) = running(&store).await;
     let mut new = new_run();
     (new.logical_date, new.now) = (DAY.tomorrow().unwrap(), at(50));
     let newer = store.create_run(new).await.unwrap().unwrap();
@@ -103,8 +103,8 @@ pub(super) async fn runs_are_listed_newest_first_and_filtered(place: &Place) {
 
 pub(super) async fn a_run_does_not_end_while_jobs_are_open(place: &Place) {
     let store = place.open().await;
-    let (run, claim) = running(&*store).await;
-    succeed(&*store, &claim, "pull", Outcome::default()).await;
+    let (run, claim) = running(&store).await;
+    succeed(&store, &claim, "pull", Outcome::default()).await;
     store.start_attempt(&claim, &job("features"), at(4)).await.unwrap();
 
     let refused = store.finish_run(&claim, RunState::Succeeded, at(5)).await.unwrap_err();
@@ -113,7 +113,7 @@ pub(super) async fn a_run_does_not_end_while_jobs_are_open(place: &Place) {
                     cancel the run, or end them first";
     assert_eq!(refused.to_string(), expected);
     assert_eq!(store.run(&run.run_id).await.unwrap().unwrap().state, RunState::Running);
-    store.finish_attempt(&claim, &job("features"), 1, failure(None), at(6)).await.unwrap();
+    store.end_attempt(&claim, &job("features"), 1, failure(None), at(6)).await.unwrap();
     let upstream = Unattempted::UpstreamFailed { upstream: job("features") };
     store.finish_unattempted(&claim, &job("digest"), upstream, at(7)).await.unwrap();
     store.finish_run(&claim, RunState::Failed, at(8)).await.unwrap();
@@ -131,12 +131,12 @@ pub(super) async fn a_queued_run_is_cancelled_at_once(place: &Place) {
     assert_eq!((cancelled.state, cancelled.finished_at), (RunState::Cancelled, Some(at(1))));
     assert!(store.jobs(&run.run_id).await.unwrap().iter().all(|job| job.state == JobState::Cancelled));
     assert!(!store.request_cancel(&run.run_id, at(2)).await.unwrap());
-    assert!(matches!(store.claim_run(&run.run_id, "late", at(3)).await, Err(StoreError::Illegal(_))));
+    assert!(matches!(store.take_up(&run.run_id, at(3)).await, Err(StoreError::Illegal(_))));
 }
 
 pub(super) async fn a_running_run_is_asked_to_stop_and_then_cancels_what_is_open(place: &Place) {
     let store = place.open().await;
-    let (run, claim) = running(&*store).await;
+    let (run, claim) = running(&store).await;
     store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
 
     assert!(store.request_cancel(&run.run_id, at(3)).await.unwrap());
@@ -147,15 +147,15 @@ pub(super) async fn a_running_run_is_asked_to_stop_and_then_cancels_what_is_open
     store.finish_run(&claim, RunState::Cancelled, at(4)).await.unwrap();
     let jobs = store.jobs(&run.run_id).await.unwrap();
     assert!(jobs.iter().all(|job| job.state == JobState::Cancelled && job.finished_at == Some(at(4))));
-    let late = store.finish_attempt(&claim, &job("pull"), 1, success(full_outcome()), at(5)).await;
+    let late = store.end_attempt(&claim, &job("pull"), 1, success(full_outcome()), at(5)).await;
     assert!(matches!(late, Err(StoreError::Illegal(_))));
     assert!(store.snapshots().await.unwrap().is_empty());
 }
 
 pub(super) async fn illegal_transitions_are_refused_and_nothing_is_written(place: &Place) {
     let store = place.open().await;
-    let (run, claim) = running(&*store).await;
-    succeed(&*store, &claim, "pull", Outcome::default()).await;
+    let (run, claim) = running(&store).await;
+    succeed(&store, &claim, "pull", Outcome::default()).await;
     store.start_attempt(&claim, &job("features"), at(4)).await.unwrap();
     let before = (store.events(&run.run_id, 0).await.unwrap(), store.jobs(&run.run_id).await.unwrap());
 
@@ -163,15 +163,15 @@ pub(super) async fn illegal_transitions_are_refused_and_nothing_is_written(place
     let refused = [
         store.start_attempt(&claim, &job("pull"), at(5)).await.unwrap_err(),
         store.start_attempt(&claim, &job("features"), at(5)).await.unwrap_err(),
-        store.finish_attempt(&claim, &job("pull"), 1, success(full_outcome()), at(5)).await.unwrap_err(),
-        store.finish_attempt(&claim, &job("digest"), 1, success(full_outcome()), at(5)).await.unwrap_err(),
-        store.finish_attempt(&claim, &job("features"), 2, success(full_outcome()), at(5)).await.unwrap_err(),
-        store.finish_unattempted(&claim, &job("features"), skip(), at(5)).await.unwrap_err(),
+        store.end_attempt(&claim, &job("pull"), 1, success(full_outcome()), at(5)).await.unwrap_err(),
+        store.end_attempt(&claim, &job("digest"), 1, success(full_outcome()), at(5)).await.unwrap_err(),
+        store.end_attempt(&claim, &job("features"), 2, success(full_outcome()), at(5)).await.unwrap_err(),
+        store.finish_unattempted(&claim, &job("features"), skip(), at(5)).await.map(drop).unwrap_err(),
         store.finish_run(&claim, RunState::Queued, at(5)).await.unwrap_err(),
     ];
 
     for error in refused {
-        assert!(matches!(error, StoreError::Illegal(_)), "{error}");
+        assert!(matches!(error, StoreError::Illegal(_) | StoreError::Fenced { .. }), "{error}");
     }
     let unknown = store.start_attempt(&claim, &job("train"), at(5)).await.unwrap_err();
     assert!(matches!(unknown, StoreError::NoSuchJob { .. }), "{unknown}");
@@ -182,8 +182,8 @@ pub(super) async fn illegal_transitions_are_refused_and_nothing_is_written(place
 
 pub(super) async fn reopening_keeps_everything(place: &Place) {
     let first = place.open().await;
-    let (run, claim) = running(&*first).await;
-    succeed(&*first, &claim, "pull", full_outcome()).await;
+    let (run, claim) = running(&first).await;
+    succeed(&first, &claim, "pull", full_outcome()).await;
     let before = (first.jobs(&run.run_id).await.unwrap(), first.events(&run.run_id, 0).await.unwrap());
     drop(first);
 
@@ -192,20 +192,21 @@ pub(super) async fn reopening_keeps_everything(place: &Place) {
     let after = (second.jobs(&run.run_id).await.unwrap(), second.events(&run.run_id, 0).await.unwrap());
     assert_eq!(before, after);
     assert_eq!(second.snapshots().await.unwrap().len(), 2);
-    second.heartbeat(&claim, at(9)).await.unwrap();
+    drop(claim);
+    assert_eq!(second.job_standings(&run.run_id).await.unwrap().len(), 3);
 }
 
 pub(super) async fn retries_show_their_error_until_one_succeeds(place: &Place) {
     let store = place.open().await;
-    let (run, claim) = running(&*store).await;
+    let (run, claim) = running(&store).await;
     let pull = job("pull");
     let view = async || store.jobs(&run.run_id).await.unwrap().into_iter().find(|view| view.name == pull).unwrap();
 
     store.start_attempt(&claim, &pull, at(2)).await.unwrap();
-    store.finish_attempt(&claim, &pull, 1, failure(Some(at(33))), at(3)).await.unwrap();
+    store.end_attempt(&claim, &pull, 1, failure(Some(at(33))), at(3)).await.unwrap();
     let retrying = view().await;
     assert_eq!(store.start_attempt(&claim, &pull, at(33)).await.unwrap(), 2);
-    store.finish_attempt(&claim, &pull, 2, success(full_outcome()), at(34)).await.unwrap();
+    store.end_attempt(&claim, &pull, 2, success(full_outcome()), at(34)).await.unwrap();
     let done = view().await;
 
     assert_eq!((retrying.state, retrying.error.as_deref()), (JobState::Retrying, Some("connection refused")));
@@ -217,7 +218,7 @@ pub(super) async fn retries_show_their_error_until_one_succeeds(place: &Place) {
 
 pub(super) async fn jobs_are_listed_in_the_order_in_which_they_began(place: &Place) {
     let store = place.open().await;
-    let (run, claim) = running(&*store).await;
+    let (run, claim) = running(&store).await;
 
     // At the same instant: the order is that of the calls, not of the names.
     store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
@@ -234,11 +235,11 @@ pub(super) async fn jobs_are_listed_in_the_order_in_which_they_began(place: &Pla
 /// A program's last words may hold anything; PostgreSQL's text does not take a NUL.
 pub(super) async fn a_nul_in_an_error_does_not_keep_an_attempt_from_ending(place: &Place) {
     let store = place.open().await;
-    let (run, claim) = running(&*store).await;
+    let (run, claim) = running(&store).await;
     store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
 
     let end = AttemptEnd::Failed { error: "exit 1: \0garbage".to_owned(), retry_at: None };
-    store.finish_attempt(&claim, &job("pull"), 1, end, at(3)).await.unwrap();
+    store.end_attempt(&claim, &job("pull"), 1, end, at(3)).await.unwrap();
 
     let pull = store.jobs(&run.run_id).await.unwrap().remove(0);
     assert_eq!((pull.state, pull.error.as_deref()), (JobState::Failed, Some("exit 1: \u{fffd}garbage")));

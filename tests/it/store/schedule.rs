@@ -18,7 +18,7 @@ pub(super) async fn the_same_slot_twice_gives_one_run(place: &Place) {
     assert_eq!(runs.len(), 1);
     assert_eq!((runs[0].slot, runs[0].run_id.as_str()), (Some(at(0)), "nightly.2026-11-20.1"));
     assert_eq!(store.runs(&RunFilter::default()).await.unwrap(), runs);
-    assert_eq!(store.watermark(&dag_name()).await.unwrap(), Some(at(0)));
+    assert_eq!(store.watermark(&dag_name()).await.unwrap().map(|mark| mark.at), Some(at(0)));
     let by_hand = store.create_run(new_run()).await.unwrap().unwrap();
     assert_eq!(by_hand.run_id.as_str(), "nightly.2026-11-20.2");
 }
@@ -30,7 +30,7 @@ pub(super) async fn a_skipped_slot_moves_the_watermark_and_is_audited(place: &Pl
     store.skip_slot(&dag_name(), at(60), "the earlier run still runs", at(61)).await.unwrap();
     store.skip_slot(&dag_name(), at(60), "again", at(62)).await.unwrap();
 
-    assert_eq!(store.watermark(&dag_name()).await.unwrap(), Some(at(60)));
+    assert_eq!(store.watermark(&dag_name()).await.unwrap().map(|mark| mark.at), Some(at(60)));
     let report = check(&place.url).await.unwrap();
     assert_eq!((report.audit_entries, report.problems), (1, vec![]));
     let mut late = new_run();
@@ -46,19 +46,6 @@ pub(super) async fn the_watermark_never_goes_back(place: &Place) {
 
     assert!(store.create_run(earlier).await.unwrap().is_some());
 
-    assert_eq!(store.watermark(&dag_name()).await.unwrap(), Some(at(120)));
+    assert_eq!(store.watermark(&dag_name()).await.unwrap().map(|mark| mark.at), Some(at(120)));
     assert_eq!(store.watermark(&"weekly".parse().unwrap()).await.unwrap(), None);
-}
-
-pub(super) async fn a_scheduler_lives_until_its_lease_ends(place: &Place) {
-    let store = place.open().await;
-    assert!(!store.is_scheduler_alive(at(0)).await.unwrap());
-
-    store.scheduler_alive("daemon-1", Some(at(30))).await.unwrap();
-    store.scheduler_alive("daemon-1", Some(at(60))).await.unwrap();
-
-    assert!(store.is_scheduler_alive(at(59)).await.unwrap());
-    assert!(!store.is_scheduler_alive(at(60)).await.unwrap());
-    store.scheduler_alive("daemon-1", None).await.unwrap();
-    assert!(!store.is_scheduler_alive(at(1)).await.unwrap());
 }

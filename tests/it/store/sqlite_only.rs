@@ -27,10 +27,9 @@ async fn sixteen_programs_write_and_read_one_file_without_an_error() {
             let store = place.open().await;
             for _ in 0..4 {
                 let run = store.create_run(new_run()).await.unwrap().unwrap();
-                let claim = store.claim_run(&run.run_id, "writer", at(1)).await.unwrap();
+                let claim = store.take_up(&run.run_id, at(1)).await.unwrap();
                 store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
-                store.heartbeat(&claim, at(2)).await.unwrap();
-                store.finish_attempt(&claim, &job("pull"), 1, success(full_outcome()), at(3)).await.unwrap();
+                store.end_attempt(&claim, &job("pull"), 1, success(full_outcome()), at(3)).await.unwrap();
                 assert!(!store.runs(&RunFilter::default()).await.unwrap().is_empty());
                 assert_eq!(store.snapshots().await.unwrap().len(), 2);
             }
@@ -49,7 +48,7 @@ async fn sixteen_programs_write_and_read_one_file_without_an_error() {
 async fn the_file_and_its_journal_are_for_the_owner_alone() {
     let place = Place::sqlite();
     let store = place.open().await;
-    running(&*store).await;
+    running(&store).await;
 
     for name in ["state.db", "state.db-wal", "state.db-shm"] {
         let mode = std::fs::metadata(place.folder().join("var").join(name)).unwrap().permissions().mode();
@@ -61,8 +60,8 @@ async fn the_file_and_its_journal_are_for_the_owner_alone() {
 async fn a_backup_is_a_whole_store_and_overwrites_nothing() {
     let place = Place::sqlite();
     let store = place.open().await;
-    let (run, claim) = running(&*store).await;
-    succeed(&*store, &claim, "pull", full_outcome()).await;
+    let (run, claim) = running(&store).await;
+    succeed(&store, &claim, "pull", full_outcome()).await;
     let target = place.folder().join("copy.db");
 
     backup(&place.url, &target).await.unwrap();
@@ -137,8 +136,8 @@ async fn a_check_finds_a_changed_audit_entry_and_a_cut_off_end() {
 async fn a_check_names_states_that_are_none_and_rows_that_lead_nowhere() {
     let place = Place::sqlite();
     let store = place.open().await;
-    let (_, claim) = running(&*store).await;
-    succeed(&*store, &claim, "pull", full_outcome()).await;
+    let (_, claim) = running(&store).await;
+    succeed(&store, &claim, "pull", full_outcome()).await;
     change(
         &place,
         "UPDATE jobs SET state = 'sleeping' WHERE job = 'digest';

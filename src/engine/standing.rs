@@ -1,0 +1,91 @@
+//! The jobs of a run as they are, for whoever carries it out: read once when it is taken up, then kept by its answers.
+//!
+//! The state store is the truth: what is here is only ever what a transaction of it has answered. Waits are kept on the
+//! monotonic clock, so that a clock on the wall that is set neither hastens nor delays a retry; across a restart the
+//! stored instant counts, and never for longer than the policy's longest wait.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::domain::dag::Dag;
+use crate::domain::ids::JobName;
+use crate::domain::job::JobView;
+use crate::domain::run::JobState;
+use crate::store::JobStanding;
+
+/// The jobs of one run.
+pub(super) struct Standings {
+    jobs: BTreeMap<JobName, JobStanding>,
+    states: BTreeMap<JobName, JobState>,
+    /// Those that have begun, in that order.
+    begun: Vec<JobName>,
+    /// Jobs between two attempts, and when the next may begin.
+    waiting: BTreeMap<JobName, Instant>,
+}
+
+impl Standings {
+    /// Returns the jobs as they are when their run is taken up, at `now`.
+    pub(super) fn new(dag: &Dag, standings: Vec<JobStanding>, now: Timestamp) -> Self {
+        let mut found =
+            Self { jobs: BTreeMap::new(), states: BTreeMap::new(), begun: Vec::new(), waiting: BTreeMap::new() };
+        for standing in standings {
+            let longest = dag.jobs.get(&standing.view.name).map_or(Duration::ZERO, |job| job.retry.max_backoff);
+            let wait = standing.not_before.map_or(Duration::ZERO, |at| until(now, at).min(longest));
+            found.take(standing, wait);
+        }
+        found
+    }
+
+    /// Takes what the store has answered about a job; a next attempt may begin after `wait`.
+    pub(super) fn take(&mut self, standing: JobStanding, wait: Duration) {
+        let name = standing.view.name.clone();
+        if standing.view.started_at.is_some() && !self.begun.contains(&name) {
+            self.begun.push(name.clone());
+        }
+        if standing.view.state == JobState::Retrying {
+            self.waiting.insert(name.clone(), Instant::now() + wait);
+        } else {
+            self.waiting.remove(&name);
+        }
+        self.states.insert(name.clone(), standing.view.state);
+        self.jobs.insert(name, standing);
+    }
+
+    pub(super) fn states(&self) -> &BTreeMap<JobName, JobState> {
+        &self.states
+    }
+
+    pub(super) fn job(&self, name: &JobName) -> Option<&JobStanding> {
+        self.jobs.get(name)
+    }
+
+    /// Returns the jobs whose next attempt may begin by now.
+    pub(super) fn due(&self) -> Vec<JobName> {
+        let now = Instant::now();
+        self.waiting.iter().filter(|(_, at)| **at <= now).map(|(job, _)| job.clone()).collect()
+    }
+
+    /// Returns when the next of the waiting jobs may begin.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.waiting.values().min().copied()
+    }
+
+    /// Returns the run's other jobs as `job` is given them: in the order in which they began, then the others by name.
+    /// Jobs that were not asked for are shown as they ended last for the same date, where they did.
+    pub(super) fn others(&self, job: &JobName, standing: Vec<JobView>) -> Vec<JobView> {
+        let mut stood: BTreeMap<JobName, JobView> =
+            standing.into_iter().map(|view| (view.name.clone(), view)).collect();
+        let unbegun = self.jobs.keys().filter(|name| !self.begun.contains(name));
+        let names = self.begun.iter().chain(unbegun).filter(|name| *name != job);
+        names
+            .filter_map(|name| stood.remove(name).or_else(|| self.jobs.get(name).map(|job| job.view.clone())))
+            .collect()
+    }
+}
+
+fn until(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+}

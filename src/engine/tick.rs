@@ -1,0 +1,166 @@
+//! What a scheduler does at a moment: pure decisions, with the tests.
+//!
+//! [`due`] says which slots of a DAG get a run, which are skipped and why; [`to_take_up`] which open runs may begin. Both
+//! see only values, so a history of crashes, pauses and wrong clocks is a list of calls. Promises: a slot is never lost
+//! because an earlier run was cut off, made by hand or still to be made up for; a schedule that is edited begins with its
+//! next slot, after what the old one still owed; a clock that goes back loses nothing that it had not used up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::dag::{Dag, OverlapPolicy, Schedule};
+use crate::domain::ids::{DagName, RunId};
+use crate::domain::run::RunState;
+use crate::domain::schedule::{self, ScheduleError, Slot};
+use crate::store::{RunRecord, Watermark};
+
+/// The word for runs that a schedule asked for.
+pub const SCHEDULED: &str = "schedule";
+
+/// How far ahead of the present a slot may have been run early by a wrong clock, and is not run again.
+const EARLY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// The slots that a wrong clock has skipped after `after`, and all after `beyond`, are free again.
+    Free {
+        /// The present instant.
+        after: Timestamp,
+        /// After this even slots that were run are free.
+        beyond: Timestamp,
+    },
+    /// The watermark is set, with the schedule by which the next slots are dealt with.
+    SetWatermark(Watermark),
+    /// The slot gets a run; these are cancelled first.
+    Make {
+        /// The slot.
+        slot: Slot,
+        /// Earlier runs that it replaces.
+        cancel: Vec<RunId>,
+    },
+    /// The slot gets none.
+    Skip {
+        /// The slot.
+        slot: Slot,
+        /// Why, for a person.
+        why: String,
+    },
+}
+
+/// The runs that a decision looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Runs<'a> {
+    /// Those that are not done.
+    pub open: &'a [RunRecord],
+    /// Those that this scheduler carries out now.
+    pub taken_up: &'a BTreeSet<RunId>,
+}
+
+/// A schedule as a watermark remembers it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    schedule: Schedule,
+    timezone: String,
+}
+
+/// Returns what is to be done about a DAG's slots at `now`. A DAG without a schedule wants nothing.
+///
+/// # Errors
+/// When its schedule cannot be planned with.
+pub fn due(
+    dag: &Dag,
+    watermark: Option<&Watermark>,
+    runs: Runs<'_>,
+    now: Timestamp,
+) -> Result<Vec<Act>, ScheduleError> {
+    let Some(schedule) = &dag.schedule else { return Ok(Vec::new()) };
+    let present = Remembered { schedule: schedule.clone(), timezone: dag.timezone.clone() };
+    let remembered = serde_json::to_string(&present).ok();
+    let from_now = || Act::SetWatermark(Watermark { at: now, schedule: remembered.clone() });
+    let Some(watermark) = watermark else {
+        // A DAG that was never scheduled here begins with its next slot, not with its past.
+        return Ok(vec![from_now()]);
+    };
+    if watermark.at > now {
+        let beyond = now.checked_add(EARLY).unwrap_or(Timestamp::MAX);
+        return Ok(vec![Act::Free { after: now, beyond }, from_now()]);
+    }
+    let before = watermark.schedule.as_deref().and_then(|text| serde_json::from_str::<Remembered>(text).ok());
+    match before {
+        Some(before) if before != present => {
+            let mut acts = owed(dag, &before, watermark.at, runs, now)?;
+            acts.push(from_now());
+            Ok(acts)
+        }
+        Some(_) => owed(dag, &present, watermark.at, runs, now),
+        None => {
+            let mut acts = vec![Act::SetWatermark(Watermark { at: watermark.at, schedule: remembered.clone() })];
+            acts.extend(owed(dag, &present, watermark.at, runs, now)?);
+            Ok(acts)
+        }
+    }
+}
+
+/// What a schedule asks for since its watermark.
+fn owed(
+    dag: &Dag,
+    asked: &Remembered,
+    since: Timestamp,
+    runs: Runs<'_>,
+    now: Timestamp,
+) -> Result<Vec<Act>, ScheduleError> {
+    let slots = schedule::due_between(&asked.schedule, &asked.timezone, since, now)?;
+    let wanted = schedule::catch_up(asked.schedule.catch_up, &slots, now);
+    let is_made_up_for = wanted.len() > 1 || wanted.iter().any(|slot| schedule::is_missed(slot, now));
+    let act = |slot: Slot| {
+        if !wanted.contains(&slot) {
+            let why = "it was missed, and is not made up for (`catch_up`)".to_owned();
+            return Act::Skip { slot, why };
+        }
+        let others: Vec<&RunRecord> = runs.open.iter().filter(|run| run.dag == dag.name).collect();
+        match asked.schedule.overlap {
+            OverlapPolicy::Replace => Act::Make { slot, cancel: others.iter().map(|run| run.run_id.clone()).collect() },
+            OverlapPolicy::Skip if !is_made_up_for => match others.iter().find(|run| is_in_the_way(run, runs)) {
+                Some(run) => {
+                    let why = format!("the earlier run {} was still open (`overlap = \"skip\"`)", run.run_id);
+                    Act::Skip { slot, why }
+                }
+                None => Act::Make { slot, cancel: Vec::new() },
+            },
+            // It waits for the others: see `to_take_up`.
+            OverlapPolicy::Skip | OverlapPolicy::Queue | OverlapPolicy::Allow => Act::Make { slot, cancel: Vec::new() },
+        }
+    };
+    Ok(slots.into_iter().map(act).collect())
+}
+
+/// Whether an open run costs the next slot: only a whole run for a slot that goes on as it should. One that was cut off
+/// is late through no fault of its schedule, and one made by hand is nobody's night.
+fn is_in_the_way(run: &RunRecord, runs: Runs<'_>) -> bool {
+    let goes_on = run.state == RunState::Queued || (run.taken_up <= 1 && runs.taken_up.contains(&run.run_id));
+    run.trigger == SCHEDULED && run.only.is_none() && goes_on
+}
+
+/// Returns the open runs that may begin now, in this order: those left running first, then the queued, oldest first; those
+/// of one DAG after each other, unless it allows overlap (`allows_overlap`).
+pub fn to_take_up(runs: Runs<'_>, allows_overlap: &BTreeMap<RunId, bool>) -> Vec<RunId> {
+    let mut open: Vec<&RunRecord> = runs.open.iter().filter(|run| !run.state.is_done()).collect();
+    open.sort_by_key(|run| (run.state == RunState::Queued, run.slot.unwrap_or(run.queued_at), run.run_id.clone()));
+    let mut busy: BTreeSet<&DagName> =
+        open.iter().filter(|run| runs.taken_up.contains(&run.run_id)).map(|run| &run.dag).collect();
+    let mut chosen = Vec::new();
+    for run in open.iter().filter(|run| !runs.taken_up.contains(&run.run_id)) {
+        let may_overlap = allows_overlap.get(&run.run_id).copied().unwrap_or(false);
+        if may_overlap || busy.insert(&run.dag) {
+            busy.insert(&run.dag);
+            chosen.push(run.run_id.clone());
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Who owns a state store: one scheduler at a time, told by a file lock or by a counter that rises.
+//!
+//! On SQLite the operating system's lock on `<database>.lock` is ownership: it is gone with its process, however that
+//! ends, and nobody takes over from a process that is merely stopped. On PostgreSQL the owner raises a counter; whoever
+//! has watched it stand still for long enough takes over under the next epoch, and an owner that could not renew in time
+//! commits nothing more. How long is long is `engine::ownership`'s; here a [`Tenure`] only knows until when it is good.
+//! In both cases the epoch is checked within every transaction that takes a run up.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::database::{Database, Pools, Transaction};
+use super::error::StoreError;
+
+const OBSERVE: &str = "SELECT epoch, counter, owner, role FROM ownership";
+const TAKE: &str = include_str!("../../sql/state/ownership_take.sql");
+const RENEW: &str = "UPDATE ownership SET counter = counter + 1 WHERE epoch = $1";
+const RESIGN: &str = "UPDATE ownership SET owner = NULL, role = NULL, counter = counter + 1 WHERE epoch = $1";
+const HOLD: &str = "UPDATE ownership SET epoch = epoch WHERE epoch = $1";
+
+/// How long an owner on a server commits after its last renewal.
+pub const TENURE: Duration = Duration::from_secs(10);
+
+/// What an owner does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It runs the schedules and takes up what others enqueue.
+    Daemon,
+    /// It carries out what its own command asks for, and ends.
+    Command,
+}
+
+impl Role {
+    /// Returns the role's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Daemon => "daemon",
+            Self::Command => "command",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "daemon" => Ok(Self::Daemon),
+            "command" => Ok(Self::Command),
+            other => Err(format!("`{other}` is not a role")),
+        }
+    }
+}
+
+/// How the owner looks from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Rises with each owner.
+    pub epoch: i64,
+    /// Rises while an owner on a server lives.
+    pub counter: i64,
+    /// The owner's name and role; `None` when it has resigned, or there never was one.
+    pub owner: Option<(String, Role)>,
+    /// Whether the owner's life can be seen at once: on SQLite by the lock. `None`: only by watching the counter.
+    pub is_locked: Option<bool>,
+}
+
+/// The right to own a state store. Clones are the same right; it ends with the last of them, or by resigning.
+#[derive(Debug, Clone)]
+pub struct Tenure(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    owner: String,
+    epoch: i64,
+    /// When it was last renewed, where it must be.
+    renewed: Option<Mutex<Instant>>,
+    _lock: Option<File>,
+}
+
+impl Tenure {
+    /// Returns the owner's name.
+    pub fn owner(&self) -> &str {
+        &self.0.owner
+    }
+
+    /// Returns whether it has to be renewed.
+    pub fn needs_renewal(&self) -> bool {
+        self.0.renewed.is_some()
+    }
+
+    /// Returns whether it was not renewed in time: then nothing may be committed under it until it is.
+    pub fn is_over(&self) -> bool {
+        let renewed = self.0.renewed.as_ref();
+        renewed.is_some_and(|at| at.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= TENURE)
+    }
+
+    fn renewed_at(&self, instant: Instant) {
+        if let Some(at) = &self.0.renewed {
+            *at.lock().unwrap_or_else(PoisonError::into_inner) = instant;
+        }
+    }
+
+    /// Checks within a transaction that this is the present tenure, and keeps others from taking over until it ends.
+    pub(super) async fn hold(&self, tx: &mut Transaction) -> Result<(), StoreError> {
+        self.check()?;
+        if tx.execute(HOLD, &[self.0.epoch.into()]).await? == 0 {
+            return Err(self.refused(true));
+        }
+        Ok(())
+    }
+
+    /// Checks that the tenure was renewed in time.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if self.is_over() { Err(self.refused(false)) } else { Ok(()) }
+    }
+
+    fn refused(&self, is_final: bool) -> StoreError {
+        StoreError::NotOwner { owner: self.0.owner.clone(), is_final }
+    }
+}
+
+/// Returns how the owner looks.
+pub(super) async fn observe(database: &Database) -> Result<Observed, StoreError> {
+    let is_locked = match lock_path(database) {
+        None => None,
+        Some(path) => Some(lock(&path)?.is_none()),
+    };
+    Ok(Observed { is_locked, ..recorded(database).await? })
+}
+
+/// Becomes the owner, unless another is or `seen` is no longer how things are.
+pub(super) async fn take(
+    database: &Database,
+    owner: &str,
+    role: Role,
+    seen: &Observed,
+) -> Result<Option<Tenure>, StoreError> {
+    let lock = match lock_path(database) {
+        None => None,
+        Some(path) => match lock(&path)? {
+            None => return Ok(None),
+            Some(file) => Some(file),
+        },
+    };
+    // With the lock in hand nobody lives who could have moved the row; without one only the row tells.
+    let seen = if lock.is_some() { &recorded(database).await? } else { seen };
+    let asked = Instant::now();
+    let mut tx = database.begin("taking ownership").await?;
+    let binds = [owner.into(), role.as_str().into(), seen.epoch.into(), seen.counter.into()];
+    let Some(row) = tx.row(TAKE, &binds).await? else { return Ok(None) };
+    let epoch = row.int("epoch")?;
+    tx.commit().await?;
+    let renewed = lock.is_none().then(|| Mutex::new(asked));
+    Ok(Some(Tenure(Arc::new(Inner { owner: owner.to_owned(), epoch, renewed, _lock: lock }))))
+}
+
+/// Says that the owner lives. The tenure counts from before the question, not from the answer.
+pub(super) async fn renew(database: &Database, tenure: &Tenure) -> Result<(), StoreError> {
+    let asked = Instant::now();
+    let mut tx = database.begin("renewing ownership").await?;
+    if tx.execute(RENEW, &[tenure.0.epoch.into()]).await? == 0 {
+        return Err(tenure.refused(true));
+    }
+    tx.commit().await?;
+    tenure.renewed_at(asked);
+    Ok(())
+}
+
+/// Gives ownership up.
+pub(super) async fn resign(database: &Database, tenure: &Tenure) -> Result<(), StoreError> {
+    let mut tx = database.begin("giving ownership up").await?;
+    tx.execute(RESIGN, &[tenure.0.epoch.into()]).await?;
+    tx.commit().await
+}
+
+/// Returns what the store's row says of the owner.
+async fn recorded(database: &Database) -> Result<Observed, StoreError> {
+    let row = database.row("looking for the owner", OBSERVE, &[]).await?;
+    let row = row.ok_or_else(|| StoreError::Unreadable { what: "ownership", found: "no row".to_owned() })?;
+    let role = row.text_or_null("role")?.map(|_| row.parse("role")).transpose()?;
+    let owner = row.text_or_null("owner")?.zip(role);
+    Ok(Observed { epoch: row.int("epoch")?, counter: row.int("counter")?, owner, is_locked: None })
+}
+
+/// Returns the file whose lock is ownership; none on a server.
+fn lock_path(database: &Database) -> Option<PathBuf> {
+    match &database.pools {
+        Pools::Sqlite { .. } => Some(PathBuf::from(format!("{}.lock", database.url.trim_start_matches("sqlite://")))),
+        Pools::Postgres(_) => None,
+    }
+}
+
+/// Takes the lock; `None` when another process has it.
+fn lock(path: &Path) -> Result<Option<File>, StoreError> {
+    let failed = |cause| StoreError::Prepare { path: path.to_owned(), cause };
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    super::sqlite::owner_only(&mut options);
+    let file = options.open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(cause)) => Err(failed(cause)),
+    }
+}
