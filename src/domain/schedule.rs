@@ -159,9 +159,18 @@ impl Planner {
     fn local_range(&self, after: Timestamp, until: Timestamp) -> (DateTime, DateTime) {
         let before = after.checked_sub(LONGEST_SHIFT).unwrap_or(Timestamp::MIN);
         let beyond = until.checked_add(LONGEST_SHIFT).unwrap_or(Timestamp::MAX);
-        let clocks_change = self.zone.following(before).next().is_some_and(|change| change.timestamp() <= beyond);
-        let (from, to) = if clocks_change { (before, beyond) } else { (after, until) };
+        let changes = self.zone.following(before).take_while(|change| change.timestamp() <= beyond);
+        let shift = changes.map(|change| self.shift_at(change.timestamp())).max().unwrap_or(SignedDuration::ZERO);
+        let from = after.checked_sub(shift).unwrap_or(Timestamp::MIN);
+        let to = until.checked_add(shift).unwrap_or(Timestamp::MAX);
         (self.zone.to_datetime(from), self.zone.to_datetime(to))
+    }
+
+    /// By how much the clocks are set at a change.
+    fn shift_at(&self, change: Timestamp) -> SignedDuration {
+        let just_before = change.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(change);
+        let seconds = self.zone.to_offset(change).seconds() - self.zone.to_offset(just_before).seconds();
+        SignedDuration::from_secs(i64::from(seconds.abs()))
     }
 
     fn instants(&self, local: DateTime) -> [Option<Timestamp>; 2] {

@@ -163,8 +163,7 @@ impl Progress<'_> {
             if let Some(end) = self.start_what_is_ready().await? {
                 return Ok(Some(end));
             }
-            let has_room = self.running.len() < self.dag.max_parallel;
-            let wake_at = self.jobs.next_due().filter(|_| has_room);
+            let wake_at = wake_at(self.jobs.next_due(), self.running.len(), self.dag.max_parallel);
             tokio::select! {
                 Some(joined) = self.running.join_next_with_id() => self.ended(joined).await?,
                 Some(part) = self.parts.recv() => self.commit_part(part).await,
@@ -389,9 +388,26 @@ fn is_about_outcome(error: &StoreError) -> bool {
     !has_lost_right && !error.is_transient()
 }
 
+/// Returns when a waiting job is to be looked at: never while there is no room for it, for its time may be past.
+fn wake_at(next_due: Option<Instant>, running: usize, max_parallel: usize) -> Option<Instant> {
+    next_due.filter(|_| running < max_parallel)
+}
+
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_that_is_due_wakes_nobody_while_there_is_no_room_for_it() {
+        let due = Some(Instant::now());
+
+        assert_eq!((wake_at(due, 1, 1), wake_at(due, 2, 1), wake_at(due, 0, 1)), (None, None, due));
     }
 }

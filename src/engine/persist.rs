@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::store::StoreError;
 use crate::telemetry::chain;
 
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Asks until the answer is one, or an error that will not pass, or `patience` is over.

@@ -6,6 +6,7 @@
 
 mod architecture;
 mod bad_input;
+mod engine;
 mod interrupted;
 mod lake;
 mod night;

@@ -14,7 +14,10 @@ async fn ls_tree_stat_and_schema_say_the_same_on_every_store() {
     let mut answers: BTreeMap<&str, String> = BTreeMap::new();
     for (store, lake) in Lakes::open().await.iter() {
         publish(lake, vec![frame(0, 10), frame(10, 5)]).await;
-        let file = lake.stage_file("published/reports/a b/ü.html".to_owned(), "page".into()).await.unwrap();
+        let file = lake
+            .stage_file("night.2026-11-20.1.digest.1", "published/reports/a b/ü.html".to_owned(), "page".into())
+            .await
+            .unwrap();
         lake.put_in_place(&file).await.unwrap();
 
         let tree = lake.tree("", 9).await.unwrap().join("\n");

@@ -98,7 +98,8 @@ async fn the_delta_log_names_the_parts_of_the_settled_snapshot_after_every_night
 async fn a_file_gets_its_name_only_when_it_is_put_in_place() {
     for (store, lake) in Lakes::open().await.iter() {
         let name = "published/reports/nightly/2026-11-20/index.html";
-        let file = lake.stage_file(name.to_owned(), "<p>Grüße</p>".into()).await.unwrap();
+        let file =
+            lake.stage_file("night.2026-11-20.1.digest.1", name.to_owned(), "<p>Grüße</p>".into()).await.unwrap();
         assert!(lake.get_browsed(name).await.unwrap_err().is_not_found(), "{store}");
 
         lake.put_in_place(&file).await.unwrap();

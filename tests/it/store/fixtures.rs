@@ -16,7 +16,8 @@ use nocturne::domain::run::LOST;
 use nocturne::store::{
     self, AttemptClaim, AttemptEnd, Base, Claim, NewRun, Role, RunRecord, StateStore, StoreError, Tenure,
 };
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Connection, PgConnection, SqlSafeStr, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -50,6 +51,26 @@ impl Place {
         } else {
             let mut connection = PgConnection::connect(&self.url).await.unwrap();
             sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+        }
+    }
+
+    /// Brings the database to the first schema, as its program left it.
+    pub(super) async fn migrate_to_first(&self) {
+        let first = |sql: &'static str| {
+            let migration = Migration::new(1, "state".into(), MigrationType::Simple, sql.into_sql_str(), false);
+            Migrator::with_migrations(vec![migration])
+        };
+        if self.folder.is_some() {
+            let file = self.url.trim_start_matches("sqlite://");
+            std::fs::create_dir_all(std::path::Path::new(file).parent().unwrap()).unwrap();
+            let url = format!("{}?mode=rwc", self.url);
+            let mut connection = SqliteConnection::connect(&url).await.unwrap();
+            let migrator = first(include_str!("../../../sql/migrations/sqlite/0001_state.sql"));
+            migrator.run_direct(None, &mut connection, false).await.unwrap();
+        } else {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            let migrator = first(include_str!("../../../sql/migrations/postgres/0001_state.sql"));
+            migrator.run_direct(None, &mut connection, false).await.unwrap();
         }
     }
 

@@ -163,7 +163,7 @@ pub(super) async fn illegal_transitions_are_refused_and_nothing_is_written(place
     let refused = [
         store.start_attempt(&claim, &job("pull"), at(5)).await.unwrap_err(),
         store.start_attempt(&claim, &job("features"), at(5)).await.unwrap_err(),
-        store.end_attempt(&claim, &job("pull"), 1, success(full_outcome()), at(5)).await.unwrap_err(),
+        store.end_attempt(&claim, &job("pull"), 1, failure(None), at(5)).await.unwrap_err(),
         store.end_attempt(&claim, &job("digest"), 1, success(full_outcome()), at(5)).await.unwrap_err(),
         store.end_attempt(&claim, &job("features"), 2, success(full_outcome()), at(5)).await.unwrap_err(),
         store.finish_unattempted(&claim, &job("features"), skip(), at(5)).await.map(drop).unwrap_err(),
@@ -247,8 +247,9 @@ pub(super) async fn a_nul_in_an_error_does_not_keep_an_attempt_from_ending(place
 
 /// The rows of `tests/fixtures/state/0001.sql` are as the first schema's program wrote them.
 pub(super) async fn the_oldest_stored_forms_are_still_read(place: &Place) {
-    let store = place.open().await;
+    place.migrate_to_first().await;
     place.execute(include_str!("../../fixtures/state/0001.sql")).await;
+    let store = place.open().await;
 
     let runs = store.runs(&RunFilter::default()).await.unwrap();
     let [run] = runs.as_slice() else { panic!("{runs:?}") };
@@ -268,6 +269,15 @@ pub(super) async fn the_oldest_stored_forms_are_still_read(place: &Place) {
             None => drop(serde_json::from_value::<RunEvent>(event.event).unwrap()),
         }
     }
+    let standings = store.job_standings(&run.run_id).await.unwrap();
+    assert_eq!(standings.iter().map(|job| job.failures).collect::<Vec<_>>(), [0, 1, 0]);
+    let pull = store.last_success(&dag_name(), &job("pull"), None).await.unwrap().unwrap();
+    assert_eq!((pull.run_id, pull.fingerprint.as_deref()), (run.run_id.clone(), Some("f1")));
+    let to_settle = store.to_settle(at(99)).await.unwrap();
+    assert_eq!(
+        to_settle.iter().map(|row| row.target.as_str()).collect::<Vec<_>>(),
+        ["dataset restricted/tables/users"]
+    );
     assert_eq!(store.snapshots().await.unwrap()["restricted/tables/users"].inputs, ["restricted/raw/canvas/users@0a"]);
     assert_eq!(store.models().await.unwrap()[0].role, ModelRole::Champion);
     assert_eq!(store.outbox_due(at(99)).await.unwrap()[0].tries, 1);

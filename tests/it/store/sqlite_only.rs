@@ -7,7 +7,7 @@ use nocturne::store::{MigrationReport, RunFilter, StoreError, backup, check, mig
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tokio::task::JoinSet;
 
-use super::fixtures::{Place, at, full_outcome, job, new_run, running, succeed, success};
+use super::fixtures::{Place, at, full_outcome, new_run, running, succeed};
 
 async fn change(place: &Place, sql: &str) {
     let mut connection = SqliteConnection::connect(&place.url).await.unwrap();
@@ -27,11 +27,9 @@ async fn sixteen_programs_write_and_read_one_file_without_an_error() {
             let store = place.open().await;
             for _ in 0..4 {
                 let run = store.create_run(new_run()).await.unwrap().unwrap();
-                let claim = store.take_up(&run.run_id, at(1)).await.unwrap();
-                store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
-                store.end_attempt(&claim, &job("pull"), 1, success(full_outcome()), at(3)).await.unwrap();
+                assert!(store.request_cancel(&run.run_id, at(1)).await.unwrap());
                 assert!(!store.runs(&RunFilter::default()).await.unwrap().is_empty());
-                assert_eq!(store.snapshots().await.unwrap().len(), 2);
+                assert!(!store.jobs(&run.run_id).await.unwrap().is_empty());
             }
         });
     }
@@ -41,7 +39,7 @@ async fn sixteen_programs_write_and_read_one_file_without_an_error() {
 
     assert_eq!(place.open().await.runs(&RunFilter::default()).await.unwrap().len(), 64);
     let report = check(&place.url).await.unwrap();
-    assert_eq!((report.runs, report.attempts, report.audit_entries, report.problems), (64, 64, 64, vec![]));
+    assert_eq!((report.runs, report.attempts, report.audit_entries, report.problems), (64, 0, 64, vec![]));
 }
 
 #[tokio::test]
@@ -79,8 +77,10 @@ async fn a_backup_is_a_whole_store_and_overwrites_nothing() {
 async fn migrating_says_from_where_to_where() {
     let place = Place::sqlite();
 
-    assert_eq!(migrate(&place.url).await.unwrap(), MigrationReport { before: 0, now: 1 });
-    assert_eq!(migrate(&place.url).await.unwrap(), MigrationReport { before: 1, now: 1 });
+    let migrations = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/migrations/sqlite")).unwrap().count();
+    let now = i64::try_from(migrations).unwrap();
+    assert_eq!(migrate(&place.url).await.unwrap(), MigrationReport { before: 0, now });
+    assert_eq!(migrate(&place.url).await.unwrap(), MigrationReport { before: now, now });
 }
 
 #[tokio::test]
@@ -90,14 +90,14 @@ async fn the_store_of_a_newer_program_is_refused_and_left_alone() {
     change(
         &place,
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-         VALUES (7, 'later', 1, x'00', 0)",
+         VALUES (777, 'later', 1, x'00', 0)",
     )
     .await;
 
     let Err(refused) = open(&place.url).await else { panic!("it was opened") };
 
     let text = refused.to_string();
-    assert!(text.contains("written by a newer nocturne (schema 7, this one knows 1)"), "{text}");
+    assert!(text.contains("written by a newer nocturne (schema 777, this one knows "), "{text}");
     assert!(matches!(check(&place.url).await, Err(StoreError::Newer { .. })));
 }
 

@@ -1,0 +1,90 @@
+//! A state store whose answers sometimes do not come: the question is lost, or the answer after it was carried out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use nocturne::domain::dag::Dag;
+use nocturne::domain::ids::{DagName, JobName, RunId};
+use nocturne::domain::job::{JobView, SkippedSlot};
+use nocturne::domain::outcome::{FileRef, ModelRecord, Outcome, SnapshotRef};
+use nocturne::domain::run::RunState;
+use nocturne::store::{
+    AttemptClaim, AttemptEnd, Base, Begun, Claim, EventRecord, JobStanding, LastSuccess, NewRun, Observed, OutboxMail,
+    Role, RunFilter, RunRecord, StateStore, StoreError, Tenure, ToSettle, Unattempted, Watermark,
+};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+/// A store with faults, drawn from a seed.
+pub(super) struct Faulty {
+    pub(super) inner: Arc<dyn StateStore>,
+    pub(super) draws: Mutex<ChaCha8Rng>,
+    /// Of a thousand questions, so many are lost, and as many answers.
+    pub(super) per_mille: u32,
+}
+
+impl Faulty {
+    fn lose(&self) -> Result<(), StoreError> {
+        if self.draws.lock().unwrap().random_range(0..1_000) < self.per_mille {
+            return Err(StoreError::Query { operation: "answering", cause: sqlx::Error::PoolTimedOut });
+        }
+        Ok(())
+    }
+}
+
+macro_rules! faulty {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+        #[async_trait]
+        impl StateStore for Faulty {
+            $(
+                async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                    self.lose()?;
+                    let answer = self.inner.$name($($argument),*).await?;
+                    self.lose()?;
+                    Ok(answer)
+                }
+            )+
+        }
+    };
+}
+
+faulty! {
+    create_run(new: NewRun) -> Option<RunRecord>;
+    observe_owner() -> Observed;
+    take_ownership(owner: &str, role: Role, seen: &Observed) -> Option<Tenure>;
+    renew_ownership(tenure: &Tenure) -> ();
+    resign_ownership(tenure: &Tenure) -> ();
+    claim_run(run_id: &RunId, tenure: &Tenure, now: Timestamp) -> Claim;
+    begin_attempt(claim: &Claim, job: &JobName, fence: &str, now: Timestamp) -> Begun;
+    commit_part(attempt: &AttemptClaim, name: &str, part: &Outcome, base: &Base, now: Timestamp) -> ();
+    finish_attempt(attempt: &AttemptClaim, end: AttemptEnd, now: Timestamp) -> JobStanding;
+    finish_unattempted(claim: &Claim, job: &JobName, end: Unattempted, now: Timestamp) -> JobStanding;
+    finish_run(claim: &Claim, state: RunState, now: Timestamp) -> ();
+    request_cancel(run_id: &RunId, now: Timestamp) -> bool;
+    run(run_id: &RunId) -> Option<RunRecord>;
+    runs(filter: &RunFilter) -> Vec<RunRecord>;
+    jobs(run_id: &RunId) -> Vec<JobView>;
+    job_standings(run_id: &RunId) -> Vec<JobStanding>;
+    dag_of(run_id: &RunId) -> Dag;
+    events(run_id: &RunId, after: i64) -> Vec<EventRecord>;
+    snapshots() -> BTreeMap<String, SnapshotRef>;
+    cursors() -> BTreeMap<String, String>;
+    models() -> Vec<ModelRecord>;
+    last_success(dag: &DagName, job: &JobName, logical_date: Option<Date>) -> Option<LastSuccess>;
+    outbox_due(now: Timestamp) -> Vec<OutboxMail>;
+    outbox_sent(message_id: &str, now: Timestamp) -> ();
+    outbox_failed(message_id: &str, error: &str, next_try: Timestamp) -> ();
+    to_settle(now: Timestamp) -> Vec<ToSettle>;
+    settled(target: &str, wanted: i64) -> ();
+    not_settled(target: &str, error: &str, next_try: Timestamp) -> ();
+    want_all_settled(now: Timestamp) -> ();
+    published_file(key: &str) -> Option<FileRef>;
+    watermark(dag: &DagName) -> Option<Watermark>;
+    set_watermark(dag: &DagName, watermark: &Watermark) -> ();
+    skip_slot(dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> bool;
+    free_slots(dag: &DagName, now: Timestamp, beyond: Timestamp) -> u64;
+    skipped_slots(filter: &RunFilter) -> Vec<SkippedSlot>;
+}
