@@ -124,7 +124,11 @@ fn behaviour(seed: u64, job: &str, attempt: u32) -> Does {
             let rest = Outcome { snapshots: Vec::new(), ..effects() };
             let part = makes(&format!("restricted/{job}"), job);
             // A later attempt may hand over the same again: the part is known by its name and committed once.
-            Does::HandOver("part", part, Box::new(if hash.as_bytes()[5] % 2 == 0 { Does::Succeed(rest) } else { Does::Retry }))
+            Does::HandOver(
+                "part",
+                part,
+                Box::new(if hash.as_bytes()[5] % 2 == 0 { Does::Succeed(rest) } else { Does::Retry }),
+            )
         }
     }
 }
@@ -157,7 +161,12 @@ async fn assert_is_whole(world: &World, run_id: &RunId, seed: u64, tried: &mut T
     let succeeded = jobs.values().filter(|state| **state == JobState::Succeeded).count();
     assert_eq!((report.audit_entries, report.problems), (succeeded as u64, vec![]), "history {seed}: one entry a job");
     for view in store.jobs(run_id).await.unwrap() {
-        assert_eq!(jobs.get(&view.name).copied().unwrap_or(JobState::Queued), view.state, "history {seed}: {}", view.name);
+        assert_eq!(
+            jobs.get(&view.name).copied().unwrap_or(JobState::Queued),
+            view.state,
+            "history {seed}: {}",
+            view.name
+        );
         assert!(view.state.is_done(), "history {seed}: {} is {}", view.name, view.state);
         if view.state == JobState::Succeeded {
             assert!(snapshots.contains_key(&format!("restricted/{}", view.name)), "history {seed}: {}", view.name);

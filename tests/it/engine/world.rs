@@ -178,7 +178,8 @@ impl World {
 
     /// Carries a run out to its end; a test that waits for more than ten seconds has failed.
     pub(super) async fn carry_out(&self, engine: &Engine, run_id: &RunId) -> RunRecord {
-        let executed = engine.execute(&self.tenure, run_id, &Stop::default());
+        let stop = Stop::default();
+        let executed = engine.execute(&self.tenure, run_id, &stop);
         tokio::time::timeout(Duration::from_secs(10), executed).await.expect("the run hangs").unwrap()
     }
 
