@@ -117,7 +117,7 @@ impl App {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,
         };
-        telemetry::init(format, &config.log.filter, &config.paths.logs)
+        telemetry::init(format, &config.log.filter, &config.paths.logs, config.log.attempt_bytes.bytes())
             .map_err(|error| AppError::Log(error.to_string()))?;
         make_folder(&config.paths.state)?;
         make_folder(&config.paths.scratch)?;

@@ -14,6 +14,7 @@ mod layers;
 mod mail;
 mod places;
 mod secret;
+mod size;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,9 @@ pub use analysis::{Drift, Features, Labels, Population, Quality};
 pub use dump::Setting;
 pub use layers::{Environment, Layers, Use, process_environment};
 pub use mail::{Mail, MailTransport, Security};
-pub use places::{Engine, Institution, Lake, Log, LogFormat, Paths, State};
-pub use secret::{SecretError, SecretReference};
+pub use places::{Engine, Institution, Isolation, Lake, Log, LogFormat, Paths, State};
+pub use secret::{SecretError, SecretReference, variables_in};
+pub use size::Size;
 pub use sources::{Privacy, Simulation, Source, SourceKind};
 
 use std::collections::BTreeMap;
