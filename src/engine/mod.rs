@@ -2,11 +2,12 @@
 //!
 //! `plan` decides what is next and `recovery` what a start must do, both pure; `executor` and `attempt` do it;
 //! `scheduler` asks the planner of `domain::schedule` which slots are due. `runner` holds the traits through which
-//! kinds, processes and the lake are reached; `thread` carries attempts out in this process.
+//! kinds, processes and the lake are reached; `thread` carries attempts out in this process, `process` in a child of it.
 
 mod attempt;
 pub mod executor;
 pub mod plan;
+pub mod process;
 pub mod recovery;
 pub mod runner;
 pub mod scheduler;
