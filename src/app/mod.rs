@@ -1,9 +1,12 @@
 //! The composition root: the only place that makes adapters and joins them.
 //!
 //! `dags` reads the DAG files, `lock` owns the data folder, `signals` hears Ctrl-C, `settle` does what follows a
-//! commit, `words` is what a run prints about itself.
+//! commit, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs
+//! in a child process does there.
 
+pub mod child;
 mod dags;
+mod isolation;
 mod lock;
 mod settle;
 mod signals;
@@ -21,6 +24,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::canvas::privacy::PrivacyKey;
 use crate::config::{Config, Environment as Variables, Layers, LogFormat, Use, process_environment};
@@ -28,9 +32,9 @@ use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;
 use crate::domain::document::Mistakes;
 use crate::domain::schedule::parse_zone;
-use crate::engine::thread::ThreadIsolation;
+use crate::engine::process::MemoryMeans;
 use crate::engine::{Engine, scheduler};
-use crate::jobs::{Environment, Kinds};
+use crate::jobs::Environment;
 use crate::lake::{Lake, LakeError, LakeOptions};
 use crate::store::{self, OutboxMail, StateStore, StoreError};
 use crate::telemetry::{self, SystemClock};
@@ -99,6 +103,9 @@ pub enum AppError {
     /// Logging cannot be started.
     #[error("starting the log: `log.filter` is not usable: {0}")]
     Log(String),
+    /// The configuration cannot be handed to a child process.
+    #[error("the configuration cannot be handed to a child process: {0}")]
+    Setup(String),
     /// E-mail is configured wrongly.
     #[error("e-mail is not usable as configured")]
     Mail(#[source] anyhow::Error),
@@ -130,25 +137,14 @@ impl App {
     /// When something cannot be opened.
     pub async fn with(config: Config, variables: Variables, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
         let store = store::open(&config.state.url).await?;
-        let lake = Lake::open(lake_options(&config, &variables, &config.lake.url)?).await?;
-        let privacy_key = match &config.privacy.key {
-            None => None,
-            Some(reference) => Some(PrivacyKey::new(reference.resolve(&variables)?.expose_secret().as_bytes())?),
-        };
         let config = Arc::new(config);
+        let environment = environment(&config, &variables, Arc::clone(&clock), isolation::means).await?;
+        let lake = environment.lake.clone();
         let settle =
             Arc::new(settle::Settle::new(&config, &variables, lake.clone(), Arc::clone(&store), Arc::clone(&clock))?);
-        let environment = Environment {
-            open_source: open_source(&config, &variables),
-            config: Arc::clone(&config),
-            lake: lake.clone(),
-            clock: Arc::clone(&clock),
-            privacy_key,
-            inherited: inherited(&variables),
-        };
         let engine = Engine {
             store: Arc::clone(&store),
-            isolation: Arc::new(ThreadIsolation::new(Arc::new(Kinds(Arc::new(environment))))),
+            isolation: isolation::isolation(Arc::new(environment), &variables)?,
             after_commit: Arc::clone(&settle) as _,
             clock: Arc::clone(&clock),
             owner: format!("{}-{}", std::process::id(), clock.now().as_microsecond()),
@@ -175,12 +171,18 @@ impl App {
         Ok(self.clock.now().to_zoned(zone).date())
     }
 
-    /// Takes the lock of the data folder; `None` when another process has it.
+    /// Takes the lock of the data folder, and ends what a dead owner's attempts have left running; `None` when another
+    /// process has it.
     ///
     /// # Errors
     /// When the folder cannot be used.
     pub fn lock(&self) -> Result<Option<SchedulerLock>, AppError> {
-        SchedulerLock::take(&self.config.paths.state)
+        let lock = SchedulerLock::take(&self.config.paths.state)?;
+        if lock.is_some() {
+            isolation::end_survivors(&self.config)?;
+            info!("{}", isolation::means());
+        }
+        Ok(lock)
     }
 
     /// Cancels `cancel` at Ctrl-C or SIGTERM; what came is told afterwards.
@@ -246,6 +248,30 @@ impl App {
         let unsent = self.store.outbox_due(Timestamp::MAX).await?;
         Ok(unsent.into_iter().filter(|mail| mail.tries > 0).collect())
     }
+}
+
+/// Puts together what job bodies use: in this process, or in a child.
+async fn environment(
+    config: &Arc<Config>,
+    variables: &Variables,
+    clock: Arc<dyn Clock>,
+    memory_means: fn() -> MemoryMeans,
+) -> Result<Environment, AppError> {
+    let privacy_key = match &config.privacy.key {
+        None => None,
+        Some(reference) => Some(PrivacyKey::new(reference.resolve(variables)?.expose_secret().as_bytes())?),
+    };
+    let known = variables.clone();
+    Ok(Environment {
+        open_source: open_source(config, variables),
+        config: Arc::clone(config),
+        lake: Lake::open(lake_options(config, variables, &config.lake.url)?).await?,
+        clock,
+        privacy_key,
+        inherited: inherited(variables),
+        resolve_secret: Box::new(move |reference| reference.resolve(&known)),
+        memory_means,
+    })
 }
 
 /// The lake's options for `url`: the lake itself, or a source's prefix.

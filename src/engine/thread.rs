@@ -80,6 +80,11 @@ async fn attempt(
             return Ok(Done { outcome, fingerprint });
         }
     }
+    if runner.runs_in_parent() {
+        // It stops its program by itself; to drop it would leave the program no grace.
+        let outcome = runner.run(input, parts, cancel).await?;
+        return Ok(Done { outcome, fingerprint });
+    }
     let outcome = tokio::select! {
         // A body that has just ended wins over the wish to stop it: its work is done.
         biased;

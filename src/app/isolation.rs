@@ -1,0 +1,66 @@
+//! Where attempts run, as the configuration says, and what they may take with them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use super::AppError;
+use super::child::{SUBCOMMAND, Setup};
+use crate::config::{Config, Environment as Variables, Isolation as Where};
+use crate::engine::process::{self, ByKind, MemoryLimit, MemoryMeans, ProcessIsolation, ProcessSettings};
+use crate::engine::thread::ThreadIsolation;
+use crate::engine::{Isolation, Runners};
+use crate::jobs::{Environment, Kinds};
+
+/// What a child process has in its environment; all else it is told through a pipe.
+const CHILD_VARIABLES: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "POLARS_MAX_THREADS"];
+
+/// Returns by which means memory is limited; found out, and prepared, when it is first asked for.
+pub(super) fn means() -> MemoryMeans {
+    static MEANS: OnceLock<MemoryMeans> = OnceLock::new();
+    MEANS.get_or_init(process::means).clone()
+}
+
+/// Returns the isolation that the configuration asks for.
+pub(super) fn isolation(environment: Arc<Environment>, variables: &Variables) -> Result<Arc<dyn Isolation>, AppError> {
+    let config = Arc::clone(&environment.config);
+    let means = environment.memory_means;
+    let runners: Arc<dyn Runners> = Arc::new(Kinds(environment));
+    if config.engine.isolation == Where::Thread {
+        return Ok(Arc::new(ThreadIsolation::new(runners)));
+    }
+    let setup = Setup { config: (*config).clone(), variables: needed(&config, variables) };
+    let (scratch, logs) = (config.paths.scratch.clone(), config.paths.logs.clone());
+    let settings = ProcessSettings {
+        // The running program, also when its file has been replaced by another version meanwhile.
+        program: PathBuf::from("/proc/self/exe"),
+        arguments: vec![SUBCOMMAND.to_owned()],
+        environment: only(variables, |name| CHILD_VARIABLES.contains(&name)),
+        setup: serde_json::to_value(&setup).map_err(|error| AppError::Setup(error.to_string()))?,
+        scratch,
+        logs,
+        log_bytes: config.log.attempt_bytes.bytes(),
+        limit: Box::new(move |kind| {
+            let (bytes, key) = config.engine.memory_of(kind.as_str());
+            MemoryLimit { bytes, key }
+        }),
+        means,
+    };
+    Ok(Arc::new(ByKind::new(runners, ProcessIsolation::new(settings))))
+}
+
+/// Ends what attempts of a dead owner have left running.
+pub(super) fn end_survivors(config: &Config) -> Result<usize, AppError> {
+    let scratch = &config.paths.scratch;
+    process::end_survivors(scratch).map_err(|cause| AppError::File { path: scratch.display().to_string(), cause })
+}
+
+/// The variables that the configuration refers to, and those of [`CHILD_VARIABLES`].
+fn needed(config: &Config, variables: &Variables) -> BTreeMap<String, String> {
+    let referred = config.secret_variables();
+    only(variables, |name| referred.contains(name) || CHILD_VARIABLES.contains(&name))
+}
+
+fn only(variables: &Variables, keep: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+    variables.iter().filter(|(name, _)| keep(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
