@@ -7,10 +7,12 @@ use std::sync::{Arc, OnceLock};
 use super::AppError;
 use super::child::{SUBCOMMAND, Setup};
 use crate::config::{Config, Environment as Variables, Isolation as Where};
+use crate::domain::document::{Mistake, Mistakes};
+use crate::domain::spec::KindCatalogue as _;
 use crate::engine::process::{self, ByKind, MemoryLimit, MemoryMeans, ProcessIsolation, ProcessSettings};
 use crate::engine::thread::ThreadIsolation;
 use crate::engine::{Isolation, Runners};
-use crate::jobs::{Environment, Kinds};
+use crate::jobs::{Environment, KindNames, Kinds};
 
 /// What a child process has in its environment; all else it is told through a pipe.
 const CHILD_VARIABLES: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "POLARS_MAX_THREADS"];
@@ -47,6 +49,20 @@ pub(super) fn isolation(environment: Arc<Environment>, variables: &Variables) ->
         means,
     };
     Ok(Arc::new(ByKind::new(runners, ProcessIsolation::new(settings))))
+}
+
+/// Returns an error when the configuration limits the memory of kinds that there are not.
+pub(super) fn check(config: &Config) -> Result<(), AppError> {
+    let kinds = KindNames.kinds();
+    let unknown = config.engine.memory_by_kind.keys().filter(|kind| !kinds.contains(kind));
+    let mistakes = unknown.map(|kind| Mistake {
+        file: "configuration".to_owned(),
+        line: 0,
+        column: 0,
+        path: format!("engine.memory_by_kind.{kind}"),
+        message: format!("there is no such kind; there are: {}", kinds.join(", ")),
+    });
+    Mistakes::unless_none(mistakes.collect(), ()).map_err(AppError::Config)
 }
 
 /// Ends what attempts of a dead owner have left running.

@@ -120,6 +120,7 @@ impl App {
         let variables = process_environment();
         let config = Layers::read(files, variables.clone()).and_then(|layers| layers.config_for(purpose));
         let config = config.map_err(AppError::Config)?;
+        isolation::check(&config)?;
         let format = match config.log.format {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,

@@ -26,6 +26,7 @@ use super::group::{Group, Rules};
 use super::memory::{MemoryExceeded, MemoryLimit};
 use super::output::Lines;
 use super::protocol::{self, Ended, Order, Report, ToChild, ToParent, Wrong};
+use super::survivors;
 use crate::domain::ids::KindName;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::engine::runner::{Assignment, Done, Isolation, Parts};
@@ -82,10 +83,10 @@ impl ProcessIsolation {
             setup: self.settings.setup.clone(),
             log,
             log_bytes: self.settings.log_bytes,
-            // Address space is not all used: the sum that is looked at says first what was exceeded, this stops what
-            // allocates too fast to be seen.
-            data_bytes: limit.bytes + limit.bytes / 4 + (64 << 20),
-            outcome: self.settings.scratch.join("outcomes").join(&assignment.fence),
+            // Not all address space is used (stacks, the allocator's arenas): what is looked at says first what was
+            // exceeded, and this stops what allocates too fast to be seen.
+            data_bytes: limit.bytes + limit.bytes / 4 + (256 << 20),
+            results: survivors::results(&self.settings.scratch).join(&assignment.fence),
             assignment,
         }
     }
@@ -124,14 +125,14 @@ impl Isolation for ProcessIsolation {
     ) -> Result<Done, JobError> {
         let limit = (self.settings.limit)(&assignment.input.kind);
         let order = self.order(assignment, &limit);
-        // What an attempt of the same name has left is not this one's.
-        protocol::discard(&order.outcome).map_err(|error| JobError::Retry(error.into()))?;
+        // Removed when everything below is done with it, the group included.
+        let _results = Results::make(&order.results).map_err(JobError::Retry)?;
         let (group, child) = self.start(&order, limit.clone()).map_err(JobError::Retry)?;
         let status = tokio::select! {
             exceeded = group.exceeds() => return Err(JobError::Fail(anyhow::anyhow!("{exceeded}"))),
             status = follow(child, &order, &*parts, &cancel) => status.map_err(JobError::Retry)?,
         };
-        let report = protocol::take::<Report>(&order.outcome);
+        let report = protocol::take::<Report>(&protocol::outcome_file(&order.results));
         if let Ok(Some(Report { peak_bytes: Some(peak), .. })) = &report {
             telemetry::note_peak_memory(*peak);
         }
@@ -141,6 +142,29 @@ impl Isolation for ProcessIsolation {
             Ok(None) if cancel.is_cancelled() => Err(JobError::Cancelled),
             Ok(None) => Err(without_outcome(status, &group, &order.log, limit)),
             Err(torn) => Err(JobError::Lost(format!("{}, and its outcome {torn}", how_it_ended(status)))),
+        }
+    }
+}
+
+/// The folder that an attempt's results come through.
+struct Results(PathBuf);
+
+impl Results {
+    fn make(path: &Path) -> anyhow::Result<Self> {
+        let made = || format!("making the folder {} for the attempt's outcome", path.display());
+        if path.exists() {
+            // What an attempt of the same name has left is not this one's.
+            std::fs::remove_dir_all(path).with_context(made)?;
+        }
+        std::fs::create_dir_all(path).with_context(made)?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            warn!(path = %self.0.display(), %error, "Cannot remove the folder of an attempt's outcome");
         }
     }
 }
@@ -157,7 +181,7 @@ async fn follow(
     };
     let mut line = serde_json::to_vec(order).context("writing the attempt's order")?;
     line.push(b'\n');
-    let talk = converse(stdin, stdout, &line, &order.outcome, parts, cancel);
+    let talk = converse(stdin, stdout, &line, &order.results, parts, cancel);
     tokio::pin!(talk);
     let waiting = |error: std::io::Error| anyhow::Error::new(error).context("waiting for the process of the attempt");
     tokio::select! {
@@ -176,7 +200,7 @@ async fn converse(
     mut stdin: ChildStdin,
     mut stdout: ChildStdout,
     order: &[u8],
-    outcome: &Path,
+    results: &Path,
     parts: &dyn Parts,
     cancel: &CancellationToken,
 ) {
@@ -200,7 +224,7 @@ async fn converse(
         for line in said {
             match serde_json::from_str(&line) {
                 Ok(ToParent::Part(number)) => {
-                    let taken = take_part(&protocol::part_file(outcome, number), parts).await;
+                    let taken = take_part(&protocol::part_file(results, number), parts).await;
                     answer(&mut stdin, &taken).await;
                 }
                 Err(_) => warn!("A job printed to its standard output, which is not its own: {line}"),
@@ -267,3 +291,6 @@ fn end_of(log: &Path) -> std::io::Result<String> {
     file.read_to_end(&mut end)?;
     Ok(String::from_utf8_lossy(&end).into_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,7 @@ pub async fn carry_out(order: Order, runners: anyhow::Result<Arc<dyn Runners>>) 
     let (answers, answered) = unbounded_channel();
     listen(cancel.clone(), answers)?;
     let parts = Arc::new(PipedParts {
-        outcome: order.outcome.clone(),
+        results: order.results.clone(),
         number: AtomicU32::new(0),
         answered: Mutex::new(answered),
     });
@@ -59,7 +59,7 @@ pub async fn carry_out(order: Order, runners: anyhow::Result<Arc<dyn Runners>>) 
         },
         Err(error) => Ended::Wrong(JobError::Fail(error).into()),
     };
-    protocol::stage(&order.outcome, &Report { ended, peak_bytes: peak_memory_bytes() })
+    protocol::stage(&protocol::outcome_file(&order.results), &Report { ended, peak_bytes: peak_memory_bytes() })
 }
 
 /// Listens to the parent until it is gone; then this process ends, whatever it is doing.
@@ -81,7 +81,7 @@ fn listen(cancel: CancellationToken, answers: UnboundedSender<ToChild>) -> io::R
 
 /// Hands parts over through a file and the pipe, one after the other.
 struct PipedParts {
-    outcome: PathBuf,
+    results: PathBuf,
     number: AtomicU32,
     answered: Mutex<UnboundedReceiver<ToChild>>,
 }
@@ -92,7 +92,7 @@ impl Parts for PipedParts {
         let mut answered = self.answered.lock().await;
         let number = self.number.fetch_add(1, Ordering::SeqCst) + 1;
         let say = || -> io::Result<()> {
-            protocol::stage(&protocol::part_file(&self.outcome, number), &part)?;
+            protocol::stage(&protocol::part_file(&self.results, number), &part)?;
             let mut stdout = io::stdout().lock();
             writeln!(stdout, "{}", serde_json::to_string(&ToParent::Part(number))?)?;
             stdout.flush()

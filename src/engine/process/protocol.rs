@@ -28,8 +28,8 @@ pub struct Order {
     pub log_bytes: u64,
     /// How much data memory the child allows itself (`RLIMIT_DATA`), in bytes.
     pub data_bytes: u64,
-    /// The file that takes the outcome; parts lie beside it.
-    pub outcome: PathBuf,
+    /// The folder that takes the outcome and its parts.
+    pub results: PathBuf,
 }
 
 /// What the parent says after its order.
@@ -48,7 +48,7 @@ pub(super) enum ToChild {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ToParent {
-    /// A part of the outcome lies beside the outcome's file, under this number.
+    /// A part of the outcome lies in the folder of the results, under this number.
     Part(u32),
 }
 
@@ -104,31 +104,24 @@ impl From<Wrong> for JobError {
     }
 }
 
-/// Returns the file of a part beside the outcome's.
-pub(super) fn part_file(outcome: &Path, number: u32) -> PathBuf {
-    let name = outcome.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    outcome.with_file_name(format!("{name}.part-{number}"))
+/// Returns the file of the outcome in the folder of the results.
+pub(super) fn outcome_file(results: &Path) -> PathBuf {
+    results.join("outcome")
+}
+
+/// Returns the file of a part in the folder of the results.
+pub(super) fn part_file(results: &Path, number: u32) -> PathBuf {
+    results.join(format!("part-{number}"))
 }
 
 /// Writes a value aside with the hash of its content, then puts it under its name.
 ///
 /// Nothing is made durable: a parent that dies with the machine starts the attempt again.
 pub(super) fn stage(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
     let text = serde_json::to_string(value)?;
-    let aside = part_file(path, 0);
+    let aside = path.with_extension("aside");
     std::fs::write(&aside, format!("{}\n{text}", content_hash(text.as_bytes())))?;
     std::fs::rename(aside, path)
-}
-
-/// Removes what was staged under this name, whole or not.
-pub(super) fn discard(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 /// Takes a staged value and removes its file; `None` when it is not there.
@@ -156,19 +149,19 @@ mod tests {
     #[test]
     fn a_staged_value_is_taken_once() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("outcomes/night.1.job.1");
+        let path = folder.path().join("outcome");
         let ended = Ended::Wrong(Wrong::Retry("the store is busy: \u{fc}".to_owned()));
         stage(&path, &ended).unwrap();
 
         assert_eq!(take(&path), Ok(Some(ended)));
         assert_eq!(take::<Ended>(&path), Ok(None));
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_torn_value_is_not_believed() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("night.1.job.1");
+        let path = folder.path().join("outcome");
         stage(&path, &Ended::Wrong(Wrong::Cancelled)).unwrap();
         let whole = std::fs::read(&path).unwrap();
 

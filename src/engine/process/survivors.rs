@@ -28,6 +28,11 @@ fn folder(scratch: &Path) -> PathBuf {
     scratch.join("processes")
 }
 
+/// Returns the folder of the attempts' results.
+pub(super) fn results(scratch: &Path) -> PathBuf {
+    scratch.join("outcomes")
+}
+
 /// Writes the marker of a group and returns its path.
 pub(super) fn mark(scratch: &Path, fence: &str, leader: Identity) -> io::Result<PathBuf> {
     let folder = folder(scratch);
@@ -44,7 +49,8 @@ pub(super) fn name_of(scratch: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Ends every group that survived its parent and returns how many there were; it removes their markers.
+/// Ends every group that survived its parent and returns how many there were; it removes their markers, and results
+/// that nobody waits for any more.
 ///
 /// Only the owner of the data folder may call it, before it starts anything.
 ///
@@ -69,6 +75,9 @@ pub fn end_survivors(scratch: &Path) -> io::Result<usize> {
             ended += 1;
         }
         std::fs::remove_file(&path)?;
+    }
+    if results(scratch).exists() {
+        std::fs::remove_dir_all(results(scratch))?;
     }
     Ok(ended)
 }
@@ -146,9 +155,12 @@ mod tests {
         let identity = Identity::of(i32::try_from(leader.id()).unwrap()).unwrap();
         mark(scratch.path(), "night.1.job.1", identity).unwrap();
 
+        std::fs::create_dir_all(results(scratch.path()).join("night.1.job.1")).unwrap();
+
         let ended = end_survivors(scratch.path()).unwrap();
 
         assert_eq!(ended, 1);
+        assert!(!results(scratch.path()).exists());
         assert!(!leader.wait().unwrap().success());
         assert!(!gone_its_own_way.wait().unwrap().success());
         assert!(other.try_wait().unwrap().is_none(), "another attempt's process was ended");
