@@ -2,12 +2,13 @@
 //!
 //! `dags` reads the DAG files, `lock` owns the data folder, `signals` hears Ctrl-C, `settle` does what follows a
 //! commit, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs
-//! in a child process does there.
+//! in a child process does there, `secrets` what a process gives up before it starts programs.
 
 pub mod child;
 mod dags;
 mod isolation;
 mod lock;
+pub mod secrets;
 mod settle;
 mod signals;
 mod words;

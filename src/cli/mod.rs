@@ -109,6 +109,10 @@ pub async fn main() -> std::process::ExitCode {
 
 impl Command {
     async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
+        if matches!(self, Self::Run(_) | Self::Daemon(_)) {
+            // They start programs, which must find no secret in the environment of their parent.
+            crate::app::secrets::give_up(&global.config)?;
+        }
         match self {
             Self::Run(args) => run::run(args, global).await,
             Self::Daemon(args) => daemon::run(args, global).await,

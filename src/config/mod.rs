@@ -10,6 +10,7 @@
 mod analysis;
 mod checks;
 mod dump;
+mod environment;
 mod layers;
 mod mail;
 mod places;
@@ -21,7 +22,8 @@ mod tests;
 
 pub use analysis::{Drift, Features, Labels, Population, Quality};
 pub use dump::Setting;
-pub use layers::{Environment, Layers, Use, process_environment};
+pub use environment::{process_environment, start_again_without};
+pub use layers::{Environment, Layers, Use};
 pub use mail::{Mail, MailTransport, Security};
 pub use places::{Engine, Institution, Isolation, Lake, Log, LogFormat, Paths, State};
 pub use secret::{SecretError, SecretReference, variables_in};
