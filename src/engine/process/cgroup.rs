@@ -77,6 +77,7 @@ impl AttemptCgroup {
     /// Makes a cgroup below `parent` that holds `limit` bytes at most, and moves `pid` there.
     pub(super) fn make(parent: &Path, limit: Option<u64>, pid: i32) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        remove_ended(parent);
         let path = parent.join(format!("attempt-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         if !path.is_dir() {
             std::fs::create_dir(&path)?;
@@ -113,8 +114,17 @@ impl AttemptCgroup {
 
 impl Drop for AttemptCgroup {
     fn drop(&mut self) {
-        // Processes that are still being torn down keep it; the service manager removes it with the unit.
+        // Processes that are still being torn down keep it; then the next attempt removes it.
         std::fs::remove_dir(&self.path).unwrap_or_default();
+    }
+}
+
+/// Removes the cgroups of ended attempts; one that has processes cannot be removed.
+fn remove_ended(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    let attempts = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("attempt-"));
+    for attempt in attempts {
+        std::fs::remove_dir(attempt.path()).unwrap_or_default();
     }
 }
 

@@ -256,7 +256,7 @@ async fn answer(stdin: &mut ChildStdin, answer: &ToChild) {
 fn without_outcome(status: ExitStatus, group: &Group, log: &Path, limit: MemoryLimit) -> JobError {
     let refused = || {
         let is_refused = status.signal().is_some() && end_of(log).is_ok_and(|end| end.contains(REFUSED_MEMORY));
-        is_refused.then(|| MemoryExceeded { limit, used_bytes: None })
+        is_refused.then_some(MemoryExceeded { limit, used_bytes: None })
     };
     match group.was_out_of_memory().or_else(refused) {
         // The same inputs need the same memory: another try would meet the same limit.

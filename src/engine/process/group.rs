@@ -54,6 +54,7 @@ impl Group {
     /// # Errors
     /// When it cannot be started.
     pub fn start(command: &mut Command, rules: &Rules) -> io::Result<(Self, Child)> {
+        std::fs::create_dir_all(&rules.scratch)?;
         let marks = Marks { fence: rules.fence.clone(), scratch: survivors::name_of(&rules.scratch) };
         command.env(FENCE, &marks.fence).env(SCRATCH, &marks.scratch).process_group(0).kill_on_drop(true);
         let child = command.spawn()?;
