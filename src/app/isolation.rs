@@ -14,8 +14,28 @@ use crate::engine::thread::ThreadIsolation;
 use crate::engine::{Isolation, Runners};
 use crate::jobs::{Environment, KindNames, Kinds};
 
-/// What a child process has in its environment; all else it is told through a pipe.
-const CHILD_VARIABLES: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "POLARS_MAX_THREADS"];
+/// What programs need to be found and to print: all that a `command` inherits, and no secret.
+const FOR_PROGRAMS: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+/// What libraries in a child process read of its environment besides; all else it is told through a pipe.
+const FOR_LIBRARIES: [&str; 11] = [
+    "POLARS_MAX_THREADS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
+
+/// Returns what a `command` inherits.
+pub(super) fn inherited(variables: &Variables) -> Variables {
+    only(variables, |name| FOR_PROGRAMS.contains(&name))
+}
 
 /// Returns by which means memory is limited; found out, and prepared, when it is first asked for.
 pub(super) fn means() -> MemoryMeans {
@@ -37,7 +57,7 @@ pub(super) fn isolation(environment: Arc<Environment>, variables: &Variables) ->
         // The running program, also when its file has been replaced by another version meanwhile.
         program: PathBuf::from("/proc/self/exe"),
         arguments: vec![SUBCOMMAND.to_owned()],
-        environment: only(variables, |name| CHILD_VARIABLES.contains(&name)),
+        environment: only(variables, |name| FOR_PROGRAMS.contains(&name) || FOR_LIBRARIES.contains(&name)),
         setup: serde_json::to_value(&setup).map_err(|error| AppError::Setup(error.to_string()))?,
         scratch,
         logs,
@@ -71,10 +91,11 @@ pub(super) fn end_survivors(config: &Config) -> Result<usize, AppError> {
     process::end_survivors(scratch).map_err(|cause| AppError::File { path: scratch.display().to_string(), cause })
 }
 
-/// The variables that the configuration refers to, and those of [`CHILD_VARIABLES`].
+/// The variables that a child rebuilds its environment from: those that the configuration refers to, and what programs
+/// need.
 fn needed(config: &Config, variables: &Variables) -> BTreeMap<String, String> {
     let referred = config.secret_variables();
-    only(variables, |name| referred.contains(name) || CHILD_VARIABLES.contains(&name))
+    only(variables, |name| referred.contains(name) || FOR_PROGRAMS.contains(&name))
 }
 
 fn only(variables: &Variables, keep: impl Fn(&str) -> bool) -> BTreeMap<String, String> {

@@ -270,7 +270,7 @@ async fn environment(
         lake: Lake::open(lake_options(config, variables, &config.lake.url)?).await?,
         clock,
         privacy_key,
-        inherited: inherited(variables),
+        inherited: isolation::inherited(variables),
         resolve_secret: Box::new(move |reference| reference.resolve(&known)),
         memory_means,
     })
@@ -299,12 +299,6 @@ fn open_source(config: &Arc<Config>, variables: &Variables) -> Box<crate::jobs::
         let options = lake_options(&config, &variables, &url);
         Box::pin(async move { Ok(crate::lake::open_source(options?).await?) })
     })
-}
-
-/// What a `command` inherits: what programs need to be found and to print, and no secret.
-fn inherited(variables: &Variables) -> Variables {
-    let names = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
-    variables.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect()
 }
 
 fn make_folder(path: &std::path::Path) -> Result<(), AppError> {

@@ -10,7 +10,13 @@ use crate::app::child;
 pub(super) struct Args {}
 
 pub(super) async fn run(_: Args) -> Result<ExitCode, Failure> {
-    child::carry_out().await.map_err(|error| Failure::new(ExitCode::Unreachable, error))?;
-    // Work that was told to stop may still block a thread: its outcome is handed over, so nothing is waited for.
-    std::process::exit(ExitCode::Done as i32);
+    let code = match child::carry_out().await {
+        Ok(()) => ExitCode::Done,
+        Err(error) => {
+            Failure::new(ExitCode::Unreachable, error).print();
+            ExitCode::Unreachable
+        }
+    };
+    // Work that was told to stop may still block a thread, and the runtime would wait for it.
+    std::process::exit(code as i32)
 }

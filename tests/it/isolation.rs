@@ -195,6 +195,20 @@ fn an_attempt_whose_process_hangs_is_killed_at_its_time_limit() {
 }
 
 #[test]
+fn an_attempt_that_is_cancelled_stops_by_itself_long_before_its_grace() {
+    let site = site("[engine]\nstop_grace_secs = 3600", &PULL.replace("2s", "1h"));
+    let night = start(&site);
+    let pid = process_of(&site, "bad");
+    signal(i32::try_from(night.id()).unwrap(), "INT");
+
+    let told = ended(night);
+
+    assert_eq!(job(&site, "bad").0, "cancelled", "{told}");
+    assert!(!lives(pid));
+    nothing_is_left(&site);
+}
+
+#[test]
 fn a_child_ends_with_its_parent() {
     let site = site("", &PULL.replace("2s", "1h"));
     let mut night = start(&site);

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -68,8 +68,14 @@ impl Group {
                 None
             }
         };
-        let inner =
-            Inner { leader, marks, memory: rules.memory.clone(), cgroup: cgroup(rules, pid), seen: Mutex::default() };
+        let inner = Inner {
+            leader,
+            marks,
+            memory: rules.memory.clone(),
+            cgroup: cgroup(rules, pid),
+            exceeded: OnceLock::new(),
+            seen: Mutex::default(),
+        };
         Ok((Self { inner: Arc::new(inner), marker }, child))
     }
 
@@ -82,16 +88,22 @@ impl Group {
             let inner = Arc::clone(&self.inner);
             let used = spawn_blocking(move || memory::held_by(&inner.living())).await;
             if let Some(limit) = self.inner.memory.as_ref().filter(|limit| used > limit.bytes) {
-                let limit = limit.clone();
+                let exceeded = MemoryExceeded { limit: limit.clone(), used_bytes: Some(used) };
+                // Noted before the kill: who waits for the leader may hear of its end first.
+                let exceeded = self.inner.exceeded.get_or_init(|| exceeded).clone();
                 let inner = Arc::clone(&self.inner);
                 spawn_blocking(move || inner.kill()).await;
-                return MemoryExceeded { limit, used_bytes: Some(used) };
+                return exceeded;
             }
         }
     }
 
-    /// Returns whether the system has killed something of the group for its memory, where it tells.
+    /// Returns what was exceeded, where something of the group was killed for its memory: from here, or by the system
+    /// where it tells.
     pub fn was_out_of_memory(&self) -> Option<MemoryExceeded> {
+        if let Some(exceeded) = self.inner.exceeded.get() {
+            return Some(exceeded.clone());
+        }
         let limit = self.inner.memory.clone()?;
         let was = self.inner.cgroup.as_ref().is_some_and(AttemptCgroup::was_out_of_memory);
         was.then_some(MemoryExceeded { limit, used_bytes: None })
@@ -141,6 +153,7 @@ struct Inner {
     marks: Marks,
     memory: Option<MemoryLimit>,
     cgroup: Option<AttemptCgroup>,
+    exceeded: OnceLock<MemoryExceeded>,
     seen: Mutex<SoFar>,
 }
 
@@ -317,6 +330,7 @@ mod tests {
         let exceeded = tokio::time::timeout(Duration::from_secs(60), group.exceeds()).await.unwrap();
 
         assert!(exceeded.used_bytes.unwrap() > limit);
+        assert_eq!(group.was_out_of_memory(), Some(exceeded));
         assert!(!child.wait().await.unwrap().success());
     }
 }

@@ -107,9 +107,9 @@ fn found(process: &Process, marks: &Marks) -> Found {
     if is(FENCE, &marks.fence) && is(SCRATCH, &marks.scratch) { Found::Ours } else { Found::None }
 }
 
-/// The kernel's own threads are children of number 2.
+/// The kernel's own threads are nobody's (`PF_KTHREAD`; their number says nothing inside a container).
 fn is_of_the_kernel(stat: &Stat) -> bool {
-    stat.pid == 2 || stat.ppid == 2
+    stat.flags & 0x0020_0000 != 0
 }
 
 #[cfg(test)]
