@@ -6,10 +6,12 @@
 //! Field names: `run.id`, `dag`, `job.name`, `kind`, `attempt`, `logical_date`, `rows`, `size_bytes`, `duration_ms`,
 //! `dataset`, `table`, `source`. Nothing about a person is ever a field or part of a message.
 
+mod attempt_log;
+
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -23,6 +25,8 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::domain::clock::Clock;
 
+pub use attempt_log::{AttemptLog, line};
+
 /// The name of the span around one attempt; its fields are `run.id`, `job.name` and `attempt`.
 pub const ATTEMPT_SPAN: &str = "attempt";
 
@@ -35,21 +39,39 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error and to the attempts' files below `logs`.
+/// Starts logging to standard error and to the attempts' files below `logs`, each of `attempt_bytes` at most.
 ///
 /// # Errors
 /// When the filter does not parse, or logging has been started before.
-pub fn init(format: LogFormat, filter: &str, logs: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub fn init(
+    format: LogFormat,
+    filter: &str,
+    logs: &Path,
+    attempt_bytes: u64,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let filter = EnvFilter::try_new(filter)?;
     let console = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let console = match format {
         LogFormat::Text => console.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => console.json().flatten_event(true).with_ansi(false).boxed(),
     };
-    let attempts = AttemptFiles { folder: logs.to_owned() }
-        .with_filter(tracing_subscriber::filter::Targets::new().with_target("nocturne", tracing::Level::DEBUG));
+    let attempts = AttemptFiles { folder: logs.to_owned(), limit: attempt_bytes }.with_filter(ours());
     tracing_subscriber::registry().with(console.with_filter(filter)).with(attempts).try_init()?;
     Ok(())
+}
+
+/// Starts logging to one attempt's file alone: what a child process does.
+///
+/// # Errors
+/// When logging has been started before.
+pub fn init_attempt(log: AttemptLog) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    tracing_subscriber::registry().with(OneFile(Mutex::new(log)).with_filter(ours())).try_init()?;
+    Ok(())
+}
+
+/// Which events an attempt's log has.
+fn ours() -> tracing_subscriber::filter::Targets {
+    tracing_subscriber::filter::Targets::new().with_target("nocturne", tracing::Level::DEBUG)
 }
 
 /// Returns the path of an attempt's log below the logs' folder.
@@ -96,19 +118,30 @@ impl Clock for SystemClock {
     }
 }
 
-/// Returns the most memory that this process has held at once, in bytes, where the system tells.
+/// The most memory that a process of ours has held, as they have told.
+static PEAK_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Notes the most memory that a child process has held at once.
+pub fn note_peak_memory(bytes: u64) {
+    PEAK_BYTES.fetch_max(bytes, Ordering::Relaxed);
+}
+
+/// Returns the most memory that this process, or one of the children that it has noted, has held at once, in bytes,
+/// where the system tells.
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = procfs::process::Process::myself().ok()?.status().ok()?;
-    status.vmhwm.map(|kibibytes| kibibytes * 1024)
+    let own = status.vmhwm.map(|kibibytes| kibibytes * 1024)?;
+    Some(own.max(PEAK_BYTES.load(Ordering::Relaxed)))
 }
 
 /// Writes the events inside an attempt's span to that attempt's file.
 struct AttemptFiles {
     folder: PathBuf,
+    limit: u64,
 }
 
 /// The open file of an attempt, kept in its span.
-struct AttemptFile(Arc<Mutex<File>>);
+struct AttemptFile(Arc<Mutex<AttemptLog>>);
 
 impl<S> Layer<S> for AttemptFiles
 where
@@ -122,12 +155,8 @@ where
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         let path = attempt_log(&self.folder, &fields.take("run.id"), &fields.take("job.name"), &fields.take("attempt"));
-        let opened = path
-            .parent()
-            .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| OpenOptions::new().create(true).append(true).open(&path));
-        match opened {
-            Ok(file) => span.extensions_mut().insert(AttemptFile(Arc::new(Mutex::new(file)))),
+        match AttemptLog::open(&path, self.limit) {
+            Ok(log) => span.extensions_mut().insert(AttemptFile(Arc::new(Mutex::new(log)))),
             // The console still has the lines; a log that cannot be written must not stop a night.
             Err(error) => tracing::warn!(path = %path.display(), %error, "Cannot write the attempt's log"),
         }
@@ -137,16 +166,28 @@ where
         let Some(scope) = context.event_scope(event) else { return };
         for span in scope {
             let extensions = span.extensions();
-            let Some(AttemptFile(file)) = extensions.get::<AttemptFile>() else { continue };
-            let mut fields = Fields::default();
-            event.record(&mut fields);
-            let line = fields.line(event.metadata().level());
-            let Ok(mut file) = file.lock() else { return };
-            if let Err(error) = file.write_all(line.as_bytes()) {
-                eprint_once(&error);
-            }
+            let Some(AttemptFile(log)) = extensions.get::<AttemptFile>() else { continue };
+            write_event(log, event);
             return;
         }
+    }
+}
+
+/// Writes every event to one file.
+struct OneFile(Mutex<AttemptLog>);
+
+impl<S: Subscriber> Layer<S> for OneFile {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        write_event(&self.0, event);
+    }
+}
+
+fn write_event(log: &Mutex<AttemptLog>, event: &Event<'_>) {
+    let mut fields = Fields::default();
+    event.record(&mut fields);
+    let Ok(mut log) = log.lock() else { return };
+    if let Err(error) = log.write(&line(*event.metadata().level(), &fields.text())) {
+        eprint_once(&error);
     }
 }
 
@@ -168,14 +209,13 @@ impl Fields {
         self.0.iter().find(|(field, _)| *field == name).map_or_else(String::new, |(_, value)| value.clone())
     }
 
-    fn line(&self, level: &tracing::Level) -> String {
-        let mut line = format!("{} {level:<5} {}", SystemClock.now(), self.take("message"));
+    fn text(&self) -> String {
+        let mut text = self.take("message");
         for (name, value) in self.0.iter().filter(|(name, _)| *name != "message") {
             // Writing to a String cannot fail.
-            write!(line, " {name}={value}").unwrap_or_default();
+            write!(text, " {name}={value}").unwrap_or_default();
         }
-        line.push('\n');
-        line
+        text
     }
 }
 

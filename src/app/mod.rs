@@ -1,9 +1,13 @@
 //! The composition root: the only place that makes adapters and joins them.
 //!
 //! `dags` reads the DAG files, `signals` hears Ctrl-C, `settle` does what follows a commit, `words` is what a run prints
-//! about itself.
+//! about itself. `isolation` says where attempts run, `child` is what one that runs in a child process does there,
+//! `secrets` what a process gives up before it starts programs.
 
+pub mod child;
 mod dags;
+mod isolation;
+pub mod secrets;
 mod settle;
 mod signals;
 mod words;
@@ -19,6 +23,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::canvas::privacy::PrivacyKey;
 use crate::config::{Config, Environment as Variables, Layers, LogFormat, Use, process_environment};
@@ -26,9 +31,9 @@ use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;
 use crate::domain::document::Mistakes;
 use crate::domain::schedule::parse_zone;
-use crate::engine::thread::ThreadIsolation;
+use crate::engine::process::MemoryMeans;
 use crate::engine::{Engine, Stop, ownership, scheduler, settle as settling};
-use crate::jobs::{Environment, Kinds};
+use crate::jobs::Environment;
 use crate::lake::{Lake, LakeError, LakeOptions};
 use crate::store::{self, OutboxMail, Role, StateStore, StoreError, Tenure, ToSettle};
 use crate::telemetry::{self, SystemClock};
@@ -100,6 +105,9 @@ pub enum AppError {
     /// Logging cannot be started.
     #[error("starting the log: `log.filter` is not usable: {0}")]
     Log(String),
+    /// The configuration cannot be handed to a child process.
+    #[error("the configuration cannot be handed to a child process: {0}")]
+    Setup(String),
     /// E-mail is configured wrongly.
     #[error("e-mail is not usable as configured")]
     Mail(#[source] anyhow::Error),
@@ -114,11 +122,12 @@ impl App {
         let variables = process_environment();
         let config = Layers::read(files, variables.clone()).and_then(|layers| layers.config_for(purpose));
         let config = config.map_err(AppError::Config)?;
+        isolation::check(&config)?;
         let format = match config.log.format {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,
         };
-        telemetry::init(format, &config.log.filter, &config.paths.logs)
+        telemetry::init(format, &config.log.filter, &config.paths.logs, config.log.attempt_bytes.bytes())
             .map_err(|error| AppError::Log(error.to_string()))?;
         make_folder(&config.paths.state)?;
         make_folder(&config.paths.scratch)?;
@@ -131,25 +140,14 @@ impl App {
     /// When something cannot be opened.
     pub async fn with(config: Config, variables: Variables, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
         let store = store::open(&config.state.url).await?;
-        let lake = Lake::open(lake_options(&config, &variables, &config.lake.url)?).await?;
-        let privacy_key = match &config.privacy.key {
-            None => None,
-            Some(reference) => Some(PrivacyKey::new(reference.resolve(&variables)?.expose_secret().as_bytes())?),
-        };
         let config = Arc::new(config);
+        let environment = environment(&config, &variables, Arc::clone(&clock), isolation::means).await?;
+        let lake = environment.lake.clone();
         let adapters = (lake.clone(), Arc::clone(&store), Arc::clone(&clock));
-        let settle = Arc::new(settle::Settle::new(&config, &variables, adapters, privacy_key.clone())?);
-        let environment = Environment {
-            open_source: open_source(&config, &variables),
-            config: Arc::clone(&config),
-            lake: lake.clone(),
-            clock: Arc::clone(&clock),
-            privacy_key,
-            inherited: inherited(&variables),
-        };
+        let settle = Arc::new(settle::Settle::new(&config, &variables, adapters, environment.privacy_key.clone())?);
         let engine = Engine {
             store: Arc::clone(&store),
-            isolation: Arc::new(ThreadIsolation::new(Arc::new(Kinds(Arc::new(environment))))),
+            isolation: isolation::isolation(Arc::new(environment), &variables)?,
             clock: Arc::clone(&clock),
             committed: Arc::default(),
             poll: Duration::from_secs(config.engine.heartbeat_secs),
@@ -181,7 +179,8 @@ impl App {
     /// # Errors
     /// When the state store cannot be reached.
     pub async fn own(&self, role: Role) -> Result<Option<Tenure>, AppError> {
-        Ok(ownership::acquire(&*self.store, &self.owner_name(), role).await?)
+        let tenure = ownership::acquire(&*self.store, &self.owner_name(), role).await?;
+        tenure.map(|tenure| self.has_become_owner(tenure)).transpose()
     }
 
     /// Waits until it is the owner of the state store; `None` when it was told to stop before.
@@ -189,7 +188,15 @@ impl App {
     /// # Errors
     /// When the state store fails in a way that will not pass.
     pub async fn stand_by(&self, role: Role, stop: &CancellationToken) -> Result<Option<Tenure>, AppError> {
-        Ok(ownership::stand_by(&*self.store, &self.owner_name(), role, stop).await?)
+        let tenure = ownership::stand_by(&*self.store, &self.owner_name(), role, stop).await?;
+        tenure.map(|tenure| self.has_become_owner(tenure)).transpose()
+    }
+
+    /// Ends what a dead owner's attempts have left running on this machine.
+    fn has_become_owner(&self, tenure: Tenure) -> Result<Tenure, AppError> {
+        isolation::end_survivors(&self.config)?;
+        info!("{}", isolation::means());
+        Ok(tenure)
     }
 
     /// Returns what the owner of the state store does; `None` when there is none.
@@ -286,6 +293,30 @@ impl App {
     }
 }
 
+/// Puts together what job bodies use: in this process, or in a child.
+async fn environment(
+    config: &Arc<Config>,
+    variables: &Variables,
+    clock: Arc<dyn Clock>,
+    memory_means: fn() -> MemoryMeans,
+) -> Result<Environment, AppError> {
+    let privacy_key = match &config.privacy.key {
+        None => None,
+        Some(reference) => Some(PrivacyKey::new(reference.resolve(variables)?.expose_secret().as_bytes())?),
+    };
+    let known = variables.clone();
+    Ok(Environment {
+        open_source: open_source(config, variables),
+        config: Arc::clone(config),
+        lake: Lake::open(lake_options(config, variables, &config.lake.url)?).await?,
+        clock,
+        privacy_key,
+        inherited: isolation::inherited(variables),
+        resolve_secret: Box::new(move |reference| reference.resolve(&known)),
+        memory_means,
+    })
+}
+
 /// The lake's options for `url`: the lake itself, or a source's prefix.
 fn lake_options(config: &Config, variables: &Variables, url: &str) -> Result<LakeOptions, AppError> {
     let lake = &config.lake;
@@ -309,12 +340,6 @@ fn open_source(config: &Arc<Config>, variables: &Variables) -> Box<crate::jobs::
         let options = lake_options(&config, &variables, &url);
         Box::pin(async move { Ok(crate::lake::open_source(options?).await?) })
     })
-}
-
-/// What a `command` inherits: what programs need to be found and to print, and no secret.
-fn inherited(variables: &Variables) -> Variables {
-    let names = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
-    variables.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect()
 }
 
 fn make_folder(path: &std::path::Path) -> Result<(), AppError> {

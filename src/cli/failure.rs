@@ -39,6 +39,7 @@ impl From<AppError> for Failure {
             | AppError::Secret(_)
             | AppError::Key(_)
             | AppError::Log(_)
+            | AppError::Setup(_)
             | AppError::Mail(_) => ExitCode::Invalid,
             AppError::NoDag { .. } => ExitCode::NotFound,
             AppError::File { .. } | AppError::Store(_) | AppError::Lake(_) | AppError::Scheduler(_) => {

@@ -5,6 +5,7 @@
 //!
 //! How to add a subcommand: a file with `Args` and `run`, a variant of `Command`, an arm in `Command::run`.
 
+mod attempt;
 mod completions;
 mod config;
 mod daemon;
@@ -73,6 +74,9 @@ enum Command {
     Db(db::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
+    /// Carry one attempt out, as the parent process says: not for people.
+    #[command(hide = true)]
+    Attempt(attempt::Args),
 }
 
 /// What every subcommand is given.
@@ -105,6 +109,10 @@ pub async fn main() -> std::process::ExitCode {
 
 impl Command {
     async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
+        if matches!(self, Self::Run(_) | Self::Daemon(_)) {
+            // They start programs, which must find no secret in the environment of their parent.
+            crate::app::secrets::give_up(&global.config)?;
+        }
         match self {
             Self::Run(args) => run::run(args, global).await,
             Self::Daemon(args) => daemon::run(args, global).await,
@@ -116,6 +124,7 @@ impl Command {
             Self::Config(args) => config::run(&args, global),
             Self::Db(args) => db::run(args, global).await,
             Self::Completions(args) => completions::run(&args),
+            Self::Attempt(args) => attempt::run(args).await,
         }
     }
 }

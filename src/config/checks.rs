@@ -6,7 +6,7 @@
 use lettre::message::Mailbox;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, Lake, Mail, MailTransport, Source, SourceKind, Use};
+use super::{Config, Isolation, Lake, Mail, MailTransport, Source, SourceKind, Use};
 use crate::domain::schedule::parse_zone;
 use crate::domain::spec::parse_duration;
 
@@ -19,6 +19,10 @@ pub(super) fn cross_checks(config: &Config, purpose: Use) -> Vec<(String, String
     notes.add("log.filter", EnvFilter::try_new(&config.log.filter));
     state(&config.state.url, &mut notes);
     lake(&config.lake, &mut notes);
+    if config.lake.url.starts_with("memory://") && config.engine.isolation == Isolation::Process {
+        let message = "a lake in memory is seen by one process only: set `engine.isolation = \"thread\"` with it";
+        notes.note("lake.url", message);
+    }
     for (name, source) in config.sources.iter().filter(|_| purpose == Use::Nights) {
         self::source(name, source, config, &mut notes);
     }

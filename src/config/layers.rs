@@ -40,15 +40,6 @@ pub struct Layers {
     environment: Environment,
 }
 
-/// Returns the process's environment. Nothing else reads it.
-///
-/// A name that is not UTF-8 is none of ours and left out; in a value, what is not UTF-8 becomes `U+FFFD`.
-pub fn process_environment() -> Environment {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
-        .collect()
-}
-
 impl Layers {
     /// Reads the files, in the order in which they win.
     ///

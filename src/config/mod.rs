@@ -10,20 +10,24 @@
 mod analysis;
 mod checks;
 mod dump;
+mod environment;
 mod layers;
 mod mail;
 mod places;
 mod secret;
+mod size;
 mod sources;
 #[cfg(test)]
 mod tests;
 
 pub use analysis::{Drift, Features, Labels, Population, Quality};
 pub use dump::Setting;
-pub use layers::{Environment, Layers, Use, process_environment};
+pub use environment::{process_environment, start_again_without};
+pub use layers::{Environment, Layers, Use};
 pub use mail::{Mail, MailTransport, Security};
-pub use places::{Engine, Institution, Lake, Log, LogFormat, Paths, State};
-pub use secret::{SecretError, SecretReference};
+pub use places::{Engine, Institution, Isolation, Lake, Log, LogFormat, Paths, State};
+pub use secret::{SecretError, SecretReference, variables_in};
+pub use size::Size;
 pub use sources::{Privacy, Simulation, Source, SourceKind};
 
 use std::collections::BTreeMap;

@@ -1,11 +1,13 @@
 //! The sections that say where things are: the institution, folders, stores, the engine, logs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::secret::SecretReference;
+use super::size::Size;
 
 /// The institution, as reports name it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +75,32 @@ pub struct Engine {
     /// How long an attempt that is told to stop may take, in seconds.
     #[schemars(range(min = 0, max = 3600))]
     pub stop_grace_secs: u64,
+    /// Where the bodies of jobs run.
+    pub isolation: Isolation,
+    /// The most memory that an attempt may hold, with all that it has started.
+    pub memory: Size,
+    /// Another limit for attempts of a kind, by the kind's name.
+    pub memory_by_kind: BTreeMap<String, Size>,
+}
+
+impl Engine {
+    /// Returns the memory limit of a kind in bytes, and the key that says it.
+    pub fn memory_of(&self, kind: &str) -> (u64, String) {
+        match self.memory_by_kind.get(kind) {
+            Some(size) => (size.bytes(), format!("engine.memory_by_kind.{kind}")),
+            None => (self.memory.bytes(), "engine.memory".to_owned()),
+        }
+    }
+}
+
+/// Where the bodies of jobs run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Each attempt in a child process of its own, which can be stopped, limited and lost alone.
+    Process,
+    /// In threads of this process, for tests and debugging: nothing can be stopped from outside or limited.
+    Thread,
 }
 
 /// Logs.
@@ -83,6 +111,8 @@ pub struct Log {
     pub format: LogFormat,
     /// Which lines, in tracing's words, such as `warn,nocturne=info`.
     pub filter: String,
+    /// How long an attempt's log may get; what comes after that is counted and dropped.
+    pub attempt_bytes: Size,
 }
 
 /// How log lines look.

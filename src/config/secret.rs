@@ -1,11 +1,14 @@
 //! Secrets are references; what they refer to is read where it is used and prints as `***`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::Config;
 use super::layers::Environment;
 
 /// A reference to a secret: `env:NAME` or `file:PATH`.
@@ -54,6 +57,28 @@ impl SecretReference {
             return Err(SecretError::Empty(self.0.clone()));
         }
         Ok(SecretString::from(text))
+    }
+}
+
+impl Config {
+    /// Returns the environment variables that references of this configuration name.
+    pub fn secret_variables(&self) -> BTreeSet<String> {
+        // Every reference is a text in the configuration's own form; a path that is not UTF-8 has no such form.
+        let mut names = BTreeSet::new();
+        if let Ok(whole) = serde_json::to_value(self) {
+            variables_in(&whole, &mut names);
+        }
+        names
+    }
+}
+
+/// Collects the variables that texts of the form `env:NAME` name, wherever they stand in `value`.
+pub fn variables_in(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => names.extend(text.strip_prefix("env:").map(str::to_owned)),
+        Value::Array(items) => items.iter().for_each(|item| variables_in(item, names)),
+        Value::Object(keys) => keys.values().for_each(|value| variables_in(value, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

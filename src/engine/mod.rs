@@ -4,7 +4,8 @@
 //! (whether the clock can be believed), `ownership::Watch` (whether an owner lives). `executor` and `attempt` carry runs
 //! out, with `standing` for what the store has answered and `persist` for asking it until it does; `scheduler` follows the
 //! schedules; `settle` does what must follow commits. `runner` holds the traits through which kinds, processes and the
-//! lake are reached; `thread` carries attempts out in this process; `stop` is how a run is told to stop.
+//! lake are reached; `thread` carries attempts out in this process, `process` in a child of it; `stop` is how a run is
+//! told to stop.
 
 mod attempt;
 pub mod clock_watch;
@@ -12,6 +13,7 @@ pub mod executor;
 pub mod ownership;
 mod persist;
 pub mod plan;
+pub mod process;
 pub mod runner;
 pub mod scheduler;
 pub mod settle;

@@ -31,6 +31,12 @@ pub trait JobRunner: Send + Sync {
     /// With whether another try might help.
     async fn run(&self, input: JobInput, parts: Arc<dyn Parts>, cancel: CancellationToken)
     -> Result<Outcome, JobError>;
+
+    /// Returns whether the body runs a program in a process group of its own: then it needs no child process around
+    /// it, and when it is told to stop it stops that program itself, within the grace.
+    fn runs_in_parent(&self) -> bool {
+        false
+    }
 }
 
 /// Finds the runner of a kind.

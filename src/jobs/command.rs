@@ -2,30 +2,40 @@
 //!
 //! Reads nothing of the lake; writes only what the program writes. The program gets `NOCTURNE_RUN_ID`,
 //! `NOCTURNE_DAG`, `NOCTURNE_JOB`, `NOCTURNE_ATTEMPT`, `NOCTURNE_LOGICAL_DATE`, `NOCTURNE_TIMEZONE` and, of the
-//! daemon's own environment, only `PATH`, `HOME`, `LANG` and `TZ`, so that no secret leaks into it. What it prints goes
-//! to the attempt's log. Exit code 0 is success, 75 (a temporary failure, as in `sysexits.h`) asks for another try,
-//! any other fails. With its time limit, or when the run is cancelled, it is killed and all that it has started.
+//! daemon's own environment, only `PATH`, `HOME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR`, so that no secret leaks into it.
+//! A secret that it needs goes into `secrets` as a reference (`env:NAME`, `file:PATH`): the DAG, its stored versions and
+//! the log have the reference only. `env` is literal and shows wherever the DAG does.
+//!
+//! What it prints goes to the attempt's log, a line beyond 16 KiB cut, all of it bounded (`log.attempt_bytes`). Exit
+//! code 0 is success, 75 (a temporary failure, as in `sysexits.h`) asks for another try, as does an end by a signal;
+//! any other code fails. With its time limit, or when the run is cancelled, it gets TERM, and KILL before the grace
+//! (`engine.stop_grace_secs`) is over. What it leaves running when it ends is ended too: an attempt that is over does
+//! nothing more, or it would work beside the next. A service that is to stay is the service manager's to start.
 //!
 //! ```toml
 //! [jobs.sync]
 //! kind = "command"
-//! with = { program = "rsync", args = ["-a", "exports/", "var/exports/"] }
+//! with = { program = "rsync", args = ["-a", "exports/", "var/exports/"], secrets = { RSYNC_PASSWORD = "env:RSYNC_KEY" } }
 //! ```
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use rustix::process::{Pid, Signal, kill_process_group};
 use schemars::JsonSchema;
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tracing::{info, warn};
 
 use super::kind::{JobContext, JobKind};
+use crate::config::SecretReference;
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome};
+use crate::engine::process::program::{self, Program, ProgramEnd};
+use crate::engine::process::{MemoryLimit, Rules};
+use crate::telemetry::{AttemptLog, attempt_log};
 
 /// The kind.
 pub(super) struct Command;
@@ -39,9 +49,12 @@ pub(super) struct Params {
     /// Its arguments.
     #[serde(default)]
     args: Vec<String>,
-    /// More environment variables.
+    /// More environment variables, as they stand here.
     #[serde(default)]
     env: BTreeMap<String, String>,
+    /// Environment variables whose values are secrets: each a reference, resolved when the program starts.
+    #[serde(default)]
+    secrets: BTreeMap<String, SecretReference>,
 }
 
 /// The exit code by which a program asks for another try (`EX_TEMPFAIL`).
@@ -54,8 +67,9 @@ impl JobKind for Command {
     const EXAMPLE: &'static str = r#"
         [jobs.sync]
         kind = "command"
-        with = { program = "rsync", args = ["-a", "exports/", "var/exports/"] }
+        with = { program = "rsync", args = ["-a", "exports/", "var/exports/"], secrets = { RSYNC_PASSWORD = "env:RSYNC_KEY" } }
     "#;
+    const RUNS_IN_PARENT: bool = true;
     type Params = Params;
 
     async fn inputs(_: &Params, _: &JobContext) -> Result<Option<String>, JobError> {
@@ -64,104 +78,102 @@ impl JobKind for Command {
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
-        let input = &cx.input;
-        let mut command = tokio::process::Command::new(&params.program);
-        command
-            .args(&params.args)
-            .env_clear()
-            .envs(cx.environment.inherited.iter())
-            .env("NOCTURNE_RUN_ID", input.run_id.as_str())
-            .env("NOCTURNE_DAG", input.dag.as_str())
-            .env("NOCTURNE_JOB", input.job.as_str())
-            .env("NOCTURNE_ATTEMPT", input.attempt.to_string())
-            .env("NOCTURNE_LOGICAL_DATE", input.logical_date.to_string())
-            .env("NOCTURNE_TIMEZONE", &input.timezone)
-            .envs(&params.env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child =
-            command.spawn().with_context(|| format!("starting `{}`: is it installed, and in PATH?", params.program))?;
-        let group = Group::of(&child);
-
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let (lines, warnings, status) =
-            tokio::join!(log_lines(out, Stream::Out), log_lines(err, Stream::Err), child.wait());
-        let status = status.with_context(|| format!("waiting for `{}`", params.program))?;
-        group.has_ended();
-        let (lines, warnings) = (lines?, warnings?);
-
-        match status.code() {
-            Some(0) => Ok(Outcome {
-                summary: format!("`{}` ended well, {} lines", params.program, lines + warnings),
-                measurements: vec![Measurement::new("command.lines", count(lines + warnings)).unit("lines")],
+        let (input, config) = (&cx.input, &cx.environment.config);
+        let attempt = input.attempt.to_string();
+        let path = attempt_log(&config.paths.logs, input.run_id.as_str(), input.job.as_str(), &attempt);
+        let log = AttemptLog::open(&path, config.log.attempt_bytes.bytes())
+            .with_context(|| format!("opening the attempt's log {}", path.display()))
+            .map_err(JobError::Retry)?;
+        let program = program(&params, cx)?;
+        let (bytes, key) = config.engine.memory_of(Self::NAME);
+        let rules = Rules {
+            fence: format!("{}.{}.{attempt}", input.run_id, input.job),
+            scratch: cx.environment.scratch()?.to_owned(),
+            memory: Some(MemoryLimit { bytes, key }),
+            means: (cx.environment.memory_means)(),
+        };
+        let finished = program::run(&program, &rules, log, &cx.cancel).await?;
+        match finished.end {
+            ProgramEnd::Exited(status) if status.success() => Ok(Outcome {
+                summary: format!("`{}` ended well, {} lines", params.program, finished.lines),
+                measurements: vec![Measurement::new("command.lines", count(finished.lines)).unit("lines")],
                 ..Outcome::default()
             }),
-            Some(TRY_AGAIN) => {
-                Err(JobError::Retry(anyhow::anyhow!("`{}` asked for another try (exit code 75)", params.program)))
+            ProgramEnd::Exited(status) => Err(failure(&params.program, status)),
+            ProgramEnd::OutOfMemory(exceeded) => {
+                Err(JobError::Fail(anyhow::anyhow!("`{}`: {exceeded}", params.program)))
             }
-            Some(code) => Err(JobError::Fail(anyhow::anyhow!(
-                "`{}` ended with exit code {code}; what it printed is in this attempt's log (`nocturne runs logs`)",
-                params.program
-            ))),
-            None => Err(JobError::Retry(anyhow::anyhow!("`{}` was killed by a signal ({status})", params.program))),
+            ProgramEnd::Stopped => Err(JobError::Cancelled),
         }
     }
 }
 
-/// The process group of a program: whatever it has started is killed with it.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &tokio::process::Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+/// What is run, with its whole environment.
+fn program(params: &Params, cx: &JobContext) -> Result<Program, JobError> {
+    let input = &cx.input;
+    let facts = [
+        ("NOCTURNE_RUN_ID", input.run_id.to_string()),
+        ("NOCTURNE_DAG", input.dag.to_string()),
+        ("NOCTURNE_JOB", input.job.to_string()),
+        ("NOCTURNE_ATTEMPT", input.attempt.to_string()),
+        ("NOCTURNE_LOGICAL_DATE", input.logical_date.to_string()),
+        ("NOCTURNE_TIMEZONE", input.timezone.clone()),
+    ];
+    let mut environment = cx.environment.inherited.clone();
+    environment.extend(facts.map(|(name, value)| (name.to_owned(), value)));
+    environment.extend(params.env.clone());
+    let mut secrets = Vec::new();
+    for (name, reference) in &params.secrets {
+        let secret = (cx.environment.resolve_secret)(reference)
+            .with_context(|| format!("the secret `{name}` of `{}`", input.job))?;
+        let secret = secret.expose_secret().to_owned();
+        environment.insert(name.clone(), secret.clone());
+        secrets.push(secret);
     }
-
-    /// The program ended by itself; what it left running on purpose goes on.
-    fn has_ended(mut self) {
-        self.0 = None;
-    }
+    let engine_grace = Duration::from_secs(cx.environment.config.engine.stop_grace_secs);
+    Ok(Program {
+        program: params.program.clone(),
+        args: params.args.clone(),
+        environment,
+        secrets,
+        // The engine drops what has not ended within its grace; the program is killed before, so that it is told.
+        grace: engine_grace * 4 / 5,
+    })
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0
-            && let Err(error) = kill_process_group(group, Signal::KILL)
-        {
-            warn!(%error, "Could not kill what the program had started");
+fn failure(program: &str, status: ExitStatus) -> JobError {
+    let why = match (status.code(), status.signal()) {
+        (Some(TRY_AGAIN), _) => anyhow::anyhow!("`{program}` asked for another try (exit code 75)"),
+        (Some(code), _) => {
+            return JobError::Fail(anyhow::anyhow!(
+                "`{program}` ended with exit code {code}; what it printed is in this attempt's log (`nocturne runs logs`)"
+            ));
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Stream {
-    Out,
-    Err,
-}
-
-/// Logs a program's lines as they come and returns how many there were.
-async fn log_lines(stream: Option<impl AsyncRead + Unpin>, which: Stream) -> Result<u64, JobError> {
-    let Some(stream) = stream else { return Ok(0) };
-    let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
-    let mut lines = 0;
-    loop {
-        line.clear();
-        let read = reader.read_until(b'\n', &mut line).await.context("reading what the program prints")?;
-        if read == 0 {
-            return Ok(lines);
+        (None, Some(9)) => {
+            anyhow::anyhow!(
+                "`{program}` was killed by signal 9 (by itself, by a person, or by the system when memory ran out)"
+            )
         }
-        lines += 1;
-        let text = String::from_utf8_lossy(&line);
-        match which {
-            Stream::Out => info!(stream = "out", "{}", text.trim_end()),
-            Stream::Err => warn!(stream = "err", "{}", text.trim_end()),
-        }
-    }
+        (None, _) => anyhow::anyhow!("`{program}` was killed ({status})"),
+    };
+    JobError::Retry(why)
 }
 
 fn count(n: u64) -> f64 {
     n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_code_says_whether_to_try_again() {
+        let ended = |raw: i32| failure("sync", ExitStatus::from_raw(raw));
+
+        assert!(matches!(ended(75 << 8), JobError::Retry(_)));
+        assert!(matches!(ended(1 << 8), JobError::Fail(_)));
+        assert!(matches!(ended(9), JobError::Retry(_)));
+        assert_eq!(ended(11).to_string(), "`sync` was killed (signal: 11 (SIGSEGV))");
+    }
 }

@@ -7,15 +7,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use secrecy::SecretString;
 
 use crate::canvas::privacy::PrivacyKey;
-use crate::config::Config;
+use crate::config::{Config, SecretError, SecretReference};
 use crate::domain::clock::Clock;
 use crate::domain::source::FileSource;
+use crate::engine::process::MemoryMeans;
 use crate::lake::Lake;
 
 /// Opens a folder or prefix as a source of files.
 pub type OpenSource = dyn Fn(String) -> BoxFuture<'static, anyhow::Result<Arc<dyn FileSource>>> + Send + Sync;
+
+/// Resolves a reference to a secret.
+pub type ResolveSecret = dyn Fn(&SecretReference) -> Result<SecretString, SecretError> + Send + Sync;
 
 /// The house that job bodies work in.
 pub struct Environment {
@@ -31,6 +36,10 @@ pub struct Environment {
     pub open_source: Box<OpenSource>,
     /// What a `command` inherits of the process's environment.
     pub inherited: BTreeMap<String, String>,
+    /// Resolves the secrets of a `command`.
+    pub resolve_secret: Box<ResolveSecret>,
+    /// Returns by which means the memory of a `command` is limited.
+    pub memory_means: fn() -> MemoryMeans,
 }
 
 impl Environment {

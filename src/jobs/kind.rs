@@ -28,6 +28,9 @@ pub trait JobKind: Send + Sync + 'static {
     const SUMMARY: &'static str;
     /// A job stanza as a DAG file would have it; a test parses it.
     const EXAMPLE: &'static str;
+    /// Whether it runs a program in a process group of its own, which it stops itself when it is told to: then no child
+    /// process is made around it.
+    const RUNS_IN_PARENT: bool = false;
     /// The parameters (`with`).
     type Params: DeserializeOwned + Serialize + JsonSchema + Send + Sync;
 
@@ -132,6 +135,10 @@ impl<K: JobKind> JobRunner for Adapter<K> {
     ) -> Result<Outcome, JobError> {
         let params = Self::params(&input)?;
         K::run(params, &self.context(input, parts, cancel)).await
+    }
+
+    fn runs_in_parent(&self) -> bool {
+        K::RUNS_IN_PARENT
     }
 }
 

@@ -8,6 +8,7 @@ mod architecture;
 mod bad_input;
 mod engine;
 mod interrupted;
+mod isolation;
 mod lake;
 mod night;
 mod privacy;

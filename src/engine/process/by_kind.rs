@@ -1,0 +1,41 @@
+//! Which attempts get a child process: all but those of kinds that run a program in a group of their own anyway.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::child::ProcessIsolation;
+use crate::domain::outcome::JobError;
+use crate::engine::runner::{Assignment, Done, Isolation, Parts, Runners};
+use crate::engine::thread::ThreadIsolation;
+
+/// Carries each attempt out where its kind belongs.
+pub struct ByKind {
+    runners: Arc<dyn Runners>,
+    here: ThreadIsolation,
+    child: ProcessIsolation,
+}
+
+impl ByKind {
+    /// Returns the isolation over these kinds.
+    pub fn new(runners: Arc<dyn Runners>, child: ProcessIsolation) -> Self {
+        Self { here: ThreadIsolation::new(Arc::clone(&runners)), runners, child }
+    }
+}
+
+#[async_trait]
+impl Isolation for ByKind {
+    async fn carry_out(
+        &self,
+        assignment: Assignment,
+        parts: Arc<dyn Parts>,
+        cancel: CancellationToken,
+    ) -> Result<Done, JobError> {
+        let runner = self.runners.runner(&assignment.input.kind);
+        if runner.is_none_or(|runner| runner.runs_in_parent()) {
+            return self.here.carry_out(assignment, parts, cancel).await;
+        }
+        self.child.carry_out(assignment, parts, cancel).await
+    }
+}

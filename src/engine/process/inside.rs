@@ -1,0 +1,110 @@
+//! Attempts in child processes, as the child sees them.
+//!
+//! The child limits its own memory, listens to its parent in a thread of its own (so that nothing a body does can keep
+//! it from hearing), and ends at once when the parent's pipe closes: an orphan does no work that nobody will commit.
+
+use std::io::{self, BufRead as _, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use super::protocol::{self, Ended, Order, Report, ToChild, ToParent};
+use crate::domain::outcome::{JobError, Outcome};
+use crate::engine::runner::{Parts, Runners};
+use crate::engine::thread;
+use crate::telemetry::peak_memory_bytes;
+
+/// The exit code of a child whose parent is gone.
+const ORPHANED: i32 = 113;
+
+/// Reads the order of this process's parent, and limits this process as it says.
+///
+/// # Errors
+/// When what comes is no order, or the limits cannot be set.
+pub fn read_order() -> io::Result<Order> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let order: Order = serde_json::from_str(&line)?;
+    // A limit that is stricter already stays.
+    let limit = getrlimit(Resource::Data).maximum.map_or(order.data_bytes, |given| given.min(order.data_bytes));
+    setrlimit(Resource::Data, Rlimit { current: Some(limit), maximum: Some(limit) })?;
+    // Its memory has secrets: other processes of the same user may not look into it, and it leaves no core.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(order)
+}
+
+/// Does what the order says, with the kinds that `runners` finds, and stages how it ended.
+///
+/// # Errors
+/// When that could not be written: the parent then says that the attempt was lost.
+pub async fn carry_out(order: Order, runners: anyhow::Result<Arc<dyn Runners>>) -> io::Result<()> {
+    let cancel = CancellationToken::new();
+    let (answers, answered) = unbounded_channel();
+    listen(cancel.clone(), answers)?;
+    let parts = Arc::new(PipedParts {
+        results: order.results.clone(),
+        number: AtomicU32::new(0),
+        answered: Mutex::new(answered),
+    });
+    let ended = match runners {
+        Ok(runners) => match thread::work(&*runners, order.assignment, parts, cancel).await {
+            Ok(done) => Ended::Done(Box::new(done)),
+            Err(error) => Ended::Wrong(error.into()),
+        },
+        Err(error) => Ended::Wrong(JobError::Fail(error).into()),
+    };
+    protocol::stage(&protocol::outcome_file(&order.results), &Report { ended, peak_bytes: peak_memory_bytes() })
+}
+
+/// Listens to the parent until it is gone; then this process ends, whatever it is doing.
+fn listen(cancel: CancellationToken, answers: UnboundedSender<ToChild>) -> io::Result<()> {
+    let listener = std::thread::Builder::new().name("parent".to_owned());
+    listener.spawn(move || {
+        for line in io::stdin().lock().lines() {
+            match line.map(|line| serde_json::from_str(&line)) {
+                Ok(Ok(ToChild::Cancel)) => cancel.cancel(),
+                // A body that has gone on meanwhile does not wait for the answer.
+                Ok(Ok(answer)) => answers.send(answer).unwrap_or_default(),
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        std::process::exit(ORPHANED);
+    })?;
+    Ok(())
+}
+
+/// Hands parts over through a file and the pipe, one after the other.
+struct PipedParts {
+    results: PathBuf,
+    number: AtomicU32,
+    answered: Mutex<UnboundedReceiver<ToChild>>,
+}
+
+#[async_trait]
+impl Parts for PipedParts {
+    async fn commit(&self, name: &str, part: Outcome) -> Result<(), JobError> {
+        let mut answered = self.answered.lock().await;
+        let number = self.number.fetch_add(1, Ordering::SeqCst) + 1;
+        let said = ToParent::Part { number, name: name.to_owned() };
+        let say = || -> io::Result<()> {
+            protocol::stage(&protocol::part_file(&self.results, number), &part)?;
+            let mut stdout = io::stdout().lock();
+            writeln!(stdout, "{}", serde_json::to_string(&said)?)?;
+            stdout.flush()
+        };
+        say().map_err(|error| {
+            JobError::Retry(anyhow::Error::new(error).context("handing a part of the outcome over"))
+        })?;
+        match answered.recv().await {
+            Some(ToChild::PartTaken) => Ok(()),
+            Some(ToChild::PartRefused(wrong)) => Err(wrong.into()),
+            Some(ToChild::Cancel) | None => Err(JobError::Cancelled),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What a parent and its child say to each other.
+//!
+//! To the child's standard input goes one line with the [`Order`], then a line for each answer or wish; from its
+//! standard output comes a line for each part of the outcome. Outcomes and parts themselves go through files, each with
+//! the SHA-256 of its content before it: a file that is torn or missing is noticed, never believed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::content_hash;
+use crate::domain::outcome::JobError;
+use crate::engine::runner::{Assignment, Done};
+
+/// All that a child needs: it goes through a pipe, never through arguments or the environment.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// What `app` needs to rebuild the environment of job bodies; it has secrets in it.
+    pub setup: serde_json::Value,
+    /// What is to be done.
+    pub assignment: Assignment,
+    /// The attempt's log.
+    pub log: PathBuf,
+    /// How long the log may get, in bytes.
+    pub log_bytes: u64,
+    /// How much data memory the child allows itself (`RLIMIT_DATA`), in bytes.
+    pub data_bytes: u64,
+    /// The folder that takes the outcome and its parts.
+    pub results: PathBuf,
+}
+
+/// What the parent says after its order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ToChild {
+    /// It is to stop.
+    Cancel,
+    /// The part that was handed over is committed.
+    PartTaken,
+    /// The part that was handed over could not be committed.
+    PartRefused(Wrong),
+}
+
+/// What the child says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ToParent {
+    /// A part of the outcome lies in the folder of the results.
+    Part {
+        /// The number under which it lies there.
+        number: u32,
+        /// The part's name.
+        name: String,
+    },
+}
+
+/// What a child leaves at its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Report {
+    /// How the body ended.
+    pub(super) ended: Ended,
+    /// The most memory that the child has held at once, where the system tells.
+    pub(super) peak_bytes: Option<u64>,
+}
+
+/// How a body ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ended {
+    /// Well.
+    Done(Box<Done>),
+    /// In an error.
+    Wrong(Wrong),
+}
+
+/// A [`JobError`], with its chain of causes as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Wrong {
+    Retry(String),
+    Fail(String),
+    Lost(String),
+    Cancelled,
+}
+
+impl From<JobError> for Wrong {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Retry(why) => Self::Retry(format!("{why:#}")),
+            JobError::Fail(why) => Self::Fail(format!("{why:#}")),
+            JobError::Lost(why) => Self::Lost(why),
+            JobError::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<Wrong> for JobError {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Retry(why) => Self::Retry(anyhow::Error::msg(why)),
+            Wrong::Fail(why) => Self::Fail(anyhow::Error::msg(why)),
+            Wrong::Lost(why) => Self::Lost(why),
+            Wrong::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// Returns the file of the outcome in the folder of the results.
+pub(super) fn outcome_file(results: &Path) -> PathBuf {
+    results.join("outcome")
+}
+
+/// Returns the file of a part in the folder of the results.
+pub(super) fn part_file(results: &Path, number: u32) -> PathBuf {
+    results.join(format!("part-{number}"))
+}
+
+/// Writes a value aside with the hash of its content, then puts it under its name.
+///
+/// Nothing is made durable: a parent that dies with the machine starts the attempt again.
+pub(super) fn stage(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(value)?;
+    let aside = path.with_extension("aside");
+    std::fs::write(&aside, format!("{}\n{text}", content_hash(text.as_bytes())))?;
+    std::fs::rename(aside, path)
+}
+
+/// Takes a staged value and removes its file; `None` when it is not there.
+///
+/// # Errors
+/// When it is not the content whose hash stands before it.
+pub(super) fn take<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+    };
+    let removed = std::fs::remove_file(path);
+    let whole = text.split_once('\n').filter(|(hash, content)| content_hash(content.as_bytes()) == *hash);
+    let (_, content) = whole.ok_or_else(|| format!("{} is torn: its SHA-256 does not fit", path.display()))?;
+    removed.map_err(|error| format!("{} cannot be removed: {error}", path.display()))?;
+    let value = serde_json::from_str(content).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_staged_value_is_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outcome");
+        let ended = Ended::Wrong(Wrong::Retry("the store is busy: \u{fc}".to_owned()));
+        stage(&path, &ended).unwrap();
+
+        assert_eq!(take(&path), Ok(Some(ended)));
+        assert_eq!(take::<Ended>(&path), Ok(None));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_torn_value_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outcome");
+        stage(&path, &Ended::Wrong(Wrong::Cancelled)).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(take::<Ended>(&path).unwrap_err().contains("is torn"), "{length} bytes were believed");
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_its_class_and_its_causes() {
+        let cause = anyhow::anyhow!("connection refused").context("reading the export");
+
+        let back = JobError::from(Wrong::from(JobError::Retry(cause)));
+
+        assert!(matches!(back, JobError::Retry(_)));
+        assert_eq!(back.to_string(), "reading the export: connection refused");
+    }
+}
