@@ -3,6 +3,7 @@
 use nocturne::domain::source::FileSource;
 use nocturne::lake::{LakeOptions, open_source};
 
+use crate::support::closed::ClosedPort;
 use crate::support::s3::S3Server;
 
 async fn content(source: &dyn FileSource) -> Vec<(String, String)> {
@@ -53,8 +54,9 @@ async fn a_refused_signature_says_where_and_holds_no_secret() {
 async fn a_store_that_cannot_be_reached_says_where_and_that_another_try_may_help() {
     let server = S3Server::start().await;
     let scratch = tempfile::tempdir().unwrap();
-    let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let options = LakeOptions { endpoint: Some(format!("http://{closed}")), ..server.options("x", scratch.path()) };
+    let closed = ClosedPort::new();
+    let endpoint = Some(format!("http://{}", closed.address()));
+    let options = LakeOptions { endpoint, ..server.options("x", scratch.path()) };
 
     let error = open_source(options).await.unwrap().list().await.unwrap_err();
 

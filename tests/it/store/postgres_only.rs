@@ -5,6 +5,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::commit::effects;
 use super::fixtures::{Place, at, full_outcome, job, new_run, running, success};
+use crate::support::limit::Patience;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_that_start_at_once_migrate_one_after_the_other() {
@@ -49,7 +50,10 @@ async fn until_one_waits(place: &Place) {
     let mut observer = PgConnection::connect(&place.url).await.unwrap();
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut observer).await.unwrap() == 0 {}
+    let patience = Patience::new("a statement to wait for a lock");
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut observer).await.unwrap() == 0 {
+        patience.again();
+    }
 }
 
 #[tokio::test]
