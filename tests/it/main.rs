@@ -13,3 +13,4 @@ mod privacy;
 mod report;
 mod store;
 mod support;
+mod upgrade;
