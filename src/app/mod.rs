@@ -218,7 +218,9 @@ impl App {
     /// # Errors
     /// When the state store cannot be read.
     pub async fn repair(&self, dags: &[Dag]) -> Result<(), StoreError> {
-        self.settle.repair().await;
+        if self.settle.repair().await == settle::Found::LostSnapshots {
+            return Ok(());
+        }
         for dag in dags {
             for job in dag.jobs.keys() {
                 if let Some(last) = self.store.last_success(&dag.name, job, None).await? {

@@ -16,7 +16,7 @@ use crate::config::{Config, Environment as Variables, MailTransport, Security};
 use crate::domain::clock::Clock;
 use crate::domain::outcome::Outcome;
 use crate::engine::AfterCommit;
-use crate::lake::{Lake, keys};
+use crate::lake::{Lake, LakeError, keys};
 use crate::report::Renderer;
 use crate::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Transport};
 use crate::report::view::{FolderEntry, FolderView};
@@ -31,6 +31,15 @@ pub(super) struct Settle {
     renderer: Renderer,
     /// Held while e-mails are sent, so that nobody else in this process sends them too.
     sending: tokio::sync::Mutex<()>,
+}
+
+/// What a repair found in the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// What is current, as far as could be seen.
+    Snapshots,
+    /// Less than what is current.
+    LostSnapshots,
 }
 
 /// How long an e-mail that was refused waits for its second try; each further wait is twice the one before, to 5 hours.
@@ -50,18 +59,24 @@ impl Settle {
         Ok(Self { lake, store, clock, transport, renderer, sending })
     }
 
-    /// Brings every committed snapshot's pointers in line.
-    pub(super) async fn repair(&self) {
+    /// Brings every committed snapshot's pointers in line. A lake that has lost a snapshot is told of once: whatever
+    /// else is missing has the same cause and the same remedy.
+    pub(super) async fn repair(&self) -> Found {
         match self.store.snapshots().await {
             Ok(snapshots) => {
                 for snapshot in snapshots.values() {
                     if let Err(error) = self.lake.settle(snapshot).await {
+                        let is_lost = matches!(error, LakeError::Lost { .. });
                         error!(dataset = %snapshot.dataset, "{:#}", anyhow::Error::new(error));
+                        if is_lost {
+                            return Found::LostSnapshots;
+                        }
                     }
                 }
             }
             Err(error) => error!("{:#}", anyhow::Error::new(error)),
         }
+        Found::Snapshots
     }
 
     /// Sends the e-mails that are due; one that is refused stays in the outbox with the reason and its next try.

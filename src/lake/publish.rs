@@ -151,13 +151,13 @@ impl<'a> Staging<'a> {
 }
 
 impl Lake {
-    /// Returns the manifest of a snapshot.
+    /// Returns the manifest of a committed snapshot.
     ///
     /// # Errors
-    /// When it is not there or does not parse.
+    /// When it is lost or does not parse.
     pub async fn manifest(&self, dataset: &Dataset, snapshot: &SnapshotId) -> Result<Manifest, LakeError> {
         let key = dataset.manifest(snapshot);
-        let bytes = self.get(&key).await?;
+        let bytes = self.get(&key).await.map_err(|error| self.lost_if_gone(&key, error))?;
         serde_json::from_slice(&bytes)
             .map_err(|error| LakeError::Unreadable { key: key.to_string(), why: error.to_string() })
     }
@@ -211,7 +211,8 @@ impl Lake {
     /// When the store fails; calling again repairs it.
     pub async fn put_in_place(&self, file: &FileRef) -> Result<(), LakeError> {
         let key = keys::browsed(&file.key)?;
-        let bytes = self.get(&keys::staged(&file.sha256)).await?;
+        let staged = keys::staged(&file.sha256);
+        let bytes = self.get(&staged).await.map_err(|error| self.lost_if_gone(&staged, error))?;
         if self.get_if_there(&key).await?.is_some_and(|there| there == bytes) {
             return Ok(());
         }

@@ -312,3 +312,35 @@ async fn an_smtp_server_that_refuses_leaves_the_e_mail_in_the_outbox_until_it_ac
     assert_eq!(code, Some(9), "{told}");
     assert_tells(&told, &["stays in the outbox"]);
 }
+
+#[test]
+fn a_lake_that_is_gone_is_told_of_with_its_way_out_and_the_way_out_works() {
+    let site = site("");
+    assert_eq!(night(&site, "2026-11-17").0, Some(0));
+    std::fs::remove_dir_all(site.path().join("var/lake")).unwrap();
+
+    for force in [&["run", "night", "--date", "2026-11-20"][..], &["run", "night", "--date", "2026-11-17", "--force"]] {
+        let output = site.nocturne(force);
+
+        let told = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(" is gone from the lake at var/lake") && !told.contains("os error"), "{told}");
+        assert!(
+            told.contains("restore the lake") && told.contains("move the lake and the state store aside"),
+            "{told}"
+        );
+        // Of the job: its line and its log. Of the start: one more.
+        assert_eq!(told.matches("is gone from the lake").count(), 3, "{told}");
+    }
+
+    let aside = site.path().join("aside");
+    std::fs::create_dir(&aside).unwrap();
+    for file in ["lake", "nocturne.db", "nocturne.db-wal", "nocturne.db-shm"] {
+        let from = site.path().join("var").join(file);
+        if from.exists() {
+            std::fs::rename(from, aside.join(file)).unwrap();
+        }
+    }
+    let (code, told) = night(&site, "2026-11-20");
+    assert_eq!(code, Some(0), "{told}");
+}
