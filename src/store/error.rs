@@ -34,7 +34,7 @@ pub enum StoreError {
         cause: std::io::Error,
     },
     /// The database cannot be opened.
-    #[error("opening the state store at {url}")]
+    #[error("opening the state store at {url}{}", advice(cause))]
     Open {
         /// The URL, without password.
         url: String,
@@ -65,7 +65,7 @@ pub enum StoreError {
         known: i64,
     },
     /// A statement failed.
-    #[error("{operation} in the state store")]
+    #[error("{operation} in the state store{}", advice(cause))]
     Query {
         /// What was being done.
         operation: &'static str,
@@ -180,6 +180,18 @@ impl StoreError {
             _ => false,
         }
     }
+}
+
+/// What to do about a database file that is damaged (`SQLITE_CORRUPT`, 11) or none (`SQLITE_NOTADB`, 26), whatever the
+/// extension in the higher bits.
+fn advice(cause: &sqlx::Error) -> &'static str {
+    let sqlx::Error::Database(error) = cause else { return "" };
+    let code = error.code().filter(|code| code.len() < 5).and_then(|code| code.parse::<u32>().ok());
+    if code.is_some_and(|code| matches!(code & 0xff, 11 | 26)) {
+        return ": the file is damaged or is not a state store; keep it, and put a backup in its place with \
+                `nocturne db restore FILE`";
+    }
+    ""
 }
 
 /// SQLite: `SQLITE_BUSY` (5) and `SQLITE_LOCKED` (6), whatever their extension in the higher bits. PostgreSQL: the
