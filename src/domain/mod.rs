@@ -8,6 +8,7 @@
 
 pub mod check;
 pub mod clock;
+pub mod code;
 pub mod dag;
 pub mod document;
 mod explain;
