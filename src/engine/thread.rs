@@ -81,10 +81,12 @@ async fn attempt(
 ) -> Result<Done, JobError> {
     let Assignment { input, last_fingerprint, .. } = assignment;
     let fingerprint = runner.fingerprint(&input, &cancel).await?;
-    if input.force == Force::No && fingerprint.is_some() && fingerprint == last_fingerprint {
-        if let Some(outcome) = up_to_date(&input) {
-            return Ok(Done { outcome, fingerprint });
-        }
+    if input.force == Force::No
+        && fingerprint.is_some()
+        && fingerprint == last_fingerprint
+        && let Some(outcome) = up_to_date(&input)
+    {
+        return Ok(Done { outcome, fingerprint });
     }
     let outcome = tokio::select! {
         // A body that has just ended wins over the wish to stop it: its work is done.
