@@ -1,15 +1,17 @@
 //! The composition root: the only place that makes adapters and joins them.
 //!
-//! `dags` reads the DAG files, `lock` owns the data folder, `signals` hears Ctrl-C, `settle` does what follows a
+//! `dags` reads the DAG files, `keeping` removes what is beyond its limits, `lock` owns the data folder, `signals` hears Ctrl-C, `settle` does what follows a
 //! commit, `words` is what a run prints about itself.
 
 mod dags;
+mod keeping;
 mod lock;
 mod settle;
 mod signals;
 mod words;
 
 pub use dags::Dags;
+pub use keeping::Removed;
 pub use lock::SchedulerLock;
 pub use signals::Signals;
 
@@ -210,6 +212,7 @@ impl App {
         let mut tick = tokio::time::interval(RESEND);
         while cancel.run_until_cancelled(tick.tick()).await.is_some() {
             self.settle.send_due_mail().await;
+            self.keep_within_limits().await;
         }
     }
 

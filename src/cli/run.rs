@@ -119,6 +119,7 @@ async fn here(app: &App, new: NewRun, talk: Talk, strict: Strict, lock: Schedule
         None => (run, Vec::new()),
     };
     let waiting = app.send_due_mail().await.map_err(follow::unreachable)?;
+    app.keep_within_limits().await;
     drop(lock);
     let code = follow::exit_code(&run, &jobs, &waiting, strict);
     finish(app, &run, &jobs, &waiting, talk)?;

@@ -13,6 +13,7 @@ mod dump;
 mod layers;
 mod mail;
 mod places;
+mod retention;
 mod secret;
 mod sources;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use dump::Setting;
 pub use layers::{Environment, Layers, Use, process_environment};
 pub use mail::{Mail, MailTransport, Security};
 pub use places::{Engine, Institution, Lake, Log, LogFormat, Paths, State};
+pub use retention::Retention;
 pub use secret::{SecretError, SecretReference};
 pub use sources::{Privacy, Simulation, Source, SourceKind};
 
@@ -65,6 +67,8 @@ pub struct Config {
     pub engine: Engine,
     /// Logs.
     pub log: Log,
+    /// What is kept, and for how long.
+    pub retention: Retention,
 }
 
 /// The embedded defaults.

@@ -14,6 +14,7 @@ pub mod document;
 mod explain;
 pub mod ids;
 pub mod job;
+pub mod keeping;
 pub mod lineage;
 pub mod measurement;
 pub mod outcome;

@@ -14,10 +14,12 @@ mod commit;
 mod contract;
 mod database;
 mod error;
+mod keeping;
 mod maintenance;
 mod migrations;
 mod outbox;
 mod postgres;
+mod restore;
 mod row;
 mod runs;
 mod schedule;
@@ -28,5 +30,7 @@ pub use contract::{
     AttemptEnd, Claim, EventRecord, LastSuccess, NewRun, OutboxMail, RunFilter, RunRecord, StateStore, Unattempted,
 };
 pub use error::StoreError;
+pub use keeping::{Cuts, Forgotten, Keeping};
 pub use maintenance::{CheckReport, MigrationReport, backup, check, migrate};
+pub use restore::{RestoreReport, restore};
 pub use sql_store::open;

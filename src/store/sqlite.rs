@@ -89,6 +89,20 @@ pub(super) fn prepare_backup(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Copies a file for its owner alone, through to the disk; what is there already is an error.
+pub(super) fn copy_for_owner(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| StoreError::Prepare { path, cause }
+    };
+    let mut source = std::fs::File::open(from).map_err(failed(from))?;
+    let mut options = std::fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    owner_only(&mut options);
+    let mut target = options.open(to).map_err(failed(to))?;
+    std::io::copy(&mut source, &mut target).and_then(|_| target.sync_all()).map_err(failed(to))
+}
+
 #[cfg(unix)]
 fn owner_only(options: &mut std::fs::OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt;

@@ -1,6 +1,6 @@
 //! What only PostgreSQL has: a server that may not be there, and many programs that migrate it at once.
 
-use nocturne::store::{RunFilter, StoreError, backup, open};
+use nocturne::store::{RunFilter, StoreError, backup, open, restore};
 use sqlx::{Connection, PgConnection};
 
 use super::commit::effects;
@@ -67,7 +67,7 @@ async fn the_store_of_a_newer_program_is_refused() {
 
     let Err(refused) = open(&place.url).await else { panic!("it was opened") };
 
-    assert!(matches!(refused, StoreError::Newer { found: 7, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 7, known: 4, .. }), "{refused}");
 }
 
 #[tokio::test]
@@ -93,4 +93,15 @@ async fn a_backup_is_left_to_the_server() {
 
     assert!(refused.to_string().contains("`pg_dump`"), "{refused}");
     assert!(!target.exists());
+}
+
+#[tokio::test]
+async fn a_restore_is_left_to_the_server_and_told_of_afterwards() {
+    let place = Place::postgres().await;
+    drop(place.open().await);
+
+    let refused = restore(&place.url, std::path::Path::new("copy.db"), at(1)).await.unwrap_err();
+
+    let told = refused.to_string();
+    assert!(told.contains("`pg_restore`") && told.contains("`nocturne db restored`"), "{told}");
 }
