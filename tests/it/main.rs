@@ -7,6 +7,7 @@
 mod architecture;
 mod bad_input;
 mod interrupted;
+mod keeping;
 mod lake;
 mod night;
 mod privacy;
