@@ -71,7 +71,8 @@ impl Dags {
             });
         }
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(&path).map_err(|cause| AppError::File { path: shown.clone(), cause })?;
+        let bytes = std::fs::read(&path).map_err(|cause| AppError::File { path: shown.clone(), cause })?;
+        let text = String::from_utf8(bytes).map_err(|error| AppError::Dag(not_text(&shown, &error)))?;
         parse_dag(&shown, name, &text, &self.zone, &KindNames).map_err(AppError::Dag)
     }
 
@@ -103,6 +104,14 @@ impl Dags {
         names.sort();
         Ok(names)
     }
+}
+
+fn not_text(file: &str, error: &std::string::FromUtf8Error) -> Mistakes {
+    let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
+    let message = "found a byte that is not UTF-8; save the file as UTF-8".to_owned();
+    Mistakes(vec![Mistake { file: file.to_owned(), line, column, path: String::new(), message }])
 }
 
 fn apply(dag: &mut Dag, setting: &str) -> Result<(), String> {

@@ -1,18 +1,20 @@
 //! The composition root: the only place that makes adapters and joins them.
 //!
-//! `dags` reads the DAG files, `signals` hears Ctrl-C, `settle` does what follows a commit, `words` is what a run prints
-//! about itself. `isolation` says where attempts run, `child` is what one that runs in a child process does there,
-//! `secrets` what a process gives up before it starts programs.
+//! `dags` reads the DAG files, `signals` hears Ctrl-C, `settle` does what follows a commit, `keeping` removes what is
+//! beyond its limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one
+//! that runs in a child process does there, `secrets` what a process gives up before it starts programs.
 
 pub mod child;
 mod dags;
 mod isolation;
+mod keeping;
 pub mod secrets;
 mod settle;
 mod signals;
 mod words;
 
 pub use dags::Dags;
+pub use keeping::Removed;
 pub use signals::{Interrupt, Signals};
 
 use std::path::PathBuf;
@@ -271,6 +273,7 @@ impl App {
         let mut tick = tokio::time::interval(RESEND);
         while cancel.run_until_cancelled(tick.tick()).await.is_some() {
             self.settle.send_due_mail().await;
+            self.keep_within_limits().await;
         }
     }
 

@@ -149,6 +149,9 @@ impl Settle {
 
     /// Removes what an attempt has staged that ended without a commit.
     async fn staged(&self, attempt: &str) -> anyhow::Result<()> {
+        if !self.store.is_collecting_allowed().await? {
+            anyhow::bail!("a backup was put back: nothing is removed until state and lake are found to agree");
+        }
         self.lake.remove_staged(attempt).await?;
         let (folder, attempt) = (self.state_folder.clone(), attempt.to_owned());
         spawn_blocking(move || remove_staged(&folder, &attempt)).await?;

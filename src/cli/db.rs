@@ -1,10 +1,16 @@
-//! `nocturne db migrate|check|backup`: looking after the state store.
+//! `nocturne db migrate|check|backup|restore|restored`: looking after the state store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
 
 use super::follow::unreachable;
 use super::{ExitCode, Failure, Global, output};
-use crate::store;
+use crate::app::App;
+use crate::config::Use;
+use crate::domain::clock::Clock as _;
+use crate::store::{self, Role, StoreError};
+use crate::telemetry::SystemClock;
 
 /// Look after the state store.
 #[derive(Debug, clap::Subcommand)]
@@ -18,6 +24,13 @@ pub(super) enum Args {
         /// The file to write; it must not exist.
         to: PathBuf,
     },
+    /// Put a backup in the place of an SQLite state store; the one that is there is kept beside it.
+    Restore {
+        /// The backup, as `db backup` wrote it.
+        from: PathBuf,
+    },
+    /// Say that a backup was put back by other means, such as `pg_restore`.
+    Restored,
 }
 
 pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
@@ -39,6 +52,62 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
             store::backup(url, &to).await.map_err(unreachable)?;
             output::line(&to.display().to_string())?;
         }
+        Args::Restore { from } => return restore(&from, global).await,
+        Args::Restored => return restored(global).await,
     }
     Ok(ExitCode::Done)
+}
+
+/// Puts a backup back while nobody owns the data folder, and looks whether the lake agrees with it.
+async fn restore(from: &Path, global: &Global) -> Result<ExitCode, Failure> {
+    let (config, _) = super::config::load(&global.config)?;
+    std::fs::create_dir_all(&config.paths.state).map_err(|error| Failure::new(ExitCode::Unreachable, error))?;
+    let lock = store::keep_from_owners(&config.state.url).map_err(unreachable)?;
+    let Some(lock) = lock else { return Err(owned(&config.paths.state)) };
+    let now = SystemClock.now();
+    let report = store::restore(&config.state.url, from, now).await.map_err(|error| match &error {
+        StoreError::RestoreOnServer | StoreError::BackupDamaged { .. } => Failure::new(ExitCode::Refused, error),
+        _ => unreachable(error),
+    })?;
+    output::line(&format!("{} is in its place; runs: {}, schema: {}", from.display(), report.runs, report.schema))?;
+    if let Some(aside) = &report.aside {
+        output::line(&format!("The state store that was there is kept as {}", aside.display()))?;
+    }
+    let app = App::open(&global.config, Use::Looking).await?;
+    let code = agreement(&app).await?;
+    drop(lock);
+    Ok(code)
+}
+
+/// Notes that a backup was put back, and looks whether the lake agrees with it.
+async fn restored(global: &Global) -> Result<ExitCode, Failure> {
+    let app = App::open(&global.config, Use::Looking).await?;
+    let Some(tenure) = app.own(Role::Command).await? else { return Err(owned(&app.config.paths.state)) };
+    app.store.note_restored(app.clock.now()).await.map_err(unreachable)?;
+    let code = agreement(&app).await?;
+    app.store.resign_ownership(&tenure).await.map_err(unreachable)?;
+    Ok(code)
+}
+
+async fn agreement(app: &App) -> Result<ExitCode, Failure> {
+    let waiting = app.store.outbox_due(Timestamp::MAX).await.map_err(unreachable)?;
+    if !waiting.is_empty() {
+        output::line(&format!(
+            "{} e-mails wait in it and go out with the next run, also those that were sent after the backup was made",
+            waiting.len()
+        ))?;
+    }
+    let found = app.find_agreement().await.map_err(|error| Failure::new(ExitCode::Unreachable, error))?;
+    if found.is_complete() {
+        output::line(&format!("State and lake agree: {} datasets, {} parts", found.datasets, found.parts))?;
+        return Ok(ExitCode::Done);
+    }
+    output::line(&found.told(app.lake.url()))?;
+    output::line("Until they agree nothing is collected; the next run looks again")?;
+    Ok(ExitCode::Warnings)
+}
+
+fn owned(folder: &Path) -> Failure {
+    let error = anyhow::anyhow!("a scheduler owns the data folder {}: stop it first", folder.display());
+    Failure::new(ExitCode::Owned, error)
 }

@@ -187,7 +187,7 @@ fn parse(dataset: &str) -> Result<Dataset, Failure> {
 
 fn lake_failure(error: LakeError) -> Failure {
     let code = match &error {
-        LakeError::NoDataset { .. } => ExitCode::NotFound,
+        LakeError::NoDataset { .. } | LakeError::NoSnapshot { .. } => ExitCode::NotFound,
         LakeError::Key(_) => ExitCode::Usage,
         error if error.is_not_found() => ExitCode::NotFound,
         _ => ExitCode::Unreachable,

@@ -5,6 +5,8 @@
 //!
 //! How to add a subcommand: a file with `Args` and `run`, a variant of `Command`, an arm in `Command::run`.
 
+#[cfg(test)]
+mod advice;
 mod attempt;
 mod completions;
 mod config;

@@ -102,6 +102,7 @@ async fn here(app: &App, tenure: &Tenure, new: NewRun, talk: Talk, strict: Stric
     let (run, jobs) = carry_out(app, tenure, &run, &stop, talk, &mut listener).await?;
     let waiting = app.send_due_mail().await.map_err(follow::unreachable)?;
     let unsettled = app.settle_all().await.map_err(follow::unreachable)?;
+    app.keep_within_limits().await;
     app.store.resign_ownership(tenure).await.map_err(follow::unreachable)?;
     let code = follow::exit_code(&run, &jobs, &waiting, strict);
     finish(app, &run, &jobs, &Left { waiting, unsettled }, talk, &mut listener)?;
@@ -310,9 +311,13 @@ fn finish(
     for line in app.closing_lines(run, jobs, &left.waiting) {
         listener.line(&line);
     }
-    for row in &left.unsettled {
+    if let Some(row) = left.unsettled.first() {
         let why = row.last_error.as_deref().unwrap_or("no answer");
-        listener.line(&format!("Not yet done after the commit: {} ({why}); the next run tries it again", row.target));
+        let more = match left.unsettled.len() {
+            1 => String::new(),
+            all => format!(", and {} more", all - 1),
+        };
+        listener.line(&format!("Committed, and still to be put in place: {}{more}; the next run tries again ({why})", row.target));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod environment;
 mod layers;
 mod mail;
 mod places;
+mod retention;
 mod secret;
 mod size;
 mod sources;
@@ -26,6 +27,7 @@ pub use environment::{process_environment, start_again_without};
 pub use layers::{Environment, Layers, Use};
 pub use mail::{Mail, MailTransport, Security};
 pub use places::{Engine, Institution, Isolation, Lake, Log, LogFormat, Paths, State};
+pub use retention::Retention;
 pub use secret::{SecretError, SecretReference, variables_in};
 pub use size::Size;
 pub use sources::{Privacy, Simulation, Source, SourceKind};
@@ -69,6 +71,8 @@ pub struct Config {
     pub engine: Engine,
     /// Logs.
     pub log: Log,
+    /// What is kept, and for how long.
+    pub retention: Retention,
 }
 
 /// The embedded defaults.

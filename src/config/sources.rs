@@ -45,7 +45,7 @@ pub struct Simulation {
     /// The seed: the same seed and date give the same data.
     pub seed: u64,
     /// How many students are on the books at a time.
-    #[schemars(range(min = 20, max = 50_000))]
+    #[schemars(range(min = 10, max = 50_000))]
     pub students: u32,
     /// The year of its first term.
     #[schemars(range(min = 2000, max = 2100))]

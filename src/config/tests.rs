@@ -168,7 +168,7 @@ fn a_variable_that_names_no_key_is_told_by_its_name() {
 
     insta::assert_snapshot!(mistakes, @r#"
     4 mistakes
-      NOCTURNE__LAEK__URL: `laek`: unknown key; did you mean `lake`? allowed: institution, paths, state, lake, sources, simulation, privacy, population, labels, features, quality, drift, mail, engine, log
+      NOCTURNE__LAEK__URL: `laek`: unknown key; did you mean `lake`? allowed: institution, paths, state, lake, sources, simulation, privacy, population, labels, features, quality, drift, mail, engine, log, retention
       NOCTURNE__LAKE__URL__PREFIX: `lake.url`: expected text, found a table
       NOCTURNE__MAIL__TRANSPORT: `mail.transport`: found the text "smpt"; did you mean `smtp`? allowed: eml, smtp
       NOCTURNE__PRIVACY__KEY: `privacy.key`: expected a reference to the secret, `env:NAME` or `file:PATH`, found something else (it is not shown)

@@ -8,11 +8,13 @@
 
 pub mod check;
 pub mod clock;
+pub mod code;
 pub mod dag;
 pub mod document;
 mod explain;
 pub mod ids;
 pub mod job;
+pub mod keeping;
 pub mod lineage;
 pub mod measurement;
 pub mod outcome;

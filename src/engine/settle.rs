@@ -50,9 +50,12 @@ pub async fn settle_due(engine: &Engine, settler: &dyn Settler) -> Result<Vec<To
         }
         let mut settling = futures::stream::iter(due.into_iter().map(|row| settle_one(engine, settler, row)))
             .buffer_unordered(AT_ONCE);
+        let mut in_pass = Vec::new();
         while let Some(left) = settling.next().await {
-            failed.extend(left?);
+            in_pass.extend(left?);
         }
+        tell(&in_pass);
+        failed.extend(in_pass);
     }
 }
 
@@ -65,12 +68,18 @@ async fn settle_one(engine: &Engine, settler: &dyn Settler, row: ToSettle) -> Re
         }
         Err(error) => {
             let why = format!("{error:#}");
-            warn!(tries = row.tries + 1, "Could not settle {}: {why}", row.target);
             let next = engine.now().checked_add(wait_after(row.tries)).unwrap_or(engine.now());
             engine.store.not_settled(&row.target, &why, next).await?;
             Ok(Some(ToSettle { tries: row.tries + 1, last_error: Some(why), ..row }))
         }
     }
+}
+
+/// Tells of what could not be settled: whatever fails in one pass mostly fails for one reason.
+fn tell(failed: &[ToSettle]) {
+    let Some(first) = failed.first() else { return };
+    let why = first.last_error.as_deref().unwrap_or_default();
+    warn!(tries = first.tries, others = failed.len() - 1, "Could not settle {}: {why}", first.target);
 }
 
 /// Returns how long a target waits after its failed try number `tries` (from 0).

@@ -1,7 +1,7 @@
 //! Attempts in this process: what a child process does in its inside, and all of it for tests and debugging.
 //!
 //! [`work`] is the one way in which an assignment becomes an outcome: the kind's fingerprint, then either the facts of
-//! the last success (the job is up to date) or its body. A panic becomes a failure. A thread cannot be stopped from
+//! the last success (the job is up to date) or its body. A panic becomes a failure whose text quotes nothing. A thread cannot be stopped from
 //! outside: a body that does not ask whether it is to stop goes on after its time limit, which is why `process` is the
 //! default.
 
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use super::runner::{Assignment, Done, Isolation, JobRunner, Parts, Runners};
 use crate::domain::job::{Force, JobInput};
@@ -58,12 +59,17 @@ pub async fn work(
             assignment.input.kind
         ))
     })?;
+    let (run_id, job) = (assignment.input.run_id.clone(), assignment.input.job.clone());
     match AssertUnwindSafe(attempt(&*runner, assignment, parts, cancel)).catch_unwind().await {
         Ok(ended) => ended,
-        Err(panic) => Err(JobError::Fail(anyhow::anyhow!(
-            "the job panicked ({}): this is a mistake in the program; please report it with this log",
-            panic_text(&*panic)
-        ))),
+        Err(panic) => {
+            // What a panic says may quote a row: it is for the log of the attempt alone, never for an e-mail.
+            error!("The job panicked: {}", panic_text(&*panic));
+            Err(JobError::Fail(anyhow::anyhow!(
+                "the job panicked, which is a mistake in the program: what it said is in this attempt's log \
+                 (`nocturne runs logs {run_id} {job}`); please report it"
+            )))
+        }
     }
 }
 
@@ -113,8 +119,81 @@ fn up_to_date(input: &JobInput) -> Option<Outcome> {
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
-    // A message may quote a value; only those of our own invariants and of libraries' code paths are kept short.
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
     text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use tracing::instrument::WithSubscriber as _;
+
+    use super::*;
+    use crate::domain::ids::KindName;
+
+    struct Panics;
+
+    #[async_trait]
+    impl JobRunner for Panics {
+        async fn fingerprint(&self, _: &JobInput, _: &CancellationToken) -> Result<Option<String>, JobError> {
+            Ok(None)
+        }
+
+        async fn run(&self, _: JobInput, _: Arc<dyn Parts>, _: CancellationToken) -> Result<Outcome, JobError> {
+            panic!("cannot cast `Ada Lovelace` to a number")
+        }
+    }
+
+    impl Runners for Panics {
+        fn runner(&self, _: &KindName) -> Option<Arc<dyn JobRunner>> {
+            Some(Arc::new(Self))
+        }
+    }
+
+    #[async_trait]
+    impl Parts for Panics {
+        async fn commit(&self, _: Outcome) -> Result<(), JobError> {
+            Ok(())
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn assignment() -> Assignment {
+        let input = serde_json::json!({
+            "run_id": "night.2026-11-20.1", "dag": "night", "job": "pull", "kind": "canvas_pull", "params": {},
+            "logical_date": "2026-11-20", "timezone": "UTC", "attempt": 1, "force": "no", "snapshots": {},
+            "cursors": {}, "models": [], "jobs": [], "last_success": null
+        });
+        Assignment { input: serde_json::from_value(input).unwrap(), last_fingerprint: None, fence: "f".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn what_a_panic_says_goes_to_the_log_alone() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+
+        let ended = work(&Panics, assignment(), Arc::new(Panics), CancellationToken::new());
+        let error = ended.with_subscriber(subscriber).await.unwrap_err().to_string();
+
+        assert!(error.contains("`nocturne runs logs night.2026-11-20.1 pull`"), "{error}");
+        assert!(!error.contains("Lovelace"), "{error}");
+        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(logged.contains("cannot cast `Ada Lovelace`"), "{logged}");
+    }
 }

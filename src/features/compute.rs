@@ -21,8 +21,25 @@ const STACK_BYTES: usize = 64 * 1024 * 1024;
 pub(super) fn run(set: &str, as_of: &str, frame: LazyFrame) -> Result<DataFrame, FeatureError> {
     frame
         .collect_with_engine(Engine::Streaming)
-        .map(|result| result.unwrap_single())
+        .and_then(|result| typed(result.unwrap_single()))
         .map_err(FeatureError::compute(set, as_of))
+}
+
+/// Gives each column a type that can be stored.
+///
+/// Where a query had no rows, polars leaves `SUM(CASE … THEN 1 ELSE 0 END)` at the open type of its literals, and
+/// panics when the column is joined.
+fn typed(mut frame: DataFrame) -> PolarsResult<DataFrame> {
+    if frame.height() > 0 {
+        return Ok(frame);
+    }
+    let open = |column: &&Column| matches!(column.dtype(), DataType::Unknown(_));
+    let open: Vec<Column> = frame.columns().iter().filter(open).cloned().collect();
+    for column in open {
+        let dtype = column.dtype().clone().materialize_unknown(false)?;
+        frame.with_column(Column::full_null(column.name().clone(), 0, &dtype))?;
+    }
+    Ok(frame)
 }
 
 /// Runs `work` on a thread with a deep stack and waits for it; a panic goes on in the caller.

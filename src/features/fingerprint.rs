@@ -1,6 +1,6 @@
 //! When a built partition still stands: the hash of all that went into it.
 //!
-//! Covers the SQL as rendered for the cutoff, the contract, the plan's courses and weeks, this code's version, and of
+//! Covers the SQL as rendered for the cutoff, the contract, the plan's courses and weeks, the code that builds it, and of
 //! each table read its contract, when it was first known, and the content hashes of the parts of the partition's terms.
 //! A delivery for another term, or another logical date, leaves it as it is.
 
@@ -8,11 +8,9 @@ use super::catalogue::FeatureSet;
 use super::error::FeatureError;
 use super::inputs::Inputs;
 use super::plan::AsOf;
+use crate::domain::code;
 use crate::domain::ids::content_hash;
 use serde::Serialize;
-
-/// Raised whenever the same inputs would give other bytes than before: it makes every partition be built again.
-const CODE_VERSION: u32 = 1;
 
 /// Returns the fingerprint of the partition `as_of` of `set` over `inputs`, as 64 hex digits.
 ///
@@ -37,7 +35,7 @@ pub fn fingerprint(set: &FeatureSet, as_of: &AsOf, inputs: &Inputs) -> Result<St
         })
         .collect::<Result<Vec<_>, FeatureError>>()?;
     let facts = PartitionFacts {
-        code_version: CODE_VERSION,
+        code: code::FEATURES,
         set: set.name.as_str(),
         contract: json(&set.contract),
         sql: &rendered.sql,
@@ -50,7 +48,7 @@ pub fn fingerprint(set: &FeatureSet, as_of: &AsOf, inputs: &Inputs) -> Result<St
 
 #[derive(Serialize)]
 struct PartitionFacts<'a> {
-    code_version: u32,
+    code: &'a str,
     set: &'a str,
     contract: String,
     sql: &'a str,

@@ -258,7 +258,9 @@ async fn build_set(
     let Some(staging) = staging else { return Ok(()) };
     let provenance = Provenance {
         inputs: read_snapshots(cx, set),
-        code_hash: crate::domain::ids::content_hash(format!("{set:?}").as_bytes())[..32].to_owned(),
+        code_hash: crate::domain::ids::content_hash(format!("{}\n{set:?}", crate::domain::code::FEATURES).as_bytes())
+            [..32]
+            .to_owned(),
         privacy_key_id: cx.privacy_key_id().await?,
         facts: BTreeMap::from([("logical_date".to_owned(), cx.input.logical_date.to_string())]),
     };

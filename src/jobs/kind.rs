@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::Environment;
+use crate::domain::code;
 use crate::domain::ids::content_hash;
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};
@@ -122,8 +123,7 @@ impl<K: JobKind> JobRunner for Adapter<K> {
         let cx = self.context(input.clone(), Arc::new(NoParts), cancel.clone());
         let inputs = K::inputs(&params, &cx).await?;
         Ok(inputs.map(|inputs| {
-            let code = env!("CARGO_PKG_VERSION");
-            content_hash(format!("{}\n{code}\n{}\n{inputs}", K::NAME, input.params).as_bytes())
+            content_hash(format!("{}\n{}\n{}\n{inputs}", K::NAME, code::PROGRAM, input.params).as_bytes())
         }))
     }
 

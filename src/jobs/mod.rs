@@ -8,7 +8,7 @@
 //! 4. private helpers; 5. tests;
 //!
 //! then two lines here: `mod <kind>;` and its line in [`registry`]. The list is explicit, because grep must find it;
-//! the architecture test fails on a file that is not in it, and a test parses every example.
+//! the architecture test fails on a file that is not in it, and a test parses the examples.
 
 mod build_features;
 mod canvas_pull;
@@ -79,4 +79,22 @@ fn thousands(n: u64) -> String {
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
     groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::spec::parse_dag;
+
+    #[test]
+    fn the_examples_together_are_a_dag_with_a_job_of_each_kind() {
+        let examples: String = registry().iter().map(|kind| kind.example).collect();
+        let text = format!("name = \"example\"\n{examples}");
+
+        let dag = parse_dag("example.toml", "example", &text, "UTC", &KindNames).unwrap();
+
+        let mut kinds: Vec<&str> = dag.jobs.values().map(|job| job.kind.as_str()).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, registry().iter().map(|kind| kind.name).collect::<Vec<_>>());
+    }
 }

@@ -19,6 +19,7 @@ use crate::canvas::delivery::{Delivery, DeliveryMode, TableDelivery};
 use crate::canvas::privacy::PrivacyError;
 use crate::canvas::pull::{Effect, IdentityUse, ReadError, TableReading, TableRequest, read_table};
 use crate::domain::check::{Finding, Severity};
+use crate::domain::code;
 use crate::domain::lineage::{Manifest, ManifestColumn};
 use crate::domain::outcome::{JobError, SnapshotRef};
 use crate::domain::source::SourceError;
@@ -382,7 +383,7 @@ impl Pull {
             facts.insert("newest_event".to_owned(), newest.to_string());
         }
         let provenance = Provenance {
-            code_hash: env!("CARGO_PKG_VERSION").to_owned(),
+            code_hash: code::PROGRAM.to_owned(),
             privacy_key_id: Some(self.key.key_id().to_owned()),
             facts,
             ..Provenance::default()

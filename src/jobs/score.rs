@@ -22,6 +22,7 @@ use super::kind::{JobContext, JobKind};
 use super::tables::lake_error;
 use super::train_model::recipe;
 use crate::domain::check::{Finding, Severity};
+use crate::domain::code;
 use crate::domain::ids::TableName;
 use crate::domain::outcome::{JobError, ModelRecord, Outcome, Reason};
 use crate::lake::{self, Dataset, Provenance, Staging, keys};
@@ -105,7 +106,7 @@ impl JobKind for Score {
         inputs.push(format!("model {}@{}", params.model, champion.version));
         let provenance = Provenance {
             inputs,
-            code_hash: env!("CARGO_PKG_VERSION").to_owned(),
+            code_hash: code::PROGRAM.to_owned(),
             privacy_key_id: cx.privacy_key_id().await?,
             facts: BTreeMap::from([("logical_date".to_owned(), cx.input.logical_date.to_string())]),
         };

@@ -18,6 +18,7 @@ use super::examples::{Examples, Wanted};
 use super::kind::{JobContext, JobKind};
 use super::tables::lake_error;
 use crate::domain::check::{Finding, Severity};
+use crate::domain::code;
 use crate::domain::ids::{TableName, content_hash};
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, ModelRecord, ModelRole, Outcome, Reason};
@@ -134,7 +135,7 @@ async fn record(
         "question": recipe.question, "recipe": recipe, "chosen": evaluation.chosen, "auc": auc,
         "threshold": recipe.threshold, "test_term": evaluation.test_term, "trained_on": evaluation.final_terms,
         "inputs": inputs, "importances": evaluation.importances, "features": trained.model.features,
-        "smartcore": "0.7", "program": env!("CARGO_PKG_VERSION"),
+        "smartcore": "0.7", "program": code::PROGRAM,
         "basis": if is_reconstructed { "reconstructed" } else { "as_known" },
     });
     let lake = &cx.environment.lake;

@@ -129,7 +129,9 @@ impl Lake {
     /// When the dataset is not there.
     pub async fn manifest_of(&self, dataset: &Dataset, snapshot: Option<&SnapshotId>) -> Result<Manifest, LakeError> {
         if let Some(snapshot) = snapshot {
-            return self.manifest(dataset, snapshot).await;
+            let manifest = self.manifest(dataset, snapshot).await;
+            let absent = || LakeError::NoSnapshot { dataset: dataset.to_string(), snapshot: snapshot.clone() };
+            return manifest.map_err(|error| if error.is_not_found() { absent() } else { error });
         }
         let latest = self.latest(dataset).await?;
         let latest = latest.ok_or_else(|| LakeError::NoDataset { dataset: dataset.to_string() })?;

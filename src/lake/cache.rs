@@ -33,13 +33,18 @@ impl Lake {
     async fn local_part(&self, dataset: &Dataset, part: &Part) -> Result<PathBuf, LakeError> {
         let key = dataset.part(&part.path);
         if let Place::Folder(folder) = self.place() {
-            return Ok(folder.join(key.as_ref()));
+            let path = folder.join(key.as_ref());
+            if !path.is_file() {
+                // polars' own error names neither the lake nor a way out; `head` gives what the store says.
+                self.head(&key).await.map_err(|error| self.lost_if_gone(&key, error))?;
+            }
+            return Ok(path);
         }
         let path = self.scratch().join("parts").join(format!("{}.parquet", part.sha256));
         if path.is_file() {
             return Ok(path);
         }
-        let bytes = self.get(&key).await?;
+        let bytes = self.get(&key).await.map_err(|error| self.lost_if_gone(&key, error))?;
         if content_hash(&bytes) != part.sha256 {
             return Err(LakeError::Changed { key: key.to_string() });
         }

@@ -1,8 +1,12 @@
 //! A local folder or an object-store prefix as a source of files.
 //!
 //! A local file is read where it lies; a remote one is copied to scratch, named by its path and tag, so that a
-//! changed file is never taken for the old one.
+//! changed file is never taken for the old one. Of a local folder only regular files are taken, and links to files
+//! inside it: anything else is refused by its name before it is opened, because reading a named pipe may never end
+//! and a link may lead anywhere.
 
+use std::fs::Metadata;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
@@ -42,6 +46,64 @@ impl LocalFiles {
             cause: cause.into(),
         }
     }
+
+    fn refused(&self, path: &FilePath, what: &str) -> SourceError {
+        SourceError {
+            root: self.root(),
+            what: path.display().to_string(),
+            is_transient: false,
+            cause: format!("it is {what}; take it out of the delivery").into(),
+        }
+    }
+}
+
+/// What an entry of a folder is.
+enum Kind {
+    /// A folder, to be listed.
+    Folder,
+    /// A regular file, or a link to one below the root.
+    File(Metadata),
+    /// Something that is not read, in words.
+    Other(String),
+}
+
+/// Looks at an entry without opening it. `root` is the folder of the source, without links.
+fn kind_of(root: &FilePath, path: &FilePath) -> std::io::Result<Kind> {
+    let meta = std::fs::symlink_metadata(path)?;
+    if !meta.is_symlink() {
+        return Ok(if meta.is_dir() { Kind::Folder } else { file_or_other(meta) });
+    }
+    let target = match std::fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Kind::Other("a link that leads nowhere".to_owned()));
+        }
+        Err(error) => return Err(error),
+    };
+    let meta = std::fs::metadata(&target)?;
+    Ok(if !target.starts_with(root) {
+        Kind::Other("a link that leads out of the folder".to_owned())
+    } else if meta.is_dir() {
+        Kind::Other("a link to a folder".to_owned())
+    } else {
+        file_or_other(meta)
+    })
+}
+
+fn file_or_other(meta: Metadata) -> Kind {
+    let kind = meta.file_type();
+    let what = if kind.is_file() {
+        return Kind::File(meta);
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_block_device() || kind.is_char_device() {
+        "a device"
+    } else {
+        "something else"
+    };
+    Kind::Other(format!("{what}, not a regular file"))
 }
 
 #[async_trait]
@@ -52,15 +114,19 @@ impl FileSource for LocalFiles {
 
     async fn list(&self) -> Result<Vec<SourceFile>, SourceError> {
         let mut files = Vec::new();
+        let root = std::fs::canonicalize(&self.folder).map_err(|cause| self.failed(&self.folder, cause))?;
         let mut folders = vec![self.folder.clone()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).map_err(|cause| self.failed(&folder, cause))? {
                 let path = entry.map_err(|cause| self.failed(&folder, cause))?.path();
-                let meta = std::fs::metadata(&path).map_err(|cause| self.failed(&path, cause))?;
-                if meta.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
+                let meta = match kind_of(&root, &path).map_err(|cause| self.failed(&path, cause))? {
+                    Kind::Folder => {
+                        folders.push(path);
+                        continue;
+                    }
+                    Kind::File(meta) => meta,
+                    Kind::Other(what) => return Err(self.refused(&path, &what)),
+                };
                 let modified = meta.modified().map_err(|cause| self.failed(&path, cause))?;
                 let modified = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_micros();
                 let inside = path.strip_prefix(&self.folder).unwrap_or(&path);

@@ -3,8 +3,9 @@
 //! `keys` builds every key; `store` talks to the store; `parts` turns frames into Parquet and back; `publish` stages,
 //! verifies and settles snapshots; `versions` merges deliveries into tables that keep every version; `delta` writes the
 //! log that outside readers follow; `cache` brings parts to local paths for polars; `browse` answers questions;
-//! `files` opens a folder or prefix as a source. The commit itself is the state store's.
+//! `agreement` compares the lake with the state store; `files` opens a folder or prefix as a source. The commit itself is the state store's.
 
+mod agreement;
 mod browse;
 mod cache;
 mod delta;
@@ -15,6 +16,7 @@ mod publish;
 mod store;
 pub mod versions;
 
+pub use agreement::Agreement;
 pub use browse::{Entry, Flavour, Stat, Verified};
 pub use files::open_source;
 pub use keys::Dataset;

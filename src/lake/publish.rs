@@ -151,13 +151,13 @@ impl<'a> Staging<'a> {
 }
 
 impl Lake {
-    /// Returns the manifest of a snapshot.
+    /// Returns the manifest of a committed snapshot.
     ///
     /// # Errors
-    /// When it is not there or does not parse.
+    /// When it is lost or does not parse.
     pub async fn manifest(&self, dataset: &Dataset, snapshot: &SnapshotId) -> Result<Manifest, LakeError> {
         let key = dataset.manifest(snapshot);
-        let bytes = self.get(&key).await?;
+        let bytes = self.get(&key).await.map_err(|error| self.lost_if_gone(&key, error))?;
         serde_json::from_slice(&bytes)
             .map_err(|error| LakeError::Unreadable { key: key.to_string(), why: error.to_string() })
     }

@@ -84,6 +84,24 @@ pub enum LakeError {
         /// The dataset.
         dataset: String,
     },
+    /// A dataset has no such snapshot.
+    #[error("`{dataset}` has no snapshot {snapshot}; `nocturne lake ls {dataset}/_manifests` shows those there are")]
+    NoSnapshot {
+        /// The dataset.
+        dataset: String,
+        /// The snapshot.
+        snapshot: crate::domain::ids::SnapshotId,
+    },
+    /// What a committed snapshot is made of is not there.
+    #[error("`{key}` is gone from the lake at {url}, though the state store says that it is current; {advice}")]
+    Lost {
+        /// The key.
+        key: String,
+        /// Where.
+        url: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// polars could not read or write a part.
     #[error("{operation} a part of `{dataset}`")]
     Part {
@@ -133,7 +151,7 @@ impl LakeError {
 impl LakeError {
     /// Returns whether the object is not there.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Store { cause: object_store::Error::NotFound { .. }, .. })
+        matches!(self, Self::Lost { .. } | Self::Store { cause: object_store::Error::NotFound { .. }, .. })
     }
 }
 
@@ -282,6 +300,14 @@ impl Lake {
         let mut objects = listed.map_err(|cause| self.failed("listing", prefix, cause))?;
         objects.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(objects)
+    }
+
+    /// Returns the error about a committed object: one that is not there is lost.
+    pub(super) fn lost_if_gone(&self, key: &Path, error: LakeError) -> LakeError {
+        if !error.is_not_found() {
+            return error;
+        }
+        LakeError::Lost { key: key.to_string(), url: self.url.clone(), advice: super::agreement::ADVICE }
     }
 
     fn failed(&self, operation: &'static str, key: &Path, cause: object_store::Error) -> LakeError {

@@ -506,6 +506,22 @@ mod tests {
         (frame, ids)
     }
 
+    #[test]
+    fn every_row_is_in_one_bucket_and_every_bucket_of_many_rows_is_there() {
+        let ids: Vec<i64> = (0..500).collect();
+        let rows = df!("id" => &ids).unwrap();
+
+        let buckets = by_bucket(&rows, &contract(), 4).unwrap();
+
+        assert_eq!(buckets.keys().collect::<Vec<_>>(), ["0/4", "1/4", "2/4", "3/4"]);
+        let found = buckets
+            .values()
+            .flat_map(|frame| frame.column("id").unwrap().i64().unwrap().into_no_null_iter().collect::<Vec<_>>());
+        let mut found: Vec<i64> = found.collect();
+        found.sort_unstable();
+        assert_eq!(found, ids);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 

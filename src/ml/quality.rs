@@ -139,3 +139,63 @@ fn unique_keys(contract: &TableContract, rows: &LazyFrame, n: u64) -> PolarsResu
     let keys = rows.clone().select(keys).unique(None, UniqueKeepStrategy::Any).collect()?.height() as u64;
     Ok(none_of(contract.name.as_str(), "keys.unique", n.saturating_sub(keys), n, "every key once"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contract() -> TableContract {
+        let text = r#"
+            name = "t"
+            about = "A table."
+            key = ["id"]
+            visible_from = "at"
+            [columns]
+            id = { type = "id" }
+            at = { type = "timestamp", required = true }
+            points = { type = "float", range = [0.0, 10.0] }
+        "#;
+        toml::from_str(text).unwrap()
+    }
+
+    fn statuses(rows: DataFrame) -> Vec<(String, String, CheckStatus)> {
+        let limits = Limits { row_change: 0.5, orphan_share: 0.01 };
+        let checked = check_table(&contract(), &rows.lazy(), None, limits).unwrap();
+        checked.into_iter().map(|outcome| (outcome.check, outcome.subject, outcome.status)).collect()
+    }
+
+    fn status_of(rows: DataFrame, check: &str) -> CheckStatus {
+        let found = statuses(rows).into_iter().find(|(name, _, _)| name == check);
+        found.unwrap_or_else(|| panic!("there is no check {check}")).2
+    }
+
+    #[test]
+    fn a_sound_table_passes_every_check() {
+        let sound = df!("id" => [1_i64, 2], "at" => [1_i64, 2], "points" => [0.0, 10.0]).unwrap();
+
+        let checked = statuses(sound);
+
+        assert_eq!(checked.len(), 4, "{checked:?}");
+        assert!(checked.iter().all(|(_, _, status)| *status == CheckStatus::Pass), "{checked:?}");
+    }
+
+    #[test]
+    fn a_missing_value_a_value_out_of_range_and_a_key_twice_fail() {
+        let missing = df!("id" => [1_i64, 2], "at" => [Some(1_i64), None], "points" => [0.0, 1.0]).unwrap();
+        let outside = df!("id" => [1_i64, 2], "at" => [1_i64, 2], "points" => [0.0, 10.5]).unwrap();
+        let twice = df!("id" => [1_i64, 1], "at" => [1_i64, 2], "points" => [0.0, 1.0]).unwrap();
+
+        assert_eq!(status_of(missing, "nulls.required"), CheckStatus::Fail);
+        assert_eq!(status_of(outside, "range.within"), CheckStatus::Fail);
+        assert_eq!(status_of(twice, "keys.unique"), CheckStatus::Fail);
+    }
+
+    #[test]
+    fn an_empty_table_never_passes() {
+        let empty = df!("id" => Vec::<i64>::new(), "at" => Vec::<i64>::new(), "points" => Vec::<f64>::new()).unwrap();
+
+        let checked = statuses(empty);
+
+        assert!(checked.iter().all(|(_, _, status)| *status == CheckStatus::Error), "{checked:?}");
+    }
+}

@@ -34,7 +34,7 @@ pub struct Addresses {
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// Nobody would get it.
-    #[error("the e-mail has no recipients: name at least one in `report.to`")]
+    #[error("the e-mail has no recipients: name at least one in `mail.to`")]
     NoRecipients,
     /// An address is not one. It is not quoted whole: it may be a person's.
     #[error("the {what} `{masked}` is not an e-mail address: write `name@example.edu` or `Name <name@example.edu>`")]

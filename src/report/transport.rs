@@ -123,7 +123,9 @@ pub enum TransportError {
         host: String,
     },
     /// The record names an address that is none.
-    #[error("the e-mail `{message_id}` names an address that is not one; make it again with `nocturne report send`")]
+    #[error(
+        "the e-mail `{message_id}` names an address that is not one: correct `mail.to`, `mail.from` and `mail.reply_to`"
+    )]
     Envelope {
         /// The e-mail.
         message_id: String,
@@ -222,7 +224,7 @@ impl Smtp {
         Ok(Self { tls, hello: ClientId::Domain(settings.hello_name.clone()), settings })
     }
 
-    /// Reaches the server, upgrades and logs in, and sends nothing: for `nocturne doctor`.
+    /// Reaches the server, upgrades and logs in, and sends nothing.
     ///
     /// # Errors
     /// When one of these fails.

@@ -313,7 +313,7 @@ pub struct RunFilter {
 /// void, `Illegal` when the state does not allow it, `NoRun` and `NoSuchJob` when there is no such thing. After any
 /// error nothing was written.
 #[async_trait]
-pub trait StateStore: Send + Sync {
+pub trait StateStore: super::keeping::Keeping {
     /// Makes a run: allocates its id, keeps the DAG's version, queues its jobs, moves the schedule's watermark when
     /// it has a slot. Returns `None` when that slot was dealt with already, by a run or by [`Self::skip_slot`]. Jobs in
     /// `only` that the DAG does not have are refused ([`StoreError::NoJob`]).

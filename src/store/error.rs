@@ -34,7 +34,7 @@ pub enum StoreError {
         cause: std::io::Error,
     },
     /// The database cannot be opened.
-    #[error("opening the state store at {url}")]
+    #[error("opening the state store at {url}{}", advice(cause))]
     Open {
         /// The URL, without password.
         url: String,
@@ -65,7 +65,7 @@ pub enum StoreError {
         known: i64,
     },
     /// A statement failed.
-    #[error("{operation} in the state store")]
+    #[error("{operation} in the state store{}", advice(cause))]
     Query {
         /// What was being done.
         operation: &'static str,
@@ -179,12 +179,29 @@ pub enum StoreError {
         /// The URL, without password.
         url: String,
     },
+    /// A server's database is restored by the server's own tools.
+    #[error(
+        "the state store is on a server: put the backup back there, with `pg_restore` or the server's own tools, then \
+         say so with `nocturne db restored`"
+    )]
+    RestoreOnServer,
+    /// A backup cannot be put back.
+    #[error("the backup cannot be used ({problems}); nothing was changed")]
+    BackupDamaged {
+        /// What is wrong with it.
+        problems: String,
+    },
     /// The state does not allow it.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
 }
 
 impl StoreError {
+    /// Returns whether the database's file is damaged, or is none.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Open { cause, .. } | Self::Query { cause, .. } if is_damage(cause))
+    }
+
     /// Returns whether the same call may succeed later: the database was busy, full or not to be reached.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -197,6 +214,22 @@ impl StoreError {
             _ => false,
         }
     }
+}
+
+/// What to do about a database file that is damaged (`SQLITE_CORRUPT`, 11) or none (`SQLITE_NOTADB`, 26), whatever the
+/// extension in the higher bits.
+fn advice(cause: &sqlx::Error) -> &'static str {
+    if is_damage(cause) {
+        return ": the file is damaged or is not a state store; keep it, and put a backup in its place with \
+                `nocturne db restore FILE`";
+    }
+    ""
+}
+
+fn is_damage(cause: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = cause else { return false };
+    let code = error.code().filter(|code| code.len() < 5).and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 11 | 26))
 }
 
 /// SQLite: `SQLITE_BUSY` (5), `SQLITE_LOCKED` (6), `SQLITE_IOERR` (10) and `SQLITE_FULL` (13), whatever their extension

@@ -100,20 +100,27 @@ pub async fn backup(url: &str, target: &Path) -> Result<(), StoreError> {
 }
 
 async fn check_file(database: &Database, report: &mut CheckReport) -> Result<(), StoreError> {
+    report.problems.extend(problems_of_file(database).await?);
+    Ok(())
+}
+
+/// Returns what is wrong with the file of a database, whatever its schema; nothing where it is on a server.
+pub(super) async fn problems_of_file(database: &Database) -> Result<Vec<String>, StoreError> {
+    let mut problems = Vec::new();
     if !matches!(database.pools, Pools::Sqlite { .. }) {
-        return Ok(());
+        return Ok(problems);
     }
     for row in database.rows("checking the file", "PRAGMA integrity_check", &[]).await? {
         let line = row.text("integrity_check")?;
         if line != "ok" {
-            report.problems.push(format!("the file is damaged: {line}"));
+            problems.push(format!("the file is damaged: {line}"));
         }
     }
     for row in database.rows("checking the references", "PRAGMA foreign_key_check", &[]).await? {
         let (table, parent) = (row.text("table")?, row.text("parent")?);
-        report.problems.push(format!("a row of `{table}` names a row of `{parent}` that is not there"));
+        problems.push(format!("a row of `{table}` names a row of `{parent}` that is not there"));
     }
-    Ok(())
+    Ok(problems)
 }
 
 async fn check_runs(database: &Database, report: &mut CheckReport) -> Result<(), StoreError> {

@@ -14,11 +14,13 @@ mod commit;
 mod contract;
 mod database;
 mod error;
+mod keeping;
 mod maintenance;
 mod migrations;
 mod outbox;
 mod ownership;
 mod postgres;
+mod restore;
 mod row;
 mod runs;
 mod schedule;
@@ -31,6 +33,8 @@ pub use contract::{
     RunFilter, RunRecord, StateStore, ToSettle, Unattempted, Watermark,
 };
 pub use error::StoreError;
+pub use keeping::{Cuts, Forgotten, Keeping};
 pub use maintenance::{CheckReport, MigrationReport, backup, check, migrate};
-pub use ownership::{Observed, Role, TENURE, Tenure};
+pub use ownership::{Observed, Role, StoreLock, TENURE, Tenure, keep_from_owners};
+pub use restore::{RestoreReport, restore};
 pub use sql_store::open;

@@ -124,6 +124,21 @@ impl Tenure {
     }
 }
 
+/// Nobody owns the state store while this lives: for work on its file.
+#[derive(Debug)]
+pub struct StoreLock(#[expect(dead_code, reason = "it is held, not read")] Option<File>);
+
+/// Keeps everybody from owning the SQLite state store at `url`; `None` when somebody does. A server's is not kept.
+///
+/// # Errors
+/// When the lock's file cannot be made.
+pub fn keep_from_owners(url: &str) -> Result<Option<StoreLock>, StoreError> {
+    match url.strip_prefix("sqlite://") {
+        Some(path) => Ok(lock(&lock_beside(path))?.map(|file| StoreLock(Some(file)))),
+        None => Ok(Some(StoreLock(None))),
+    }
+}
+
 /// Returns how the owner looks.
 pub(super) async fn observe(database: &Database) -> Result<Observed, StoreError> {
     let is_locked = match lock_path(database) {
@@ -190,9 +205,13 @@ async fn recorded(database: &Database) -> Result<Observed, StoreError> {
 /// Returns the file whose lock is ownership; none on a server.
 fn lock_path(database: &Database) -> Option<PathBuf> {
     match &database.pools {
-        Pools::Sqlite { .. } => Some(PathBuf::from(format!("{}.lock", database.url.trim_start_matches("sqlite://")))),
+        Pools::Sqlite { .. } => Some(lock_beside(database.url.trim_start_matches("sqlite://"))),
         Pools::Postgres(_) => None,
     }
+}
+
+fn lock_beside(database: &str) -> PathBuf {
+    PathBuf::from(format!("{database}.lock"))
 }
 
 /// Takes the lock; `None` when another process has it.

@@ -48,8 +48,10 @@ pub(super) async fn connect(url: &str, if_missing: sqlite::IfMissing) -> Result<
     }
 }
 
-struct SqlStore {
-    database: Database,
+/// The state store over a SQL database.
+pub(super) struct SqlStore {
+    /// The database.
+    pub(super) database: Database,
 }
 
 #[async_trait]

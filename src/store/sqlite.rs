@@ -3,11 +3,14 @@
 //! WAL, foreign keys, a busy time-out of 30 s, one connection that writes and a pool that reads (`query_only`).
 //! `synchronous = FULL`: with NORMAL a power cut may take back commits that were already acted on, and an e-mail
 //! that was marked as sent would go again; FULL costs one fsync per transaction, a few hundred in a night.
+//! A connection whose transaction SQLite rolled back by itself (a full disk) still counts as inside one, and is thrown
+//! away before its next use.
 //! The file is made readable by its owner alone before SQLite writes to it (its `-wal` and `-shm` follow the file).
 
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::database::{Database, Pools};
@@ -50,7 +53,11 @@ pub(super) async fn connect(path: &Path, if_missing: IfMissing) -> Result<Databa
     let failed = |cause| StoreError::Open { url: url.clone(), cause };
 
     // The writer opens the file first: it is the one that may turn WAL on.
-    let write = pool().max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
+    let write = pool().max_connections(1).before_acquire(|connection, _| {
+        let is_usable = !connection.is_in_transaction();
+        Box::pin(async move { Ok(is_usable) })
+    });
+    let write = write.connect_with(options.clone()).await.map_err(failed)?;
     let read = pool().max_connections(READ_CONNECTIONS).connect_lazy_with(options.pragma("query_only", "ON"));
     Ok(Database { url, pools: Pools::Sqlite { write, read } })
 }
@@ -82,6 +89,20 @@ pub(super) fn prepare_backup(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Copies a file for its owner alone, through to the disk; what is there already is an error.
+pub(super) fn copy_for_owner(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| StoreError::Prepare { path, cause }
+    };
+    let mut source = std::fs::File::open(from).map_err(failed(from))?;
+    let mut options = std::fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    owner_only(&mut options);
+    let mut target = options.open(to).map_err(failed(to))?;
+    std::io::copy(&mut source, &mut target).and_then(|_| target.sync_all()).map_err(failed(to))
+}
+
 #[cfg(unix)]
 pub(super) fn owner_only(options: &mut std::fs::OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt;
@@ -104,4 +125,29 @@ pub(super) fn owner_only(_options: &mut std::fs::OpenOptions) {}
 #[cfg(not(unix))]
 fn keep_from_others(_file: &std::fs::File) -> std::io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SQLite rolls a transaction back by itself when the disk is full; a limit on the pages stands for the disk.
+    #[tokio::test]
+    async fn a_transaction_that_a_full_disk_ended_does_not_end_the_next_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = connect(&folder.path().join("state.db"), IfMissing::Create).await.unwrap();
+        let Pools::Sqlite { write, .. } = &database.pools else { unreachable!("it is SQLite") };
+        sqlx::query("CREATE TABLE t (x TEXT)").execute(write).await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 4").execute(write).await.unwrap();
+        let insert = "INSERT INTO t (x) VALUES (hex(zeroblob(100000)))";
+
+        let mut full = database.begin("filling the disk").await.unwrap();
+        let refused = full.execute(insert, &[]).await.unwrap_err();
+        drop(full);
+
+        assert!(format!("{:#}", anyhow::Error::new(refused)).contains("full"));
+        let mut next = database.begin("going on").await.unwrap();
+        next.execute(insert, &[]).await.unwrap();
+        next.commit().await.unwrap();
+    }
 }

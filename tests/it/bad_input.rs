@@ -312,3 +312,87 @@ async fn an_smtp_server_that_refuses_leaves_the_e_mail_in_the_outbox_until_it_ac
     assert_eq!(code, Some(9), "{told}");
     assert_tells(&told, &["stays in the outbox"]);
 }
+
+#[test]
+fn a_lake_that_is_gone_is_told_of_with_its_way_out_and_the_way_out_works() {
+    let site = site("");
+    assert_eq!(night(&site, "2026-11-17").0, Some(0));
+    std::fs::remove_dir_all(site.path().join("var/lake")).unwrap();
+
+    for force in [&["run", "night", "--date", "2026-11-20"][..], &["run", "night", "--date", "2026-11-17", "--force"]] {
+        let output = site.nocturne(force);
+
+        let told = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(" is gone from the lake at var/lake") && !told.contains("os error"), "{told}");
+        assert!(
+            told.contains("restore the lake") && told.contains("move the lake and the state store aside"),
+            "{told}"
+        );
+        // Of the job: its line and its log. Of the start: one more.
+        assert_eq!(told.matches("is gone from the lake").count(), 3, "{told}");
+    }
+
+    let aside = site.path().join("aside");
+    std::fs::create_dir(&aside).unwrap();
+    for file in ["lake", "nocturne.db", "nocturne.db-wal", "nocturne.db-shm"] {
+        let from = site.path().join("var").join(file);
+        if from.exists() {
+            std::fs::rename(from, aside.join(file)).unwrap();
+        }
+    }
+    let (code, told) = night(&site, "2026-11-20");
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[test]
+fn changes_that_begin_after_what_is_known_are_refused_and_the_gap_is_told() {
+    let site = site("");
+    let name = "exports/2026-11-20/manifest.json";
+    let mut manifest: serde_json::Value = serde_json::from_slice(&bytes(&site, name)).unwrap();
+    let until = manifest.as_object_mut().unwrap().remove("at").unwrap();
+    manifest.as_object_mut().unwrap().remove("as_of");
+    manifest["since"] = "2026-11-19T05:00:00Z".into();
+    manifest["until"] = until;
+    site.write(name, manifest.to_string());
+
+    let (code, told) = two_nights(&site);
+
+    assert_eq!(code, Some(9), "{told}");
+    assert_tells(&told, &["its changes begin at 2026-11-19T05:00:00Z", "a delivery between the two is missing"]);
+    assert_tells(&told, &["13 stale"]);
+}
+
+#[test]
+fn a_dag_that_is_not_utf_8_is_a_mistake_in_it_with_its_line() {
+    let site = site("");
+    site.write("dags/latin.toml", b"name = \"latin\"\ndescription = \"\xfcber\"\n");
+
+    for command in [&["dags", "check"][..], &["run", "latin"]] {
+        let output = site.nocturne(command);
+
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+        assert_tells(&text(&output), &["dags/latin.toml:2:16: found a byte that is not UTF-8"]);
+    }
+}
+
+#[test]
+fn a_state_store_that_is_damaged_or_is_none_is_told_with_what_to_do() {
+    let site = Site::new(SMALL);
+    for damage in [0, 4096 * 3] {
+        std::fs::remove_dir_all(site.path().join("var")).unwrap_or_default();
+        for make in [&["db", "migrate"][..], &["db", "backup", "var/whole.db"]] {
+            let made = site.nocturne(make);
+            assert_eq!(made.status.code(), Some(0), "{}", text(&made));
+        }
+        let mut file = bytes(&site, "var/whole.db");
+        file[damage..].fill(0x5a);
+        std::fs::remove_dir_all(site.path().join("var")).unwrap();
+        site.write("var/nocturne.db", file);
+
+        let output = site.nocturne(&["runs", "list"]);
+
+        assert_eq!(output.status.code(), Some(6), "{}", text(&output));
+        assert_tells(&text(&output), &["the file is damaged or is not a state store", "`nocturne db restore FILE`"]);
+    }
+}

@@ -2,13 +2,12 @@
 //!
 //! A job of the night waits on a pipe, so that a test knows where the night stands without looking at a clock.
 
-use std::fs::OpenOptions;
-use std::io::{Read as _, Write as _};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use nocturne::telemetry::spawn_blocking;
 use sqlx::Connection as _;
 
+use crate::support::limit::{Patience, Running};
 use crate::support::site::{SMALL, Site, text};
 
 const SITE: &str = r#"
@@ -37,31 +36,28 @@ const NIGHT: [&str; 4] = ["run", "night", "--date", "2026-11-20"];
 fn site() -> Site {
     let site = Site::new(&format!("{SMALL}{SITE}"));
     site.write("dags/night.toml", DAG);
-    for pipe in ["began.pipe", "go.pipe"] {
-        assert!(Command::new("mkfifo").arg(site.path().join(pipe)).status().unwrap().success());
-    }
+    site.pipe("began.pipe");
+    site.pipe("go.pipe");
     site
 }
 
 /// Starts a night and waits until its `hold` has begun.
-fn begin(site: &Site) -> Child {
-    let night = site.command(&NIGHT, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+fn begin(site: &Site) -> Running {
+    let night = site.start(&NIGHT);
     wait_for_hold(site);
     night
 }
 
 fn wait_for_hold(site: &Site) {
-    let mut said = String::new();
-    OpenOptions::new().read(true).open(site.path().join("began.pipe")).unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(said, "here\n");
+    assert_eq!(site.read_pipe("began.pipe"), "here\n");
 }
 
 /// Lets `hold` end.
 fn go(site: &Site) {
-    OpenOptions::new().write(true).open(site.path().join("go.pipe")).unwrap().write_all(b"go\n").unwrap();
+    site.write_pipe("go.pipe", "go\n");
 }
 
-fn signal(child: &Child, name: &str) {
+fn signal(child: &Running, name: &str) {
     // The shell's own `kill`: a small machine has no other.
     assert!(Command::new("sh").args(["-c", &format!("kill {name} {}", child.id())]).status().unwrap().success());
 }
@@ -145,9 +141,11 @@ fn a_second_night_on_the_same_folder_is_refused_while_the_first_goes_on() {
 fn a_night_that_a_daemon_owns_is_enqueued_there_and_followed() {
     let site = site();
     site.write("dags/other.toml", "name = 'other'\n[jobs.say]\nkind = 'command'\nwith = { program = 'true' }\n");
-    let daemon = site.command(&["daemon"], &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let daemon = site.start(&["daemon"]);
     // The daemon says in the state store that it lives; a command before that is refused, and asks again.
+    let patience = Patience::new("the daemon to live");
     let night = loop {
+        patience.again();
         let detached = site.nocturne(&[&NIGHT[..], &["--detach"]].concat());
         match detached.status.code() {
             Some(0) => break String::from_utf8(detached.stdout).unwrap(),

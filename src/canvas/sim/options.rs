@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct SimOptions {
     /// What everything is drawn from; another seed is another institution.
     pub seed: u64,
-    /// How many students are on the books at a time (20 to 50000).
+    /// How many students are on the books at a time (10 to 50000).
     pub students: u32,
     /// The calendar year of the first term, which starts in January (1990 to 2100).
     pub first_year: i16,
@@ -33,8 +33,8 @@ impl SimOptions {
     /// Returns everything that is wrong with the options, each with what is allowed; empty when they can be used.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if !(20..=50_000).contains(&self.students) {
-            problems.push(format!("`students` is {}, allowed are 20 to 50000", self.students));
+        if !(10..=50_000).contains(&self.students) {
+            problems.push(format!("`students` is {}, allowed are 10 to 50000", self.students));
         }
         if !(1990..=2100).contains(&self.first_year) {
             problems.push(format!("`first_year` is {}, allowed are 1990 to 2100", self.first_year));

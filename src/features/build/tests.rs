@@ -110,6 +110,12 @@ impl Institution {
         assert!(changed > 0, "no line of {table} holds {words}");
     }
 
+    /// Leaves out every line of `table` that holds `words`.
+    fn leave_out(&mut self, table: &'static str, words: &str) {
+        let terms = self.0.iter_mut().filter(|((name, _), _)| *name == table);
+        terms.for_each(|(_, lines)| lines.retain(|line| !line.contains(words)));
+    }
+
     /// Delivers a new version of the line of `table` that holds `words`, at the second delivery.
     fn deliver(&mut self, table: &'static str, term: &'static str, words: &str, change: impl Fn(&str) -> String) {
         let old = self.0[&(table, term)].iter().find(|line| line.contains(words)).unwrap().clone();
@@ -249,6 +255,31 @@ fn changing_what_was_visible_changes_the_partitions_that_saw_it() {
     });
 
     assert_eq!(differing(&after), vec!["engagement 2013-10-20", "engagement 2013-11-03"]);
+}
+
+/// A course without work or without students leaves steps of the SQL without rows.
+#[test]
+fn an_institution_of_any_size_has_its_partitions_whatever_table_is_empty() {
+    let mut institutions = Vec::new();
+    for table in ["assignments", "submissions", "web_logs_daily", "enrollments", "scores"] {
+        let mut without = Institution::new();
+        without.leave_out(table, "");
+        institutions.push((format!("no {table}"), without));
+    }
+    for size in 0..=2 {
+        let mut small = Institution::new();
+        (size + 1..=5).for_each(|student| small.leave_out("enrollments", &format!("user_id=u{student} ")));
+        institutions.push((format!("{size} students"), small));
+    }
+
+    for (what, institution) in institutions {
+        for set in ["assessment", "engagement"] {
+            let built = std::panic::catch_unwind(|| built(&institution, set, "2013-11-03"));
+            let height = built.unwrap_or_else(|_| panic!("{set} with {what}")).frame.height();
+            assert!(height <= 5, "{set} with {what}: {height} rows");
+        }
+        assert!(labels(&institution, "2014-12-02").len() == 1, "labels with {what}");
+    }
 }
 
 #[test]

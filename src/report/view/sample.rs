@@ -98,7 +98,7 @@ impl FailureView {
                 "reading `submissions` of the source `canvas`: the part 00017.jsonl.gz ends in the middle (file is \
                       1,048,576 bytes, its checksum does not match)"
                     .to_owned(),
-            advice: "Copy the export again, then run `nocturne runs retry last`.".to_owned(),
+            advice: "Copy the export again, then run `nocturne run nightly`.".to_owned(),
             attempts: 3,
         };
         Self {
@@ -114,8 +114,8 @@ impl FailureView {
             done: if has_begun { (1, 7) } else { (0, 7) },
             still_stands: "The figures of Thursday 19 November 2026 stand and are unchanged.".to_owned(),
             steps: vec![
-                "Read the log: `nocturne runs logs last --job pull`.".to_owned(),
-                "Mend the cause, then run `nocturne runs retry last`; what is done is not done again.".to_owned(),
+                "Read the log: `nocturne runs logs last pull`.".to_owned(),
+                "Fix the cause, then run `nocturne run nightly`; what is done is not done again.".to_owned(),
             ],
             pointers: pointers(),
             contact: Some("Learning Analytics, analytics@riverbend.example".to_owned()),
@@ -176,7 +176,7 @@ impl ModelCardView {
                 ("Area under precision and recall".to_owned(), "0.61".to_owned()),
             ],
             limits: strings(&["Weak before week 3: few students have handed anything in by then."]),
-            reproduce: "nocturne models reproduce at_risk 7c1f09ab".to_owned(),
+            reproduce: "nocturne run nightly --job train --force".to_owned(),
         }
     }
 }
@@ -404,6 +404,6 @@ fn pointers() -> Vec<Pointer> {
     vec![
         pointer("Every job, attempt and message of this night", "nocturne runs show last"),
         pointer("All reports, figures and summaries", "nocturne lake tree published/"),
-        pointer("Why the model is trusted", "nocturne models show at_risk"),
+        pointer("Why the model is trusted", "nocturne lake tree published/models/at_risk"),
     ]
 }

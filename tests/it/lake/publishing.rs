@@ -94,6 +94,32 @@ async fn the_delta_log_names_the_parts_of_the_settled_snapshot_after_every_night
     }
 }
 
+/// Without a protocol no reader opens the log: <https://github.com/delta-io/delta/blob/master/PROTOCOL.md>.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_delta_log_begins_with_its_protocol_and_schema_and_says_them_once() {
+    for (store, lake) in Lakes::open().await.iter() {
+        for frames in [vec![frame(0, 10)], vec![frame(0, 10), frame(10, 5)]] {
+            let reference = publish(lake, frames).await;
+            lake.settle(&reference).await.unwrap();
+        }
+
+        let mut actions = Vec::new();
+        for commit in lake.list(&dataset().delta_log(None)).await.unwrap() {
+            let text = lake.get(&commit.location).await.unwrap();
+            for line in std::str::from_utf8(&text).unwrap().lines() {
+                let action: serde_json::Value = serde_json::from_str(line).unwrap();
+                actions.push(action.as_object().unwrap().keys().next().unwrap().clone());
+            }
+        }
+
+        assert_eq!(actions[..2], ["protocol", "metaData"], "{store}");
+        assert!(
+            !actions[2..].iter().any(|action| action == "protocol" || action == "metaData"),
+            "{store}: {actions:?}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_gets_its_name_only_when_it_is_put_in_place() {
     for (store, lake) in Lakes::open().await.iter() {

@@ -1,8 +1,13 @@
 //! A folder or a prefix as a source of files.
 
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use nocturne::domain::source::FileSource;
 use nocturne::lake::{LakeOptions, open_source};
 
+use crate::support::closed::ClosedPort;
 use crate::support::s3::S3Server;
 
 async fn content(source: &dyn FileSource) -> Vec<(String, String)> {
@@ -53,10 +58,75 @@ async fn a_refused_signature_says_where_and_holds_no_secret() {
 async fn a_store_that_cannot_be_reached_says_where_and_that_another_try_may_help() {
     let server = S3Server::start().await;
     let scratch = tempfile::tempdir().unwrap();
-    let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let options = LakeOptions { endpoint: Some(format!("http://{closed}")), ..server.options("x", scratch.path()) };
+    let closed = ClosedPort::new();
+    let endpoint = Some(format!("http://{}", closed.address()));
+    let options = LakeOptions { endpoint, ..server.options("x", scratch.path()) };
 
     let error = open_source(options).await.unwrap().list().await.unwrap_err();
 
     assert!(error.is_transient && error.to_string().contains("s3://lake/x"), "{error}");
+}
+
+/// A folder of a delivery with one part in it.
+fn delivery() -> (tempfile::TempDir, PathBuf) {
+    let above = tempfile::tempdir().unwrap();
+    let folder = above.path().join("export");
+    std::fs::create_dir_all(folder.join("users")).unwrap();
+    std::fs::write(folder.join("users/part-0.jsonl"), "one").unwrap();
+    (above, folder)
+}
+
+async fn listed(folder: &Path) -> Result<Vec<String>, String> {
+    let scratch = tempfile::tempdir().unwrap();
+    let options = LakeOptions {
+        url: folder.display().to_string(),
+        endpoint: None,
+        region: None,
+        access_key_id: None,
+        secret_access_key: None,
+        allow_http: false,
+        scratch: scratch.path().to_owned(),
+    };
+    match open_source(options).await.unwrap().list().await {
+        Ok(files) => Ok(files.into_iter().map(|file| file.path).collect()),
+        Err(error) => {
+            assert!(!error.is_transient, "another try does not help");
+            Err(format!("{:#}", anyhow::Error::new(error)))
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_regular_file_is_refused_with_its_name_and_never_opened() {
+    let (_above, folder) = delivery();
+    assert!(Command::new("mkfifo").arg(folder.join("users/part-1.jsonl")).status().unwrap().success());
+
+    let told = listed(&folder).await.unwrap_err();
+
+    assert!(told.contains("part-1.jsonl") && told.contains("a named pipe, not a regular file"), "{told}");
+}
+
+#[tokio::test]
+async fn a_link_out_of_the_folder_or_to_a_folder_is_refused() {
+    for (target, why) in [("../secret", "leads out of the folder"), ("..", "link to a folder"), ("gone", "nowhere")] {
+        let (above, folder) = delivery();
+        std::fs::write(above.path().join("secret"), "not for the lake").unwrap();
+        let target = if target == ".." { folder.clone() } else { folder.join(target) };
+        symlink(target, folder.join("users/part-1.jsonl")).unwrap();
+
+        let told = listed(&folder).await.unwrap_err();
+
+        assert!(told.contains("part-1.jsonl") && told.contains(why), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_to_a_file_of_the_folder_is_read_also_where_the_folder_is_a_link() {
+    let (above, folder) = delivery();
+    symlink(folder.join("users/part-0.jsonl"), folder.join("users/part-1.jsonl")).unwrap();
+    symlink(&folder, above.path().join("newest")).unwrap();
+
+    let files = listed(&above.path().join("newest")).await.unwrap();
+
+    assert_eq!(files, ["users/part-0.jsonl", "users/part-1.jsonl"]);
 }

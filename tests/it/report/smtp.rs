@@ -14,6 +14,7 @@ use nocturne::report::view::DigestView;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
+use crate::support::closed::ClosedPort;
 use crate::support::smtp::{Offer, SmtpServer, Temper};
 
 const MESSAGE: &str =
@@ -154,9 +155,9 @@ async fn a_wrong_password_is_final_and_not_repeated_in_the_error() {
 async fn a_server_that_is_not_there_is_tried_again() {
     let server = SmtpServer::start(Offer::Plain, Temper::Accepts).await;
     let (mut settings, _folder) = settings(&server, SmtpSecurity::PlainToThisMachine);
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let closed = ClosedPort::new();
     settings.host = "127.0.0.1".to_owned();
-    settings.port = closed;
+    settings.port = closed.address().port();
 
     let error = smtp(settings).send(&mail()).await.unwrap_err();
 

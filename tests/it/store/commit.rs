@@ -14,6 +14,7 @@ use nocturne::store::{AttemptEnd, StateStore, StoreError, check};
 use super::fixtures::{
     DAY, Place, at, dag_name, file, full_outcome, job, lost, mail, model, new_run, running, snapshot, succeed, success,
 };
+use crate::support::limit::Patience;
 
 pub(super) async fn a_commit_writes_every_effect(place: &Place) {
     let store = place.open().await;
@@ -64,7 +65,9 @@ pub(super) async fn a_commit_that_is_dropped_anywhere_is_all_or_nothing(place: &
     store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
     let name = job("pull");
 
+    let patience = Patience::new("a commit to be polled to its end");
     for polls in 0.. {
+        patience.again();
         let commit = store.end_attempt(&claim, &name, 1, success(full_outcome()), at(3));
         let finished = poll_at_most(commit, polls).await;
 
@@ -360,7 +363,9 @@ pub(super) async fn effects(store: &dyn StateStore) -> usize {
 /// Returns the state of the first job and the number of effects as they were at one moment: the database may still be
 /// at work on a commit whose caller is gone.
 async fn settled(store: &dyn StateStore, run_id: &RunId) -> (JobState, usize) {
+    let patience = Patience::new("the state to stand still");
     loop {
+        patience.again();
         let before = store.jobs(run_id).await.unwrap()[0].state;
         let written = effects(store).await;
         if store.jobs(run_id).await.unwrap()[0].state == before {

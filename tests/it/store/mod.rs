@@ -4,6 +4,7 @@
 
 mod commit;
 mod fixtures;
+mod keeping;
 mod model;
 mod ownership;
 mod postgres_only;
@@ -74,5 +75,11 @@ contract! {
     schedule::the_same_slot_twice_gives_one_run,
     schedule::a_skipped_slot_moves_the_watermark_and_is_audited,
     schedule::the_watermark_never_goes_back,
+    keeping::a_run_is_in_use_while_something_refers_to_it,
+    keeping::a_deleted_run_is_gone_whole_and_the_rest_is_as_it_was,
+    keeping::an_open_run_is_not_deleted,
+    keeping::what_is_forgotten_is_old_and_not_in_use,
+    keeping::after_a_restore_nothing_is_collected_until_state_and_lake_agree,
+    keeping::when_it_was_last_kept_within_its_limits_is_remembered,
     model::events_replayed_give_the_stored_states,
 }

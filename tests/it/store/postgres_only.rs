@@ -1,10 +1,11 @@
 //! What only PostgreSQL has: a server that may not be there, and many programs that migrate it at once.
 
-use nocturne::store::{RunFilter, StoreError, backup, open};
+use nocturne::store::{RunFilter, StoreError, backup, open, restore};
 use sqlx::{Connection, PgConnection};
 
 use super::commit::effects;
 use super::fixtures::{Place, at, full_outcome, job, new_run, running, success};
+use crate::support::limit::Patience;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_that_start_at_once_migrate_one_after_the_other() {
@@ -49,7 +50,10 @@ async fn until_one_waits(place: &Place) {
     let mut observer = PgConnection::connect(&place.url).await.unwrap();
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut observer).await.unwrap() == 0 {}
+    let patience = Patience::new("a statement to wait for a lock");
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut observer).await.unwrap() == 0 {
+        patience.again();
+    }
 }
 
 #[tokio::test]
@@ -63,7 +67,7 @@ async fn the_store_of_a_newer_program_is_refused() {
 
     let Err(refused) = open(&place.url).await else { panic!("it was opened") };
 
-    assert!(matches!(refused, StoreError::Newer { found: 7, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 7, known: 4, .. }), "{refused}");
 }
 
 #[tokio::test]
@@ -89,4 +93,15 @@ async fn a_backup_is_left_to_the_server() {
 
     assert!(refused.to_string().contains("`pg_dump`"), "{refused}");
     assert!(!target.exists());
+}
+
+#[tokio::test]
+async fn a_restore_is_left_to_the_server_and_told_of_afterwards() {
+    let place = Place::postgres().await;
+    drop(place.open().await);
+
+    let refused = restore(&place.url, std::path::Path::new("copy.db"), at(1)).await.unwrap_err();
+
+    let told = refused.to_string();
+    assert!(told.contains("`pg_restore`") && told.contains("`nocturne db restored`"), "{told}");
 }

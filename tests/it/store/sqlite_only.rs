@@ -193,3 +193,35 @@ async fn a_file_that_is_no_database_is_refused() {
 
     assert!(refused.to_string().starts_with("opening the state store at sqlite:///"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_is_made_while_others_write_is_one_whole_state() {
+    let place = Arc::new(Place::sqlite());
+    drop(place.open().await);
+    let mut programs = JoinSet::new();
+    for _ in 0..4 {
+        let place = Arc::clone(&place);
+        programs.spawn(async move {
+            let store = place.open().await;
+            for _ in 0..12 {
+                let (_, claim) = running(&*store).await;
+                succeed(&*store, &claim, "pull", full_outcome()).await;
+            }
+        });
+    }
+
+    let mut copies = 0;
+    while !programs.is_empty() {
+        let target = place.folder().join(format!("copy-{copies}.db"));
+        backup(&place.url, &target).await.unwrap();
+        copies += 1;
+        let report = check(&format!("sqlite://{}", target.display())).await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new(), "copy {copies}");
+        assert!(report.attempts <= report.runs && report.audit_entries <= report.attempts, "{report:?}");
+        while let Some(ended) = programs.try_join_next() {
+            ended.unwrap();
+        }
+    }
+    assert!(copies > 1, "there was one copy, which may have been made before anybody wrote");
+    assert_eq!(check(&place.url).await.unwrap().runs, 48);
+}

@@ -1,5 +1,7 @@
-//! Real servers for tests to talk to, each on loopback and gone with its test.
+//! Real servers for tests to talk to, each on loopback and gone with its test; sites to run in; limits.
 
+pub(crate) mod closed;
+pub(crate) mod limit;
 pub(crate) mod postgres;
 pub(crate) mod s3;
 pub(crate) mod site;

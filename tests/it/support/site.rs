@@ -1,7 +1,9 @@
 //! A folder in which the real binary runs: the shipped DAGs, SQL and configuration, and one file of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use super::limit::{Running, within};
 
 /// The smallest institution that has terms behind it: a pull of it takes two seconds.
 pub(crate) const SMALL: &str = "[simulation]\nstudents = 40\nfirst_year = 2026\n";
@@ -51,6 +53,31 @@ impl Site {
             .envs(environment.iter().copied())
             .current_dir(self.path());
         command
+    }
+
+    /// Starts the binary; what it prints is kept for its end.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        Running::new(self.command(arguments, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Makes a named pipe.
+    pub(crate) fn pipe(&self, name: &str) {
+        assert!(Command::new("mkfifo").arg(self.path().join(name)).status().unwrap().success());
+    }
+
+    /// Waits until something writes into a named pipe, and returns what it wrote until it closed the pipe.
+    pub(crate) fn read_pipe(&self, name: &str) -> String {
+        let path = self.path().join(name);
+        within(&format!("a program to write into {name}"), move || std::fs::read_to_string(path).unwrap())
+    }
+
+    /// Waits until something reads a named pipe, and writes into it.
+    pub(crate) fn write_pipe(&self, name: &str, text: &'static str) {
+        let path = self.path().join(name);
+        within(&format!("a program to read {name}"), move || {
+            let mut pipe = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            std::io::Write::write_all(&mut pipe, text.as_bytes()).unwrap();
+        });
     }
 
     /// Returns every file below a folder of the site, sorted.

@@ -1,0 +1,57 @@
+//! Hashes what the program is made of, for `domain::code`: sources, SQL, embedded files and the locked dependencies.
+//!
+//! Read in the order of their paths, each with its length, so that the same tree gives the same hash on every machine,
+//! with or without git. Hidden files (an editor's) are left out. Nothing but these files makes it run again.
+
+use std::io::{Error, Result};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+/// All that the program is made of.
+const PROGRAM: [&str; 7] = ["Cargo.lock", "Cargo.toml", "assets", "config", "sql", "src", "templates"];
+
+/// What the bytes of a feature partition depend on, beside the SQL and the contracts that its own fingerprint holds.
+const FEATURES: [&str; 5] =
+    ["Cargo.lock", "src/domain/lineage.rs", "src/domain/table.rs", "src/features", "src/lake/parts.rs"];
+
+fn main() -> Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    for path in PROGRAM {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    println!("cargo::rustc-env=NOCTURNE_PROGRAM_HASH={}", hash(&PROGRAM)?);
+    println!("cargo::rustc-env=NOCTURNE_FEATURES_HASH={}", hash(&FEATURES)?);
+    Ok(())
+}
+
+fn hash(roots: &[&str]) -> Result<String> {
+    let mut files = Vec::new();
+    for root in roots {
+        collect(Path::new(root), &mut files)?;
+    }
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        let content = std::fs::read(&file)?;
+        let name = file.to_string_lossy();
+        hash.update(format!("{}\n{name}\n{}\n", name.len(), content.len()));
+        hash.update(content);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |cause: Error| Error::new(cause.kind(), format!("{}: {cause}", path.display()));
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            collect(&entry.path(), files)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! Keeping the state store within its limits, and what a restored backup leaves to be found out.
+//!
+//! What may go is decided in `domain::keeping`; this deletes it in small transactions, so that a night goes on beside
+//! it, each in an order that every reference allows. A run that was opened or came to use meanwhile is left alone. The
+//! audit log, the numbers given to runs and the watermarks are never deleted.
+//!
+//! After a backup was put back ([`Keeping::note_restored`]) nothing is collected, here or in the lake, until state and
+//! lake were found to agree ([`Keeping::note_agreement`]); both leave an entry in the audit log.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::audit;
+use super::database::{Database, Transaction};
+use super::error::StoreError;
+use super::sql_store::SqlStore;
+use crate::domain::ids::RunId;
+use crate::domain::keeping::StoredRun;
+
+const RUNS: &str = include_str!("../../sql/state/keeping_runs.sql");
+const RUNNING: &str = "SELECT run_id, job, attempt FROM attempts WHERE state = 'running' ORDER BY run_id, job, attempt";
+const HOLD: &str = include_str!("../../sql/state/keeping_hold.sql");
+/// What belongs to a run, and the run: children before parents.
+const DELETE_RUN: [&str; 7] = [
+    "DELETE FROM events WHERE run_id = $1",
+    "DELETE FROM parts WHERE run_id = $1",
+    "DELETE FROM snapshots WHERE run_id = $1",
+    "DELETE FROM attempts WHERE run_id = $1",
+    "DELETE FROM jobs WHERE run_id = $1",
+    "DELETE FROM slots WHERE run_id = $1",
+    "DELETE FROM runs WHERE run_id = $1",
+];
+const EVENTS: &str = include_str!("../../sql/state/keeping_events.sql");
+const OUTCOMES: &str = include_str!("../../sql/state/keeping_outcomes.sql");
+const MAIL_BODIES: &str = include_str!("../../sql/state/keeping_mail_bodies.sql");
+const SLOTS: &str = include_str!("../../sql/state/keeping_slots.sql");
+const LINEAGE: &str = include_str!("../../sql/state/keeping_lineage.sql");
+const DAGS: &str = include_str!("../../sql/state/keeping_dags.sql");
+const MARK: &str = "SELECT at FROM marks WHERE name = $1";
+const MARK_SET: &str = include_str!("../../sql/state/mark_set.sql");
+const MARK_CLEAR: &str = "DELETE FROM marks WHERE name = $1";
+
+/// When what is beyond its limits was last removed.
+const KEPT: &str = "kept";
+/// Since when a backup is in the state store's place, and state and lake were not found to agree.
+const RESTORED: &str = "restored";
+
+/// How many rows one transaction changes.
+const BATCH: i64 = 1000;
+
+/// The instants before which rows are forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cuts {
+    /// Events of runs that ended earlier.
+    pub events: Timestamp,
+    /// What attempts returned that ended earlier.
+    pub outcomes: Timestamp,
+    /// Texts of e-mails that were sent earlier.
+    pub mail_bodies: Timestamp,
+    /// Skipped slots, and forms of DAGs that no run has, from earlier.
+    pub slots: Timestamp,
+}
+
+/// How many rows were forgotten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Events.
+    pub events: u64,
+    /// Outcomes of attempts.
+    pub outcomes: u64,
+    /// Texts of e-mails.
+    pub mail_bodies: u64,
+    /// Skipped slots, lineage of snapshots that no run has, and forms of DAGs that no run has.
+    pub others: u64,
+}
+
+/// Keeps a state store within its limits. A part of the contract of [`super::StateStore`].
+///
+/// # Errors
+/// Every method: [`StoreError::Query`] when the database fails and [`StoreError::Unreadable`] when what is stored does
+/// not parse. What was deleted before an error stays deleted.
+#[async_trait]
+pub trait Keeping: Send + Sync {
+    /// Returns every run with what decides whether it may go.
+    async fn stored_runs(&self) -> Result<Vec<StoredRun>, StoreError>;
+
+    /// Returns the names of the attempts that run, `<run>.<job>.<attempt>`.
+    async fn running_attempts(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Deletes a run with all that belongs to it, unless it is open; returns whether it did.
+    async fn delete_run(&self, run_id: &RunId) -> Result<bool, StoreError>;
+
+    /// Forgets what lies before the cuts and is not in use.
+    async fn forget(&self, cuts: &Cuts) -> Result<Forgotten, StoreError>;
+
+    /// Returns when what is beyond its limits was last removed.
+    async fn kept_at(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Notes that what is beyond its limits was removed.
+    async fn note_kept(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Returns whether anything may be collected, of rows, staged files or snapshots: not after a backup was put back,
+    /// until state and lake agree.
+    async fn is_collecting_allowed(&self) -> Result<bool, StoreError>;
+
+    /// Notes that a backup was put in the state store's place.
+    async fn note_restored(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Notes that state and lake agree: things may be collected again.
+    async fn note_agreement(&self, now: Timestamp) -> Result<(), StoreError>;
+}
+
+#[async_trait]
+impl Keeping for SqlStore {
+    async fn stored_runs(&self) -> Result<Vec<StoredRun>, StoreError> {
+        let rows = self.database.rows("listing what is stored", RUNS, &[]).await?;
+        let runs = rows.iter().map(|row| {
+            Ok(StoredRun {
+                run_id: RunId::from_stored(row.text("run_id")?),
+                dag: row.parse("dag")?,
+                queued_at: row.instant("queued_at")?,
+                ended_at: row.instant_or_null("ended_at")?,
+                is_in_use: row.flag("is_in_use")?,
+            })
+        });
+        runs.collect()
+    }
+
+    async fn running_attempts(&self) -> Result<Vec<String>, StoreError> {
+        let rows = self.database.rows("listing the attempts that run", RUNNING, &[]).await?;
+        rows.iter()
+            .map(|row| Ok(format!("{}.{}.{}", row.text("run_id")?, row.text("job")?, row.int("attempt")?)))
+            .collect()
+    }
+
+    async fn delete_run(&self, run_id: &RunId) -> Result<bool, StoreError> {
+        let mut tx = self.database.begin("deleting an old run").await?;
+        if tx.row(HOLD, &[run_id.into()]).await?.is_none() {
+            return Ok(false);
+        }
+        for sql in DELETE_RUN {
+            tx.execute(sql, &[run_id.into()]).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn forget(&self, cuts: &Cuts) -> Result<Forgotten, StoreError> {
+        let database = &self.database;
+        let mut forgotten = Forgotten {
+            events: in_batches(database, EVENTS, Some(cuts.events)).await?,
+            outcomes: in_batches(database, OUTCOMES, Some(cuts.outcomes)).await?,
+            mail_bodies: in_batches(database, MAIL_BODIES, Some(cuts.mail_bodies)).await?,
+            others: in_batches(database, SLOTS, Some(cuts.slots)).await?,
+        };
+        forgotten.others += in_batches(database, LINEAGE, None).await?;
+        let mut tx = database.begin("forgetting forms of DAGs").await?;
+        forgotten.others += tx.execute(DAGS, &[cuts.slots.into()]).await?;
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+
+    async fn kept_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        mark(&self.database, KEPT).await
+    }
+
+    async fn note_kept(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.database.begin("noting what was removed").await?;
+        tx.execute(MARK_SET, &[KEPT.into(), now.into()]).await?;
+        tx.commit().await
+    }
+
+    async fn is_collecting_allowed(&self) -> Result<bool, StoreError> {
+        Ok(mark(&self.database, RESTORED).await?.is_none())
+    }
+
+    async fn note_restored(&self, now: Timestamp) -> Result<(), StoreError> {
+        note_restored(&self.database, now).await
+    }
+
+    async fn note_agreement(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.database.begin("noting that state and lake agree").await?;
+        if tx.execute(MARK_CLEAR, &[RESTORED.into()]).await? > 0 {
+            note(&mut tx, "state and lake agree after the backup was put back: collecting is allowed again", now)
+                .await?;
+        }
+        tx.commit().await
+    }
+}
+
+/// Notes that a backup was put in the database's place.
+pub(super) async fn note_restored(database: &Database, now: Timestamp) -> Result<(), StoreError> {
+    let mut tx = database.begin("noting that a backup was put back").await?;
+    tx.execute(MARK_SET, &[RESTORED.into(), now.into()]).await?;
+    note(&mut tx, "a backup was put back: nothing is collected until state and lake agree", now).await?;
+    tx.commit().await
+}
+
+async fn note(tx: &mut Transaction, text: &str, now: Timestamp) -> Result<(), StoreError> {
+    audit::append(tx, audit::Origin::default(), text, now).await
+}
+
+async fn mark(database: &Database, name: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    let row = database.row("reading a mark", MARK, &[name.into()]).await?;
+    row.map(|row| row.instant("at")).transpose()
+}
+
+/// Runs a statement that changes at most so many rows, again and again until it changes fewer.
+async fn in_batches(database: &Database, sql: &'static str, before: Option<Timestamp>) -> Result<u64, StoreError> {
+    let mut changed = 0;
+    loop {
+        let mut tx = database.begin("forgetting old rows").await?;
+        let now = match before {
+            Some(before) => tx.execute(sql, &[before.into(), BATCH.into()]).await?,
+            None => tx.execute(sql, &[BATCH.into()]).await?,
+        };
+        tx.commit().await?;
+        changed += now;
+        if now < u64::try_from(BATCH).unwrap_or(u64::MAX) {
+            return Ok(changed);
+        }
+    }
+}

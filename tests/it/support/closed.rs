@@ -1,0 +1,21 @@
+//! A port at which nobody listens, and which nobody else can be given while a test holds it.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpSocket;
+
+/// A port of its own that refuses every connection until it is dropped.
+pub(crate) struct ClosedPort(TcpSocket);
+
+impl ClosedPort {
+    pub(crate) fn new() -> Self {
+        // A socket that is bound and does not listen keeps the port, and the system refuses who connects.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+}
