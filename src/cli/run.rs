@@ -317,7 +317,10 @@ fn finish(
             1 => String::new(),
             all => format!(", and {} more", all - 1),
         };
-        listener.line(&format!("Committed, and still to be put in place: {}{more}; the next run tries again ({why})", row.target));
+        listener.line(&format!(
+            "Committed, and still to be put in place: {}{more}; the next run tries again ({why})",
+            row.target
+        ));
     }
     Ok(())
 }

@@ -155,7 +155,7 @@ mod tests {
 
     #[async_trait]
     impl Parts for Panics {
-        async fn commit(&self, _: Outcome) -> Result<(), JobError> {
+        async fn commit(&self, _: &str, _: Outcome) -> Result<(), JobError> {
             Ok(())
         }
     }

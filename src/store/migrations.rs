@@ -11,7 +11,7 @@ use super::database::{Database, Pools};
 use super::error::StoreError;
 
 /// The migrations of both databases: number, name, text for SQLite, text for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 3] = [
     (
         1,
         "state",

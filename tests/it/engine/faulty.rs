@@ -9,11 +9,13 @@ use jiff::civil::Date;
 use nocturne::domain::dag::Dag;
 use nocturne::domain::ids::{DagName, JobName, RunId};
 use nocturne::domain::job::{JobView, SkippedSlot};
+use nocturne::domain::keeping::StoredRun;
 use nocturne::domain::outcome::{FileRef, ModelRecord, Outcome, SnapshotRef};
 use nocturne::domain::run::RunState;
 use nocturne::store::{
-    AttemptClaim, AttemptEnd, Base, Begun, Claim, EventRecord, JobStanding, LastSuccess, NewRun, Observed, OutboxMail,
-    Role, RunFilter, RunRecord, StateStore, StoreError, Tenure, ToSettle, Unattempted, Watermark,
+    AttemptClaim, AttemptEnd, Base, Begun, Claim, Cuts, EventRecord, Forgotten, JobStanding, Keeping, LastSuccess,
+    NewRun, Observed, OutboxMail, Role, RunFilter, RunRecord, StateStore, StoreError, Tenure, ToSettle, Unattempted,
+    Watermark,
 };
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -36,9 +38,9 @@ impl Faulty {
 }
 
 macro_rules! faulty {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+    ($trait:ident: $($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
         #[async_trait]
-        impl StateStore for Faulty {
+        impl $trait for Faulty {
             $(
                 async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
                     self.lose()?;
@@ -52,6 +54,20 @@ macro_rules! faulty {
 }
 
 faulty! {
+    Keeping:
+    stored_runs() -> Vec<StoredRun>;
+    running_attempts() -> Vec<String>;
+    delete_run(run_id: &RunId) -> bool;
+    forget(cuts: &Cuts) -> Forgotten;
+    kept_at() -> Option<Timestamp>;
+    note_kept(now: Timestamp) -> ();
+    is_collecting_allowed() -> bool;
+    note_restored(now: Timestamp) -> ();
+    note_agreement(now: Timestamp) -> ();
+}
+
+faulty! {
+    StateStore:
     create_run(new: NewRun) -> Option<RunRecord>;
     observe_owner() -> Observed;
     take_ownership(owner: &str, role: Role, seen: &Observed) -> Option<Tenure>;

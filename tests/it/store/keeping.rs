@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use nocturne::domain::keeping::StoredRun;
 use nocturne::domain::outcome::Outcome;
 use nocturne::domain::run::RunState;
-use nocturne::store::{Claim, Cuts, Forgotten, StateStore, check};
+use nocturne::store::{Claim, Cuts, Forgotten, check};
 
-use super::fixtures::{Place, at, dag_name, full_outcome, job, mail, running, succeed};
+use super::fixtures::{Place, TestStore, at, dag_name, full_outcome, job, mail, running, succeed};
 
 /// Every job of the run, each with all that an outcome can have, and the end.
-async fn whole(store: &dyn StateStore, outcome: Outcome) -> Claim {
+async fn whole(store: &TestStore, outcome: Outcome) -> Claim {
     let (_, claim) = running(store).await;
     for name in ["pull", "features", "digest"] {
         succeed(store, &claim, name, outcome.clone()).await;
@@ -18,7 +18,7 @@ async fn whole(store: &dyn StateStore, outcome: Outcome) -> Claim {
     claim
 }
 
-async fn facts(store: &dyn StateStore, claim: &Claim) -> StoredRun {
+async fn facts(store: &TestStore, claim: &Claim) -> StoredRun {
     let runs = store.stored_runs().await.unwrap();
     runs.into_iter().find(|run| run.run_id == claim.run_id).unwrap()
 }
@@ -29,30 +29,30 @@ fn cuts(before: Timestamp) -> Cuts {
 
 pub(super) async fn a_run_is_in_use_while_something_refers_to_it(place: &Place) {
     let store = place.open().await;
-    let first = whole(&*store, Outcome { mails: vec![mail("first@example.edu")], ..full_outcome() }).await;
-    assert!(facts(&*store, &first).await.is_in_use, "its snapshots are current");
+    let first = whole(&store, Outcome { mails: vec![mail("first@example.edu")], ..full_outcome() }).await;
+    assert!(facts(&store, &first).await.is_in_use, "its snapshots are current");
 
     // Everything that the first made is replaced by the second, but its e-mail waits.
-    let (_, second) = running(&*store).await;
+    let (_, second) = running(&store).await;
     let later = Outcome { mails: vec![], ..full_outcome() };
     for name in ["pull", "features", "digest"] {
         let attempt = store.start_attempt(&second, &job(name), at(5)).await.unwrap();
         let end = super::fixtures::success(later.clone());
-        store.finish_attempt(&second, &job(name), attempt, end, at(6)).await.unwrap();
+        store.end_attempt(&second, &job(name), attempt, end, at(6)).await.unwrap();
     }
-    assert!(facts(&*store, &first).await.is_in_use, "its e-mail was not sent");
+    assert!(facts(&store, &first).await.is_in_use, "its e-mail was not sent");
     store.outbox_sent("first@example.edu", at(7)).await.unwrap();
 
-    let (first, second) = (facts(&*store, &first).await, facts(&*store, &second).await);
+    let (first, second) = (facts(&store, &first).await, facts(&store, &second).await);
     assert_eq!((first.is_in_use, first.ended_at, first.dag), (false, Some(at(4)), dag_name()));
     assert_eq!((second.is_in_use, second.ended_at), (true, None));
 }
 
 pub(super) async fn a_deleted_run_is_gone_whole_and_the_rest_is_as_it_was(place: &Place) {
     let store = place.open().await;
-    let first = whole(&*store, full_outcome()).await;
+    let first = whole(&store, full_outcome()).await;
     store.outbox_sent("digest.nightly.2026-11-20@example.edu", at(5)).await.unwrap();
-    let second = whole(&*store, full_outcome()).await;
+    let second = whole(&store, full_outcome()).await;
     let before = (store.snapshots().await.unwrap(), store.models().await.unwrap(), store.cursors().await.unwrap());
 
     assert!(store.delete_run(&first.run_id).await.unwrap());
@@ -72,7 +72,7 @@ pub(super) async fn a_deleted_run_is_gone_whole_and_the_rest_is_as_it_was(place:
 
 pub(super) async fn an_open_run_is_not_deleted(place: &Place) {
     let store = place.open().await;
-    let (run, claim) = running(&*store).await;
+    let (run, claim) = running(&store).await;
     store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
 
     assert!(!store.delete_run(&run.run_id).await.unwrap());
@@ -82,9 +82,9 @@ pub(super) async fn an_open_run_is_not_deleted(place: &Place) {
 
 pub(super) async fn what_is_forgotten_is_old_and_not_in_use(place: &Place) {
     let store = place.open().await;
-    let first = whole(&*store, full_outcome()).await;
-    let second = whole(&*store, full_outcome()).await;
-    let (third, _) = running(&*store).await;
+    let first = whole(&store, full_outcome()).await;
+    let second = whole(&store, full_outcome()).await;
+    let (third, _) = running(&store).await;
     // The last success of each job is told by when it ended.
     place
         .execute("UPDATE attempts SET finished_at = finished_at + 1000000 WHERE run_id = 'nightly.2026-11-20.2'")

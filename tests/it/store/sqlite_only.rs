@@ -204,8 +204,8 @@ async fn a_backup_that_is_made_while_others_write_is_one_whole_state() {
         programs.spawn(async move {
             let store = place.open().await;
             for _ in 0..12 {
-                let (_, claim) = running(&*store).await;
-                succeed(&*store, &claim, "pull", full_outcome()).await;
+                let (_, claim) = running(&store).await;
+                succeed(&store, &claim, "pull", full_outcome()).await;
             }
         });
     }

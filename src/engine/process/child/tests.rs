@@ -47,6 +47,8 @@ fn assignment() -> Assignment {
             models: Vec::new(),
             jobs: Vec::new(),
             last_success: None,
+            parts: BTreeMap::new(),
+            skipped: Vec::new(),
         },
         last_fingerprint: None,
         fence: FENCE.to_owned(),
