@@ -9,6 +9,7 @@
 pub mod check;
 pub mod clock;
 pub mod dag;
+pub mod delivery;
 pub mod document;
 mod explain;
 pub mod ids;
