@@ -28,6 +28,26 @@ impl SchedulerLock {
             Err(TryLockError::Error(cause)) => Err(failed(cause)),
         }
     }
+
+    /// Returns whether a process has the lock of `folder`; nothing is made.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be used.
+    pub fn is_held(folder: &Path) -> Result<bool, AppError> {
+        let path = folder.join("scheduler.lock");
+        let failed = |cause| AppError::File { path: path.display().to_string(), cause };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(cause) => return Err(failed(cause)),
+        };
+        // Shared, so that two who look do not see each other.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(cause)) => Err(failed(cause)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,9 +60,11 @@ mod tests {
 
         let first = SchedulerLock::take(folder.path()).unwrap();
         assert!(first.is_some());
+        assert!(SchedulerLock::is_held(folder.path()).unwrap());
         assert!(SchedulerLock::take(folder.path()).unwrap().is_none());
 
         drop(first);
+        assert!(!SchedulerLock::is_held(folder.path()).unwrap());
         assert!(SchedulerLock::take(folder.path()).unwrap().is_some());
     }
 }

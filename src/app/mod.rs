@@ -1,23 +1,28 @@
 //! The composition root: the only place that makes adapters and joins them.
 //!
 //! `dags` reads the DAG files, `lock` owns the data folder, `signals` hears Ctrl-C, `settle` does what follows a
-//! commit, `words` is what a run prints about itself.
+//! commit, `outbox` sends, `deadlines` tells when a night is late, `watchdog` when the owner is dead, `words` is what a
+//! run prints about itself.
 
+mod claims;
 mod dags;
+mod deadlines;
 mod lock;
+mod outbox;
 mod settle;
 mod signals;
+mod watchdog;
 mod words;
 
 pub use dags::Dags;
 pub use lock::SchedulerLock;
 pub use signals::Signals;
+pub use watchdog::{Watch, Watchdog};
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
@@ -32,11 +37,8 @@ use crate::engine::thread::ThreadIsolation;
 use crate::engine::{Engine, scheduler};
 use crate::jobs::{Environment, Kinds};
 use crate::lake::{Lake, LakeError, LakeOptions};
-use crate::store::{self, OutboxMail, StateStore, StoreError};
+use crate::store::{self, MailRow, StateStore, StoreError};
 use crate::telemetry::{self, SystemClock};
-
-/// How often a daemon looks for e-mails whose next try is due.
-const RESEND: Duration = Duration::from_secs(30);
 
 /// Everything, put together.
 pub struct App {
@@ -51,6 +53,8 @@ pub struct App {
     /// The engine.
     pub engine: Engine,
     settle: Arc<settle::Settle>,
+    outbox: Arc<outbox::Outbox>,
+    deadlines: deadlines::Deadlines,
 }
 
 /// Why the house cannot be put together, or what was asked for is not there.
@@ -136,8 +140,12 @@ impl App {
             Some(reference) => Some(PrivacyKey::new(reference.resolve(&variables)?.expose_secret().as_bytes())?),
         };
         let config = Arc::new(config);
-        let settle =
-            Arc::new(settle::Settle::new(&config, &variables, lake.clone(), Arc::clone(&store), Arc::clone(&clock))?);
+        let owner = format!("{}-{}", std::process::id(), clock.now().as_microsecond());
+        let outbox = outbox::Outbox::new(&config, &variables, Arc::clone(&store), Arc::clone(&clock), owner.clone())?;
+        let outbox = Arc::new(outbox);
+        let settle = Arc::new(settle::Settle::new(lake.clone(), Arc::clone(&store), Arc::clone(&outbox))?);
+        let deadlines =
+            deadlines::Deadlines::new(&config, Arc::clone(&store), Arc::clone(&clock), Arc::clone(&outbox))?;
         let environment = Environment {
             open_source: open_source(&config, &variables),
             config: Arc::clone(&config),
@@ -151,11 +159,12 @@ impl App {
             isolation: Arc::new(ThreadIsolation::new(Arc::new(Kinds(Arc::new(environment))))),
             after_commit: Arc::clone(&settle) as _,
             clock: Arc::clone(&clock),
-            owner: format!("{}-{}", std::process::id(), clock.now().as_microsecond()),
+            promises: Arc::new(deadlines::Owed(Arc::clone(&config))),
+            owner,
             heartbeat: Duration::from_secs(config.engine.heartbeat_secs),
             stop_grace: Duration::from_secs(config.engine.stop_grace_secs),
         };
-        Ok(Self { config, clock, store, lake, engine, settle })
+        Ok(Self { config, clock, store, lake, engine, settle, outbox, deadlines })
     }
 
     /// Returns the DAG `name`, with parameters set as `JOB.KEY=VALUE` says.
@@ -195,22 +204,20 @@ impl App {
     pub async fn daemon(&self, cancel: &CancellationToken) -> Result<(), AppError> {
         let dags = Dags::of(&self.config);
         self.repair(&dags.all_that_are_valid()).await?;
-        let ended = cancel.child_token();
-        let schedule = async {
-            let end = scheduler::run(&self.engine, || dags.all_that_are_valid(), cancel).await;
-            ended.cancel();
-            end
-        };
-        let (end, ()) = tokio::join!(schedule, self.resend(&ended));
-        Ok(end?)
+        Ok(self.beside(scheduler::run(&self.engine, || dags.all_that_are_valid(), cancel)).await?)
     }
 
-    /// Sends the e-mails that are due, again and again, until it is cancelled.
-    async fn resend(&self, cancel: &CancellationToken) {
-        let mut tick = tokio::time::interval(RESEND);
-        while cancel.run_until_cancelled(tick.tick()).await.is_some() {
-            self.settle.send_due_mail().await;
-        }
+    /// Does `work`, and beside it what the owner of the state store owes: sends e-mails, and looks at deadlines.
+    pub async fn beside<T>(&self, work: impl Future<Output = T>) -> T {
+        self.outbox.take_over().await;
+        let ended = CancellationToken::new();
+        let work = async {
+            let done = work.await;
+            ended.cancel();
+            done
+        };
+        let (done, (), ()) = tokio::join!(work, self.outbox.run(&ended), self.deadlines.run(&ended));
+        done
     }
 
     /// Repairs what a crash may have left between a commit and what follows it: pointers, and files under their names.
@@ -229,22 +236,21 @@ impl App {
         Ok(())
     }
 
-    /// Sends the e-mails that are due, and returns those that were tried and are still in the outbox.
+    /// Sends the e-mails that are due, and returns those that were not handed over. Only the owner sends.
     ///
     /// # Errors
     /// When the state store cannot be read.
-    pub async fn send_due_mail(&self) -> Result<Vec<OutboxMail>, StoreError> {
-        self.settle.send_due_mail().await;
+    pub async fn send_due_mail(&self) -> Result<Vec<MailRow>, StoreError> {
+        self.outbox.send_due().await;
         self.waiting_mail().await
     }
 
-    /// Returns the e-mails that were tried and are still in the outbox.
+    /// Returns the e-mails that were tried and wait, and those that were given up lately and not made up for.
     ///
     /// # Errors
     /// When the state store cannot be read.
-    pub async fn waiting_mail(&self) -> Result<Vec<OutboxMail>, StoreError> {
-        let unsent = self.store.outbox_due(Timestamp::MAX).await?;
-        Ok(unsent.into_iter().filter(|mail| mail.tries > 0).collect())
+    pub async fn waiting_mail(&self) -> Result<Vec<MailRow>, StoreError> {
+        self.outbox.unsent().await
     }
 }
 

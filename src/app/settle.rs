@@ -1,24 +1,20 @@
-//! What follows a commit: the lake's pointers, files under their names, folder pages, and e-mail.
+//! What follows a commit: the lake's pointers, files under their names, folder pages.
 //!
 //! All of it is derived from what is committed, and may be done again at any time: a crash between a commit and its
 //! pointers is repaired at the next start. What cannot be done now is logged and stays to be done.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use super::AppError;
-use crate::config::{Config, Environment as Variables, MailTransport, Security};
-use crate::domain::clock::Clock;
+use super::outbox::Outbox;
 use crate::domain::outcome::Outcome;
 use crate::engine::AfterCommit;
 use crate::lake::{Lake, keys};
 use crate::report::Renderer;
-use crate::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Transport};
 use crate::report::view::{FolderEntry, FolderView};
 use crate::store::StateStore;
 
@@ -26,28 +22,14 @@ use crate::store::StateStore;
 pub(super) struct Settle {
     lake: Lake,
     store: Arc<dyn StateStore>,
-    clock: Arc<dyn Clock>,
-    transport: Transport,
     renderer: Renderer,
-    /// Held while e-mails are sent, so that nobody else in this process sends them too.
-    sending: tokio::sync::Mutex<()>,
+    outbox: Arc<Outbox>,
 }
 
-/// How long an e-mail that was refused waits for its second try; each further wait is twice the one before, to 5 hours.
-const MAIL_WAIT: SignedDuration = SignedDuration::from_mins(10);
-const MAIL_WAIT_DOUBLINGS: u32 = 5;
-
 impl Settle {
-    pub(super) fn new(
-        config: &Config,
-        variables: &Variables,
-        lake: Lake,
-        store: Arc<dyn StateStore>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, AppError> {
+    pub(super) fn new(lake: Lake, store: Arc<dyn StateStore>, outbox: Arc<Outbox>) -> Result<Self, AppError> {
         let renderer = Renderer::new().map_err(|error| AppError::Mail(error.into()))?;
-        let (transport, sending) = (transport(config, variables)?, tokio::sync::Mutex::new(()));
-        Ok(Self { lake, store, clock, transport, renderer, sending })
+        Ok(Self { lake, store, renderer, outbox })
     }
 
     /// Brings every committed snapshot's pointers in line.
@@ -61,37 +43,6 @@ impl Settle {
                 }
             }
             Err(error) => error!("{:#}", anyhow::Error::new(error)),
-        }
-    }
-
-    /// Sends the e-mails that are due; one that is refused stays in the outbox with the reason and its next try.
-    pub(super) async fn send_due_mail(&self) {
-        let _sending = self.sending.lock().await;
-        let due = match self.store.outbox_due(self.clock.now()).await {
-            Ok(due) => due,
-            Err(error) => {
-                error!("{:#}", anyhow::Error::new(error));
-                return;
-            }
-        };
-        for waiting in due {
-            let id = &waiting.mail.message_id;
-            let noted = match self.transport.send(&waiting.mail).await {
-                Ok(_) => {
-                    info!(message_id = %id, "Sent an e-mail");
-                    self.store.outbox_sent(id, self.clock.now()).await
-                }
-                Err(error) => {
-                    let why = format!("{:#}", anyhow::Error::new(error));
-                    warn!(message_id = %id, "An e-mail stays in the outbox: {why}");
-                    let wait = MAIL_WAIT * (1 << waiting.tries.min(MAIL_WAIT_DOUBLINGS));
-                    let next = self.clock.now().checked_add(wait).unwrap_or(self.clock.now());
-                    self.store.outbox_failed(id, &why, next).await
-                }
-            };
-            if let Err(error) = noted {
-                error!(message_id = %id, "{:#}", anyhow::Error::new(error));
-            }
         }
     }
 
@@ -153,31 +104,6 @@ impl AfterCommit for Settle {
             }
         }
         self.files(outcome).await;
-        if !outcome.mails.is_empty() {
-            self.send_due_mail().await;
-        }
+        self.outbox.wake();
     }
-}
-
-fn transport(config: &Config, variables: &Variables) -> Result<Transport, AppError> {
-    let mail = &config.mail;
-    if mail.transport == MailTransport::Eml {
-        return Ok(Transport::EmlFolder(EmlFolder::new(&mail.folder)));
-    }
-    let password = mail.password.as_ref().map(|reference| reference.resolve(variables)).transpose()?;
-    let security = match mail.security {
-        Security::Starttls => SmtpSecurity::StartTls,
-        Security::Tls => SmtpSecurity::Tls,
-    };
-    let standard_port = if mail.security == Security::Tls { 465 } else { 587 };
-    let smtp = Smtp::new(SmtpSettings {
-        host: mail.host.clone().unwrap_or_default(),
-        port: mail.port.unwrap_or(standard_port),
-        security,
-        login: mail.user.clone().zip(password),
-        ca_file: mail.ca_file.clone(),
-        timeout: Duration::from_secs(30),
-        hello_name: "nocturne".to_owned(),
-    });
-    Ok(Transport::Smtp(Box::new(smtp.map_err(|error| AppError::Mail(error.into()))?)))
 }

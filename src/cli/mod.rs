@@ -19,6 +19,7 @@ mod output;
 mod run;
 mod runs;
 mod sim;
+mod watchdog;
 
 use std::path::PathBuf;
 
@@ -71,6 +72,8 @@ enum Command {
     /// Look after the state store.
     #[command(subcommand)]
     Db(db::Args),
+    /// Send what is owed when the deadline has passed and no daemon lives; run by a timer.
+    Watchdog(watchdog::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
 }
@@ -115,6 +118,7 @@ impl Command {
             Self::Sim(args) => sim::run(args, global).await,
             Self::Config(args) => config::run(&args, global),
             Self::Db(args) => db::run(args, global).await,
+            Self::Watchdog(args) => watchdog::run(args, global).await,
             Self::Completions(args) => completions::run(&args),
         }
     }

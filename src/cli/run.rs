@@ -15,7 +15,8 @@ use crate::domain::dag::Dag;
 use crate::domain::ids::JobName;
 use crate::domain::job::{Force, JobView};
 use crate::engine::recovery::{self, Overlap};
-use crate::store::{NewRun, OutboxMail, RunFilter, RunRecord};
+use crate::report::mail::masked;
+use crate::store::{MailRow, NewRun, RunFilter, RunRecord};
 
 /// Run a DAG once and follow it to its end.
 #[derive(Debug, clap::Args)]
@@ -67,6 +68,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         trigger: "command".to_owned(),
         slot: None,
         only,
+        expected: Vec::new(),
         force: if args.force { Force::Rebuild } else { Force::No },
         now: app.clock.now(),
         dag,
@@ -112,7 +114,8 @@ async fn here(app: &App, new: NewRun, talk: Talk, strict: Strict, lock: Schedule
         executed
     };
     let following = stop_with(follow::follow(app, &run.run_id, talk), &cancel, app, &run);
-    let (executed, followed) = tokio::join!(execution, given_up.run_until_cancelled(following));
+    let both = async { tokio::join!(execution, given_up.run_until_cancelled(following)) };
+    let (executed, followed) = app.beside(both).await;
     let run = executed.map_err(follow::unreachable)?;
     let (run, jobs) = match followed {
         Some(followed) => followed?,
@@ -121,7 +124,7 @@ async fn here(app: &App, new: NewRun, talk: Talk, strict: Strict, lock: Schedule
     let waiting = app.send_due_mail().await.map_err(follow::unreachable)?;
     drop(lock);
     let code = follow::exit_code(&run, &jobs, &waiting, strict);
-    finish(app, &run, &jobs, &waiting, talk)?;
+    finish(app, &run, &jobs, &waiting, talk).await?;
     Ok(match signal.code() {
         Some(143) => ExitCode::Terminated,
         Some(_) => ExitCode::Interrupted,
@@ -181,7 +184,7 @@ async fn there(app: &App, new: NewRun, talk: Talk, strict: Strict, detach: Detac
     }
     let (run, jobs) = follow::follow(app, &run.run_id, talk).await?;
     let waiting = app.waiting_mail().await.map_err(follow::unreachable)?;
-    finish(app, &run, &jobs, &waiting, talk)?;
+    finish(app, &run, &jobs, &waiting, talk).await?;
     Ok(follow::exit_code(&run, &jobs, &waiting, strict))
 }
 
@@ -245,15 +248,19 @@ fn dry_run(dag: &Dag, date: Date, only: Option<&[JobName]>, global: &Global) -> 
     Ok(ExitCode::Done)
 }
 
-fn finish(app: &App, run: &RunRecord, jobs: &[JobView], waiting: &[OutboxMail], talk: Talk) -> Result<(), Failure> {
+async fn finish(app: &App, run: &RunRecord, jobs: &[JobView], waiting: &[MailRow], talk: Talk) -> Result<(), Failure> {
     if talk == Talk::Nothing {
         let waiting = waiting.iter().map(|mail| {
-            serde_json::json!({ "message_id": mail.mail.message_id, "tries": mail.tries, "why": mail.last_error })
+            let to = masked(&mail.recipient.address);
+            serde_json::json!({
+                "message_id": mail.message_id, "to": to, "state": mail.state, "tries": mail.tries, "why": mail.last_error
+            })
         });
         let waiting: Vec<_> = waiting.collect();
         return output::json(&serde_json::json!({ "run": run, "jobs": jobs, "outbox": waiting }));
     }
-    for line in app.closing_lines(run, jobs, waiting) {
+    let mails = app.store.mails_of(&run.dag, run.logical_date).await.map_err(follow::unreachable)?;
+    for line in app.closing_lines(run, jobs, &mails, waiting) {
         output::line(&line)?;
     }
     Ok(())

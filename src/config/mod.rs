@@ -17,14 +17,16 @@ mod secret;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
 pub use analysis::{Drift, Features, Labels, Population, Quality};
 pub use dump::Setting;
 pub use layers::{Environment, Layers, Use, process_environment};
-pub use mail::{Mail, MailTransport, Security};
+pub use mail::{Mail, MailTransport, Security, parse_mailbox};
 pub use places::{Engine, Institution, Lake, Log, LogFormat, Paths, State};
 pub use secret::{SecretError, SecretReference};
 pub use sources::{Privacy, Simulation, Source, SourceKind};
+pub use watchdog::Watchdog;
 
 use std::collections::BTreeMap;
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub drift: Drift,
     /// E-mail.
     pub mail: Mail,
+    /// The watchdog.
+    pub watchdog: Watchdog,
     /// The engine.
     pub engine: Engine,
     /// Logs.

@@ -243,7 +243,8 @@ pub fn promise(there: &[Revision]) -> Option<u32> {
 /// Returns what a digest of that signature does.
 ///
 /// A promised revision is filled whatever it says. Without a promise, an e-mail that waits or was handed over is
-/// followed by another one only if that says something else; one that was given up is followed in any case.
+/// followed by another one only if that says something else (what is not known counts as the same); one that was given
+/// up is followed in any case.
 /// A digest from another run than the one with the promise takes the promised number and promises the next one, so
 /// that a trial does not use up the night's digest.
 pub fn on_digest(there: &[Revision], signature: &Signature, bringer: Bringer) -> Decision {
@@ -254,7 +255,8 @@ pub fn on_digest(there: &[Revision], signature: &Signature, bringer: Bringer) ->
         let promises = (bringer == Bringer::Another).then_some(newest.number + 1);
         return deliver(there, newest.number, promises);
     }
-    let says_the_same = last_said(there).is_some_and(|last| last.signature.as_ref() == Some(signature));
+    let says_the_same =
+        last_said(there).is_some_and(|last| last.signature.as_ref().is_none_or(|said| said == signature));
     if says_the_same { Decision::Nothing } else { deliver(there, newest.number + 1, None) }
 }
 

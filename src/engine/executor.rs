@@ -16,6 +16,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::attempt::{self, Attempted, Attempting};
 use super::plan;
+use super::promises::Promises;
 use super::runner::{AfterCommit, Isolation};
 use crate::domain::clock::Clock;
 use crate::domain::dag::{Dag, Job};
@@ -33,6 +34,8 @@ pub struct Engine {
     pub isolation: Arc<dyn Isolation>,
     /// What follows a commit.
     pub after_commit: Arc<dyn AfterCommit>,
+    /// What slots owe to people.
+    pub promises: Arc<dyn Promises>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Who this is, for the claims: unique per process.

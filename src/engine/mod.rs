@@ -5,12 +5,16 @@
 //! kinds, processes and the lake are reached; `thread` carries attempts out in this process.
 
 mod attempt;
+pub mod deadline;
 pub mod executor;
+pub mod forecast;
 pub mod plan;
+pub mod promises;
 pub mod recovery;
 pub mod runner;
 pub mod scheduler;
 pub mod thread;
 
 pub use executor::{Engine, EngineError};
+pub use promises::{NoPromises, Promises};
 pub use runner::{AfterCommit, Assignment, Done, Isolation, JobRunner, Parts, Runners};

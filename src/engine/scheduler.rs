@@ -21,7 +21,7 @@ use crate::domain::dag::Dag;
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job::Force;
 use crate::domain::schedule::{self, Slot};
-use crate::store::{NewRun, RunFilter, StoreError};
+use crate::store::{NewRun, Promise, RunFilter, StoreError};
 
 /// How long a scheduler is taken to live after its last sign of life.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
@@ -81,7 +81,7 @@ async fn make_due_runs(engine: &Engine, dag: &Dag, now: Timestamp) -> Result<(),
     let Some(schedule) = &dag.schedule else { return Ok(()) };
     let Some(watermark) = engine.store.watermark(&dag.name).await? else {
         // A DAG that was never scheduled here begins with its next slot, not with its past.
-        engine.store.skip_slot(&dag.name, now, "first seen", now).await?;
+        engine.store.skip_slot(&dag.name, now, "first seen", None, now).await?;
         return Ok(());
     };
     let missed = match schedule::due_between(schedule, &dag.timezone, watermark, now) {
@@ -96,9 +96,17 @@ async fn make_due_runs(engine: &Engine, dag: &Dag, now: Timestamp) -> Result<(),
         if wanted.contains(slot) {
             make_run(engine, dag, slot, now).await?;
         } else {
-            engine.store.skip_slot(&dag.name, slot.at, "missed, and not made up for (`catch_up`)", now).await?;
+            skip(engine, dag, slot, "missed, and not made up for (`catch_up`)", now).await?;
         }
     }
+    Ok(())
+}
+
+/// Skips a slot: its e-mails are owed all the same.
+async fn skip(engine: &Engine, dag: &Dag, slot: &Slot, why: &str, now: Timestamp) -> Result<(), SchedulerError> {
+    let mails = engine.promises.expected(dag, slot);
+    let promise = Promise { dag: &dag.name, logical_date: slot.date, run_id: None, skipped: Some(why), mails: &mails };
+    engine.store.skip_slot(&dag.name, slot.at, why, Some(promise), now).await?;
     Ok(())
 }
 
@@ -109,7 +117,7 @@ async fn make_run(engine: &Engine, dag: &Dag, slot: &Slot, now: Timestamp) -> Re
         Overlap::Begin | Overlap::Wait => {}
         Overlap::Skip => {
             let why = "the earlier run is still open (`overlap = \"skip\"`)";
-            engine.store.skip_slot(&dag.name, slot.at, why, now).await?;
+            skip(engine, dag, slot, why, now).await?;
             return Ok(());
         }
         Overlap::Replace(runs) => {
@@ -125,6 +133,7 @@ async fn make_run(engine: &Engine, dag: &Dag, slot: &Slot, now: Timestamp) -> Re
         slot: Some(slot.at),
         only: None,
         force: Force::No,
+        expected: engine.promises.expected(dag, slot),
         now,
     };
     if let Some(run) = engine.store.create_run(new).await? {

@@ -70,7 +70,10 @@ fn job_failed(job: &JobView) -> Finding {
         "job.failed",
         job.name.clone(),
         format!("The job `{}` {}: {}.", job.name, word, job.summary.trim_end_matches('.')),
-        format!("Read its log with `nocturne runs logs last --job {}`, mend the cause and retry the run.", job.name),
+        format!(
+            "Read its log with `nocturne runs logs last {}`, put the cause right, and run the night again.",
+            job.name
+        ),
     )
 }
 

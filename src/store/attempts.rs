@@ -4,8 +4,8 @@
 //! ends once; a second end, or the end of an attempt that is not the one that runs, is refused. The effects of an
 //! outcome are `commit`'s, in the same transaction.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 
 use super::commit;
 use super::contract::{AttemptEnd, Claim, LastSuccess, Unattempted};
@@ -28,6 +28,7 @@ const OPEN_JOBS: &str = "SELECT job, state, attempts FROM jobs \
 const JOBS: &str = include_str!("../../sql/state/jobs_select.sql");
 const ATTEMPT_INSERT: &str = include_str!("../../sql/state/attempt_insert.sql");
 const ATTEMPT_END: &str = include_str!("../../sql/state/attempt_end.sql");
+const DURATIONS: &str = include_str!("../../sql/state/job_durations.sql");
 const LAST_SUCCESS: &str = include_str!("../../sql/state/last_success.sql");
 
 /// What the job says after an attempt that nobody ended.
@@ -231,9 +232,22 @@ pub(super) async fn last_success(
     }))
 }
 
+/// Returns how long the last successes of a job took.
+pub(super) async fn durations(
+    database: &Database,
+    dag: &DagName,
+    job: &JobName,
+    most: u32,
+) -> Result<Vec<SignedDuration>, StoreError> {
+    let rows = database.rows("reading a job's durations", DURATIONS, &[dag.into(), job.into(), most.into()]).await?;
+    rows.iter().map(|row| row.int("took").map(SignedDuration::from_micros)).collect()
+}
+
 /// Returns an outcome as JSON that reads back: a figure that is NaN or infinite is written as `null`, and would make
 /// the run unreadable for ever.
 fn readable_json(tx: &Transaction, outcome: &Outcome) -> Result<String, StoreError> {
+    // Its e-mails are in the outbox; with the outcome they would be shown, and kept, a second time.
+    let outcome = &Outcome { mails: Vec::new(), ..outcome.clone() };
     let json = tx.json("an outcome", outcome)?;
     match serde_json::from_str::<Outcome>(&json) {
         Ok(_) => Ok(json),

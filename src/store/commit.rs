@@ -11,10 +11,10 @@ use super::attempts::Ended;
 use super::audit;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
-use super::outbox;
+use super::revisions;
 use super::row::Row;
 use crate::domain::ids::SnapshotId;
-use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, SnapshotRef};
+use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, Reason, SnapshotRef};
 
 const SNAPSHOT_INSERT: &str = include_str!("../../sql/state/snapshot_insert.sql");
 const MAKE_CURRENT: &str = include_str!("../../sql/state/snapshot_make_current.sql");
@@ -35,9 +35,12 @@ pub(super) async fn write_effects(tx: &mut Transaction, ended: Ended<'_>, outcom
     }
     write_models(tx, ended, &outcome.models).await?;
     let mut mails: Vec<_> = outcome.mails.iter().collect();
-    mails.sort_by(|a, b| a.message_id.cmp(&b.message_id));
+    mails.sort_by_key(|mail| (&mail.dag, mail.logical_date, &mail.audience));
     for mail in mails {
-        outbox::put(tx, ended.job_at(), mail).await?;
+        revisions::put(tx, ended.job_at(), mail).await?;
+    }
+    if outcome.reason == Some(Reason::UpToDate) {
+        revisions::repeat(tx, ended.job_at()).await?;
     }
     let origin = audit::Origin { run_id: Some(&ended.claim.run_id), attempt: Some((ended.job, ended.attempt)) };
     for entry in &outcome.audit {

@@ -12,17 +12,19 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::dag::Dag;
+use crate::domain::delivery::ExpectedMail;
 use crate::domain::ids::{DagName, JobName, RunId};
 use crate::domain::job::{Force, JobView};
-use crate::domain::outcome::{MailRecord, ModelRecord, Outcome, SnapshotRef};
+use crate::domain::outcome::{ModelRecord, Outcome, SnapshotRef};
 use crate::domain::run::RunState;
 
 use super::error::StoreError;
+use super::mail_contract::{MailStore, Promise};
 
 /// What is asked for with a new run.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,8 @@ pub struct NewRun {
     pub only: Option<Vec<JobName>>,
     /// Whether what is up to date is done again.
     pub force: Force,
+    /// The e-mails that its slot promises.
+    pub expected: Vec<ExpectedMail>,
     /// Now.
     pub now: Timestamp,
 }
@@ -151,19 +155,6 @@ pub struct EventRecord {
     pub event: serde_json::Value,
 }
 
-/// An e-mail in the outbox.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OutboxMail {
-    /// The e-mail.
-    pub mail: MailRecord,
-    /// When it was put there.
-    pub queued_at: Timestamp,
-    /// Tries so far.
-    pub tries: u32,
-    /// Why the last try failed.
-    pub last_error: Option<String>,
-}
-
 /// Which runs to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
@@ -185,9 +176,9 @@ pub struct RunFilter {
 /// void, `Illegal` when the state does not allow it, `NoRun` and `NoSuchJob` when there is no such thing. After any
 /// error nothing was written.
 #[async_trait]
-pub trait StateStore: Send + Sync {
+pub trait StateStore: MailStore {
     /// Makes a run: allocates its id, keeps the DAG's version, queues its jobs, moves the schedule's watermark when
-    /// it has a slot. Returns `None` when that slot was dealt with already, by a run or by [`Self::skip_slot`]. Jobs in
+    /// it has a slot, and writes the promises of its e-mails. Returns `None` when that slot was dealt with already, by a run or by [`Self::skip_slot`]. Jobs in
     /// `only` that the DAG does not have are refused ([`StoreError::NoJob`]).
     async fn create_run(&self, new: NewRun) -> Result<Option<RunRecord>, StoreError>;
 
@@ -262,21 +253,23 @@ pub trait StateStore: Send + Sync {
         logical_date: Option<Date>,
     ) -> Result<Option<LastSuccess>, StoreError>;
 
-    /// Returns the e-mails not yet sent whose next try is due, oldest first.
-    async fn outbox_due(&self, now: Timestamp) -> Result<Vec<OutboxMail>, StoreError>;
-
-    /// Records that an e-mail was sent; it stays sent, whatever is reported later.
-    async fn outbox_sent(&self, message_id: &str, now: Timestamp) -> Result<(), StoreError>;
-
-    /// Records that an e-mail could not be sent, and when to try again.
-    async fn outbox_failed(&self, message_id: &str, error: &str, next_try: Timestamp) -> Result<(), StoreError>;
+    /// Returns how long the last successes of a DAG's job took, newest first, at most `most`; without those that had
+    /// nothing to do.
+    async fn durations(&self, dag: &DagName, job: &JobName, most: u32) -> Result<Vec<SignedDuration>, StoreError>;
 
     /// Returns the last slot that a DAG's schedule has dealt with.
     async fn watermark(&self, dag: &DagName) -> Result<Option<Timestamp>, StoreError>;
 
     /// Moves the watermark of a DAG's schedule (forward only) without a run (a slot that is skipped), with the reason
-    /// as an audit entry.
-    async fn skip_slot(&self, dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> Result<(), StoreError>;
+    /// as an audit entry. The slot's e-mails are promised all the same: `promise` has them, where the slot owes any.
+    async fn skip_slot(
+        &self,
+        dag: &DagName,
+        slot: Timestamp,
+        why: &str,
+        promise: Option<Promise<'_>>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Says that a scheduler lives, or (with `None`) that it has stopped.
     async fn scheduler_alive(&self, owner: &str, until: Option<Timestamp>) -> Result<(), StoreError>;

@@ -14,10 +14,12 @@ mod commit;
 mod contract;
 mod database;
 mod error;
+mod mail_contract;
 mod maintenance;
 mod migrations;
 mod outbox;
 mod postgres;
+mod revisions;
 mod row;
 mod runs;
 mod schedule;
@@ -25,8 +27,9 @@ mod sql_store;
 mod sqlite;
 
 pub use contract::{
-    AttemptEnd, Claim, EventRecord, LastSuccess, NewRun, OutboxMail, RunFilter, RunRecord, StateStore, Unattempted,
+    AttemptEnd, Claim, EventRecord, LastSuccess, NewRun, RunFilter, RunRecord, StateStore, Unattempted,
 };
 pub use error::StoreError;
+pub use mail_contract::{DueMail, HandedOver, MailRow, MailStore, Outgoing, Promise};
 pub use maintenance::{CheckReport, MigrationReport, backup, check, migrate};
-pub use sql_store::open;
+pub use sql_store::{look, open};

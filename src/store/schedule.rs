@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use super::audit;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::mail_contract::Promise;
+use super::revisions;
 use crate::domain::ids::{DagName, RunId};
 
 const SLOT_TAKE: &str = include_str!("../../sql/state/slot_take.sql");
@@ -61,12 +63,16 @@ pub(super) async fn skip_slot(
     dag: &DagName,
     slot: Timestamp,
     why: &str,
+    promise: Option<Promise<'_>>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("skipping a slot").await?;
     if take_slot(&mut tx, Slot { dag, at: slot }, Decision::Skip(why), now).await? {
         let entry = format!("the slot {slot} of DAG {dag} was skipped: {why}");
         audit::append(&mut tx, audit::Origin::default(), &entry, now).await?;
+        if let Some(promise) = &promise {
+            revisions::promise(&mut tx, promise, now).await?;
+        }
     }
     tx.commit().await
 }

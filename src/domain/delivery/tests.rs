@@ -31,6 +31,8 @@ fn the_same_verdict_is_not_mailed_twice_and_another_one_is_a_correction() {
     let sent = [revision(0, MailState::Sent, Some(Word::Failed))];
 
     assert_eq!(on_digest(&sent, &says(Word::Failed), Bringer::Promised), Decision::Nothing);
+    let of_an_earlier_version = [revision(0, MailState::Sent, None)];
+    assert_eq!(on_digest(&of_an_earlier_version, &says(Word::Ok), Bringer::Promised), Decision::Nothing);
     assert_eq!(on_digest(&sent, &says(Word::Ok), Bringer::Promised), deliver_plain(1, &[0], &[]));
     let other_jobs = Signature::new(Word::Failed, vec!["train".to_owned()]);
     assert_eq!(on_digest(&sent, &other_jobs, Bringer::Promised), deliver_plain(1, &[0], &[]));

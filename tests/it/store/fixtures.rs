@@ -7,12 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use nocturne::domain::dag::{Dag, Job, When};
+use nocturne::domain::delivery::{Recipient, Signature, Word};
 use nocturne::domain::ids::{DagName, JobName, SnapshotId};
 use nocturne::domain::job::Force;
 use nocturne::domain::outcome::{MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
 use nocturne::store::{self, AttemptEnd, Claim, NewRun, RunRecord, StateStore};
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Connection, PgConnection, SqlSafeStr as _, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::postgres;
@@ -45,6 +47,29 @@ impl Place {
         } else {
             let mut connection = PgConnection::connect(&self.url).await.unwrap();
             sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+        }
+    }
+
+    /// Brings the place to the first schema and no further, as the first program did.
+    pub(super) async fn make_first_schema(&self) {
+        let (sqlite, postgres) = (
+            include_str!("../../../sql/migrations/sqlite/0001_state.sql"),
+            include_str!("../../../sql/migrations/postgres/0001_state.sql"),
+        );
+        let migrator = |sql: &'static str| {
+            let migration = Migration::new(1, "state".into(), MigrationType::Simple, sql.into_sql_str(), false);
+            Migrator::with_migrations(vec![migration])
+        };
+        if let Some(folder) = &self.folder {
+            std::fs::create_dir_all(folder.path().join("var")).unwrap();
+            let url = format!("{}?mode=rwc", self.url);
+            let mut connection = SqliteConnection::connect(&url).await.unwrap();
+            migrator(sqlite).run(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        } else {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            migrator(postgres).run(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
         }
     }
 
@@ -100,6 +125,7 @@ pub(super) fn new_run() -> NewRun {
         slot: None,
         only: None,
         force: Force::No,
+        expected: Vec::new(),
         now: at(0),
     }
 }
@@ -136,13 +162,22 @@ pub(super) fn snapshot(dataset: &str, content: &str) -> SnapshotRef {
     }
 }
 
-pub(super) fn mail(message_id: &str) -> MailRecord {
+pub(super) fn recipient(name: &str) -> Recipient {
+    let address = format!("{name}@example.edu");
+    Recipient { header: format!("To: {address}\r\n"), address }
+}
+
+/// An e-mail of the night to the dean.
+pub(super) fn mail(audience: &str, word: Word) -> MailRecord {
     MailRecord {
-        message_id: message_id.to_owned(),
+        dag: dag_name(),
+        logical_date: DAY,
+        audience: audience.to_owned(),
+        signature: Signature::new(word, Vec::new()),
         from: "night@example.edu".to_owned(),
-        to: vec!["dean@example.edu".to_owned()],
+        to: vec![recipient("dean")],
         subject: "The night of 20 November".to_owned(),
-        message: "Subject: The night of 20 November\r\n\r\nAll is well.\r\n".to_owned(),
+        body: format!("Subject: The night of 20 November\r\n\r\n{}.\r\n", word.as_str()),
     }
 }
 
@@ -157,6 +192,11 @@ pub(super) fn model(version: &str, role: ModelRole) -> ModelRecord {
     }
 }
 
+/// An outcome as it is stored: without its e-mails.
+pub(super) fn stored(outcome: Outcome) -> Outcome {
+    Outcome { mails: Vec::new(), ..outcome }
+}
+
 /// An outcome with one of every effect.
 pub(super) fn full_outcome() -> Outcome {
     Outcome {
@@ -164,7 +204,7 @@ pub(super) fn full_outcome() -> Outcome {
         snapshots: vec![snapshot("restricted/tables/users", "u1"), snapshot("restricted/tables/courses", "c1")],
         cursors: BTreeMap::from([("canvas/users".to_owned(), "2026-11-19T00:00:00Z".to_owned())]),
         models: vec![model("m1", ModelRole::Champion)],
-        mails: vec![mail("digest.nightly.2026-11-20@example.edu")],
+        mails: vec![mail("digest", Word::Ok)],
         facts: BTreeMap::from([("drift".to_owned(), serde_json::json!({ "psi": 0.1 }))]),
         audit: vec!["the identity map was read by `doctor`".to_owned()],
         ..Outcome::default()
