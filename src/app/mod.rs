@@ -1,27 +1,32 @@
 //! The composition root: the only place that makes adapters and joins them.
 //!
-//! `dags` reads the DAG files, `signals` hears Ctrl-C, `settle` does what follows a commit, `keeping` removes what is
-//! beyond its limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one
-//! that runs in a child process does there, `secrets` what a process gives up before it starts programs.
+//! `dags` reads the DAG files, `signals` hears Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines`
+//! tells when a night is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is beyond its
+//! limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs
+//! in a child process does there, `secrets` what a process gives up before it starts programs.
 
 pub mod child;
+mod claims;
 mod dags;
+mod deadlines;
 mod isolation;
 mod keeping;
+mod outbox;
 pub mod secrets;
 mod settle;
 mod signals;
+mod watchdog;
 mod words;
 
 pub use dags::Dags;
 pub use keeping::Removed;
 pub use signals::{Interrupt, Signals};
+pub use watchdog::{Watch, Watchdog};
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
@@ -37,11 +42,11 @@ use crate::engine::process::MemoryMeans;
 use crate::engine::{Engine, Stop, ownership, scheduler, settle as settling};
 use crate::jobs::Environment;
 use crate::lake::{Lake, LakeError, LakeOptions};
-use crate::store::{self, OutboxMail, Role, StateStore, StoreError, Tenure, ToSettle};
+use crate::store::{self, MailRow, Role, StateStore, StoreError, Tenure, ToSettle};
 use crate::telemetry::{self, SystemClock};
 
-/// How often a daemon looks for e-mails whose next try is due.
-const RESEND: Duration = Duration::from_secs(30);
+/// How often a daemon looks whether anything is beyond its limits.
+const KEEP: Duration = Duration::from_secs(600);
 
 /// How long a run asks a state store that does not answer, before it is left for the next take-up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -58,7 +63,11 @@ pub struct App {
     pub lake: Lake,
     /// The engine.
     pub engine: Engine,
+    /// Who this is: unique per process.
+    owner: String,
     settle: Arc<settle::Settle>,
+    outbox: Arc<outbox::Outbox>,
+    deadlines: deadlines::Deadlines,
 }
 
 /// Why the house cannot be put together, or what was asked for is not there.
@@ -145,18 +154,24 @@ impl App {
         let config = Arc::new(config);
         let environment = environment(&config, &variables, Arc::clone(&clock), isolation::means).await?;
         let lake = environment.lake.clone();
-        let adapters = (lake.clone(), Arc::clone(&store), Arc::clone(&clock));
-        let settle = Arc::new(settle::Settle::new(&config, &variables, adapters, environment.privacy_key.clone())?);
+        let owner = format!("{}-{}", std::process::id(), clock.now().as_microsecond());
+        let outbox = outbox::Outbox::new(&config, &variables, Arc::clone(&store), Arc::clone(&clock), owner.clone())?;
+        let outbox = Arc::new(outbox);
+        let adapters = (lake.clone(), Arc::clone(&store), Arc::clone(&outbox));
+        let settle = Arc::new(settle::Settle::new(&config, adapters, environment.privacy_key.clone())?);
+        let deadlines =
+            deadlines::Deadlines::new(&config, Arc::clone(&store), Arc::clone(&clock), Arc::clone(&outbox))?;
         let engine = Engine {
             store: Arc::clone(&store),
             isolation: isolation::isolation(Arc::new(environment), &variables)?,
             clock: Arc::clone(&clock),
+            promises: Arc::new(deadlines::Owed(Arc::clone(&config))),
             committed: Arc::default(),
             poll: Duration::from_secs(config.engine.heartbeat_secs),
             stop_grace: Duration::from_secs(config.engine.stop_grace_secs),
             patience: PATIENCE,
         };
-        Ok(Self { config, clock, store, lake, engine, settle })
+        Ok(Self { config, clock, store, lake, engine, owner, settle, outbox, deadlines })
     }
 
     /// Returns the DAG `name`, with parameters set as `JOB.KEY=VALUE` says.
@@ -181,7 +196,7 @@ impl App {
     /// # Errors
     /// When the state store cannot be reached.
     pub async fn own(&self, role: Role) -> Result<Option<Tenure>, AppError> {
-        let tenure = ownership::acquire(&*self.store, &self.owner_name(), role).await?;
+        let tenure = ownership::acquire(&*self.store, &self.owner, role).await?;
         tenure.map(|tenure| self.has_become_owner(tenure)).transpose()
     }
 
@@ -190,7 +205,7 @@ impl App {
     /// # Errors
     /// When the state store fails in a way that will not pass.
     pub async fn stand_by(&self, role: Role, stop: &CancellationToken) -> Result<Option<Tenure>, AppError> {
-        let tenure = ownership::stand_by(&*self.store, &self.owner_name(), role, stop).await?;
+        let tenure = ownership::stand_by(&*self.store, &self.owner, role, stop).await?;
         tenure.map(|tenure| self.has_become_owner(tenure)).transpose()
     }
 
@@ -209,10 +224,6 @@ impl App {
         ownership::is_owned(&*self.store).await
     }
 
-    fn owner_name(&self) -> String {
-        format!("{}-{}", std::process::id(), self.clock.now().as_microsecond())
-    }
-
     /// Listens for signals until what it returns is dropped.
     pub fn listen(&self, stop: &Stop, interrupt: Interrupt) -> Signals {
         Signals::listen(stop, interrupt)
@@ -225,15 +236,10 @@ impl App {
     pub async fn daemon(&self, tenure: &Tenure, stop: &CancellationToken) -> Result<(), AppError> {
         let dags = Dags::of(&self.config);
         self.begin_tenure().await?;
-        let ended = CancellationToken::new();
-        let schedule = async {
-            let end = scheduler::run(&self.engine, tenure, &|| dags.all_that_are_valid(), stop).await;
-            ended.cancel();
-            end
-        };
-        let settle = settling::run(&self.engine, &*self.settle, &ended);
-        let keep = ownership::keep(&*self.store, tenure, &ended);
-        let (end, (), (), ()) = tokio::join!(schedule, self.resend(&ended), settle, keep);
+        let dags = || dags.all_that_are_valid();
+        let schedule = scheduler::run(&self.engine, tenure, &dags, stop);
+        let keep = self.keep_again_and_again(stop);
+        let (end, ()) = self.as_owner(tenure, async { tokio::join!(schedule, keep) }).await;
         end?;
         self.settle_all().await?;
         Ok(self.store.resign_ownership(tenure).await?)
@@ -244,10 +250,12 @@ impl App {
     /// # Errors
     /// When the state store cannot be written.
     pub async fn begin_tenure(&self) -> Result<(), StoreError> {
+        self.outbox.take_over().await;
         self.store.want_all_settled(self.clock.now()).await
     }
 
-    /// Carries `work` out as the owner: its tenure is kept, and what commits leave to do is done beside it.
+    /// Carries `work` out as the owner, and beside it what an owner owes: it keeps its tenure, does what must follow
+    /// commits, sends e-mails, and looks at deadlines.
     pub async fn as_owner<T>(&self, tenure: &Tenure, work: impl Future<Output = T>) -> T {
         let ended = CancellationToken::new();
         let work = async {
@@ -256,7 +264,9 @@ impl App {
             done
         };
         let settle = settling::run(&self.engine, &*self.settle, &ended);
-        let (done, (), ()) = tokio::join!(work, settle, ownership::keep(&*self.store, tenure, &ended));
+        let keep = ownership::keep(&*self.store, tenure, &ended);
+        let (done, (), (), (), ()) =
+            tokio::join!(work, settle, keep, self.outbox.run(&ended), self.deadlines.run(&ended));
         done
     }
 
@@ -268,31 +278,28 @@ impl App {
         settling::settle_due(&self.engine, &*self.settle).await
     }
 
-    /// Sends the e-mails that are due, again and again, until it is cancelled.
-    async fn resend(&self, cancel: &CancellationToken) {
-        let mut tick = tokio::time::interval(RESEND);
-        while cancel.run_until_cancelled(tick.tick()).await.is_some() {
-            self.settle.send_due_mail().await;
+    async fn keep_again_and_again(&self, stop: &CancellationToken) {
+        let mut tick = tokio::time::interval(KEEP);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
             self.keep_within_limits().await;
         }
     }
 
-    /// Sends the e-mails that are due, and returns those that were tried and are still in the outbox.
+    /// Sends the e-mails that are due, and returns those that were not handed over. Only the owner sends.
     ///
     /// # Errors
     /// When the state store cannot be read.
-    pub async fn send_due_mail(&self) -> Result<Vec<OutboxMail>, StoreError> {
-        self.settle.send_due_mail().await;
+    pub async fn send_due_mail(&self) -> Result<Vec<MailRow>, StoreError> {
+        self.outbox.send_due().await;
         self.waiting_mail().await
     }
 
-    /// Returns the e-mails that were tried and are still in the outbox.
+    /// Returns the e-mails that were tried and wait, and those that were given up lately and not made up for.
     ///
     /// # Errors
     /// When the state store cannot be read.
-    pub async fn waiting_mail(&self) -> Result<Vec<OutboxMail>, StoreError> {
-        let unsent = self.store.outbox_due(Timestamp::MAX).await?;
-        Ok(unsent.into_iter().filter(|mail| mail.tries > 0).collect())
+    pub async fn waiting_mail(&self) -> Result<Vec<MailRow>, StoreError> {
+        self.outbox.unsent().await
     }
 }
 

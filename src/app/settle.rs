@@ -1,26 +1,23 @@
-//! What follows a commit: the lake's pointers, files under their names, folder pages, the identity map, and e-mail.
+//! What follows a commit: the lake's pointers, files under their names, folder pages, the identity map.
 //!
 //! All of it is derived from what is committed *now*, and may be done again at any time: `engine::settle` asks for one
 //! target after the other, and again for what could not be done.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use jiff::SignedDuration;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use super::AppError;
+use super::outbox::Outbox;
 use crate::canvas::identity::{add_staged, remove_staged};
 use crate::canvas::privacy::PrivacyKey;
-use crate::config::{Config, Environment as Variables, MailTransport, Security};
-use crate::domain::clock::Clock;
+use crate::config::Config;
 use crate::engine::Settler;
 use crate::lake::{Lake, keys};
 use crate::report::Renderer;
-use crate::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Transport};
 use crate::report::view::{FolderEntry, FolderView};
 use crate::store::StateStore;
 use crate::telemetry::spawn_blocking;
@@ -29,61 +26,21 @@ use crate::telemetry::spawn_blocking;
 pub(super) struct Settle {
     lake: Lake,
     store: Arc<dyn StateStore>,
-    clock: Arc<dyn Clock>,
-    transport: Transport,
     renderer: Renderer,
     state_folder: PathBuf,
     privacy_key: Option<PrivacyKey>,
-    /// Held while e-mails are sent, so that nobody else in this process sends them too.
-    sending: tokio::sync::Mutex<()>,
+    outbox: Arc<Outbox>,
 }
-
-/// How long an e-mail that was refused waits for its second try; each further wait is twice the one before, to 5 hours.
-const MAIL_WAIT: SignedDuration = SignedDuration::from_mins(10);
-const MAIL_WAIT_DOUBLINGS: u32 = 5;
 
 impl Settle {
     pub(super) fn new(
         config: &Config,
-        variables: &Variables,
-        (lake, store, clock): (Lake, Arc<dyn StateStore>, Arc<dyn Clock>),
+        (lake, store, outbox): (Lake, Arc<dyn StateStore>, Arc<Outbox>),
         privacy_key: Option<PrivacyKey>,
     ) -> Result<Self, AppError> {
         let renderer = Renderer::new().map_err(|error| AppError::Mail(error.into()))?;
-        let (transport, sending) = (transport(config, variables)?, tokio::sync::Mutex::new(()));
         let state_folder = config.paths.state.clone();
-        Ok(Self { lake, store, clock, transport, renderer, state_folder, privacy_key, sending })
-    }
-
-    /// Sends the e-mails that are due; one that is refused stays in the outbox with the reason and its next try.
-    pub(super) async fn send_due_mail(&self) {
-        let _sending = self.sending.lock().await;
-        let due = match self.store.outbox_due(self.clock.now()).await {
-            Ok(due) => due,
-            Err(error) => {
-                error!("{:#}", anyhow::Error::new(error));
-                return;
-            }
-        };
-        for waiting in due {
-            let id = &waiting.mail.message_id;
-            let noted = match self.transport.send(&waiting.mail).await {
-                Ok(_) => {
-                    info!(message_id = %id, "Sent an e-mail");
-                    self.store.outbox_sent(id, self.clock.now()).await
-                }
-                Err(error) => {
-                    let why = format!("{:#}", anyhow::Error::new(error));
-                    warn!(message_id = %id, "An e-mail stays in the outbox: {why}");
-                    let wait = MAIL_WAIT * (1 << waiting.tries.min(MAIL_WAIT_DOUBLINGS));
-                    let next = self.clock.now().checked_add(wait).unwrap_or(self.clock.now());
-                    self.store.outbox_failed(id, &why, next).await
-                }
-            };
-            if let Err(error) = noted {
-                error!(message_id = %id, "{:#}", anyhow::Error::new(error));
-            }
-        }
+        Ok(Self { lake, store, renderer, state_folder, privacy_key, outbox })
     }
 
     /// Brings the pointers of a dataset in line with its current snapshot.
@@ -161,6 +118,10 @@ impl Settle {
 
 #[async_trait]
 impl Settler for Settle {
+    fn has_committed(&self) {
+        self.outbox.wake();
+    }
+
     async fn settle(&self, target: &str) -> anyhow::Result<()> {
         match target.split_once(' ') {
             Some(("dataset", dataset)) => self.dataset(dataset).await,
@@ -170,27 +131,4 @@ impl Settler for Settle {
             _ => anyhow::bail!("`{target}` is not a target that this program knows: a newer one wrote it"),
         }
     }
-}
-
-fn transport(config: &Config, variables: &Variables) -> Result<Transport, AppError> {
-    let mail = &config.mail;
-    if mail.transport == MailTransport::Eml {
-        return Ok(Transport::EmlFolder(EmlFolder::new(&mail.folder)));
-    }
-    let password = mail.password.as_ref().map(|reference| reference.resolve(variables)).transpose()?;
-    let security = match mail.security {
-        Security::Starttls => SmtpSecurity::StartTls,
-        Security::Tls => SmtpSecurity::Tls,
-    };
-    let standard_port = if mail.security == Security::Tls { 465 } else { 587 };
-    let smtp = Smtp::new(SmtpSettings {
-        host: mail.host.clone().unwrap_or_default(),
-        port: mail.port.unwrap_or(standard_port),
-        security,
-        login: mail.user.clone().zip(password),
-        ca_file: mail.ca_file.clone(),
-        timeout: Duration::from_secs(30),
-        hello_name: "nocturne".to_owned(),
-    });
-    Ok(Transport::Smtp(Box::new(smtp.map_err(|error| AppError::Mail(error.into()))?)))
 }

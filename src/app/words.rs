@@ -5,9 +5,12 @@ use jiff::civil::Date;
 use super::App;
 use crate::config::{MailTransport, SourceKind};
 use crate::domain::dag::Dag;
+use crate::domain::delivery::MailState;
 use crate::domain::job::JobView;
 use crate::domain::run::RunState;
-use crate::store::{OutboxMail, RunRecord};
+use crate::report::mail::masked;
+use crate::report::transport::page_name;
+use crate::store::{MailRow, RunRecord};
 use crate::telemetry::peak_memory_bytes;
 
 impl App {
@@ -22,7 +25,15 @@ impl App {
     }
 
     /// Returns the lines below a run: how it ended, how long it took, what waits, and where to look.
-    pub fn closing_lines(&self, run: &RunRecord, jobs: &[JobView], waiting: &[OutboxMail]) -> Vec<String> {
+    ///
+    /// `mails` are the e-mails of the run's night; `unsent` those of any night that were not handed over.
+    pub fn closing_lines(
+        &self,
+        run: &RunRecord,
+        jobs: &[JobView],
+        mails: &[MailRow],
+        unsent: &[MailRow],
+    ) -> Vec<String> {
         let took = run.started_at.zip(run.finished_at).map(|(from, to)| to.duration_since(from).as_secs_f64());
         let memory = peak_memory_bytes().map(|bytes| format!(", {} MiB", bytes / (1024 * 1024))).unwrap_or_default();
         let word = match run.state {
@@ -35,11 +46,7 @@ impl App {
             }
         };
         let mut lines = vec![format!("{word} in {:.1} s{memory}.", took.unwrap_or_default())];
-        for mail in waiting {
-            let why = mail.last_error.as_deref().unwrap_or("no answer");
-            let tries = if mail.tries == 1 { "once".to_owned() } else { format!("{} times", mail.tries) };
-            lines.push(format!("The e-mail `{}` stays in the outbox, tried {tries}: {why}", mail.mail.subject));
-        }
+        lines.extend(unsent.iter().map(unsent_line));
         let findings: usize = jobs.iter().filter_map(|job| job.outcome.as_ref()).map(|o| o.findings.len()).sum();
         if findings > 0 {
             lines.push(format!("{findings} findings: nocturne runs show last"));
@@ -47,14 +54,40 @@ impl App {
         if run.state == RunState::Failed {
             lines.push("why: nocturne runs show last · logs: nocturne runs logs last".to_owned());
         }
-        let read = match self.config.mail.transport {
-            MailTransport::Eml => format!("Read {}", self.config.mail.folder.join("digest.html").display()),
-            MailTransport::Smtp if waiting.is_empty() => "E-mail is sent".to_owned(),
-            MailTransport::Smtp => "E-mail is tried again by the next run or the daemon".to_owned(),
-        };
+        let read = self.mail_words(mails);
         lines.push(format!(
             "{read} · browse: nocturne lake tree published/ · why: nocturne runs show last · yours: README.md"
         ));
         lines
+    }
+
+    /// Returns what became of the night's e-mails.
+    fn mail_words(&self, mails: &[MailRow]) -> String {
+        let sent: Vec<&MailRow> = mails.iter().filter(|mail| mail.state == MailState::Sent).collect();
+        let waits = mails.iter().any(|mail| mail.state == MailState::Waiting);
+        let newest = sent.iter().max_by_key(|mail| mail.ended_at);
+        match (self.config.mail.transport, newest) {
+            (MailTransport::Eml, Some(mail)) => {
+                let page = page_name(mail.message_id.as_deref().unwrap_or_default());
+                format!("Read {}", self.config.mail.folder.join(page).display())
+            }
+            (MailTransport::Smtp, Some(_)) if waits => "Part of the e-mail is sent".to_owned(),
+            (MailTransport::Smtp, Some(_)) => "E-mail is sent".to_owned(),
+            (_, None) if waits => "E-mail waits; the next run or the daemon tries again".to_owned(),
+            (_, None) if mails.iter().any(|mail| mail.state == MailState::GivenUp) => "E-mail was given up".to_owned(),
+            (_, None) => "No e-mail was written".to_owned(),
+        }
+    }
+}
+
+/// Returns a line about an e-mail that was not handed over; its recipient is masked.
+fn unsent_line(mail: &MailRow) -> String {
+    let subject = mail.subject.as_deref().unwrap_or("(no subject)");
+    let to = masked(&mail.recipient.address);
+    let why = mail.last_error.as_deref().unwrap_or("no answer");
+    let tries = if mail.tries == 1 { "once".to_owned() } else { format!("{} times", mail.tries) };
+    match mail.state {
+        MailState::GivenUp => format!("The e-mail `{subject}` to {to} was given up, tried {tries}: {why}"),
+        _ => format!("The e-mail `{subject}` to {to} waits, tried {tries}: {why}"),
     }
 }

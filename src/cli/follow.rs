@@ -17,7 +17,7 @@ use crate::domain::ids::{JobName, RunId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::Reason;
 use crate::domain::run::{JobState, RunState};
-use crate::store::{OutboxMail, RunRecord, StoreError};
+use crate::store::{MailRow, RunRecord, StoreError};
 
 /// How often the store is asked. A job of a second is shown within a fifth of it.
 const POLL: Duration = Duration::from_millis(150);
@@ -81,7 +81,7 @@ pub(super) enum Talk {
 }
 
 /// Returns the exit code of a run that is done; `waiting` are e-mails that could not be sent.
-pub(super) fn exit_code(run: &RunRecord, jobs: &[JobView], waiting: &[OutboxMail], strict: Strict) -> ExitCode {
+pub(super) fn exit_code(run: &RunRecord, jobs: &[JobView], waiting: &[MailRow], strict: Strict) -> ExitCode {
     match run.state {
         RunState::Cancelled => ExitCode::Interrupted,
         // Left for the next start: its process was told to end.

@@ -22,6 +22,7 @@ mod output;
 mod run;
 mod runs;
 mod sim;
+mod watchdog;
 
 use std::path::PathBuf;
 
@@ -74,6 +75,8 @@ enum Command {
     /// Look after the state store.
     #[command(subcommand)]
     Db(db::Args),
+    /// Send what is owed when the deadline has passed and no daemon lives; run by a timer.
+    Watchdog(watchdog::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
     /// Carry one attempt out, as the parent process says: not for people.
@@ -125,6 +128,7 @@ impl Command {
             Self::Sim(args) => sim::run(args, global).await,
             Self::Config(args) => config::run(&args, global),
             Self::Db(args) => db::run(args, global).await,
+            Self::Watchdog(args) => watchdog::run(args, global).await,
             Self::Completions(args) => completions::run(&args),
             Self::Attempt(args) => attempt::run(args).await,
         }

@@ -16,7 +16,8 @@ use crate::domain::ids::JobName;
 use crate::domain::job::{Force, JobView};
 use crate::domain::run::RunState;
 use crate::engine::{Stop, tick};
-use crate::store::{NewRun, OutboxMail, Role, RunFilter, RunRecord, Tenure, ToSettle};
+use crate::report::mail::masked;
+use crate::store::{MailRow, NewRun, Role, RunFilter, RunRecord, Tenure, ToSettle};
 
 /// Run a DAG once and follow it to its end.
 #[derive(Debug, clap::Args)]
@@ -68,6 +69,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         trigger: "command".to_owned(),
         slot: None,
         only,
+        expected: Vec::new(),
         force: if args.force { Force::Rebuild } else { Force::No },
         now: app.clock.now(),
         dag,
@@ -105,7 +107,7 @@ async fn here(app: &App, tenure: &Tenure, new: NewRun, talk: Talk, strict: Stric
     app.keep_within_limits().await;
     app.store.resign_ownership(tenure).await.map_err(follow::unreachable)?;
     let code = follow::exit_code(&run, &jobs, &waiting, strict);
-    finish(app, &run, &jobs, &Left { waiting, unsettled }, talk, &mut listener)?;
+    finish(app, &run, &jobs, &Left { waiting, unsettled }, talk, &mut listener).await?;
     Ok(signal_code(&signals, code))
 }
 
@@ -223,7 +225,7 @@ async fn there(app: &App, new: NewRun, talk: Talk, strict: Strict, detach: Detac
     let (run, jobs) = follow::follow(app, &run.run_id, talk, &mut listener).await?;
     let waiting = app.waiting_mail().await.map_err(follow::unreachable)?;
     let code = follow::exit_code(&run, &jobs, &waiting, strict);
-    finish(app, &run, &jobs, &Left { waiting, unsettled: Vec::new() }, talk, &mut listener)?;
+    finish(app, &run, &jobs, &Left { waiting, unsettled: Vec::new() }, talk, &mut listener).await?;
     Ok(code)
 }
 
@@ -287,11 +289,11 @@ fn dry_run(dag: &Dag, date: Date, only: Option<&[JobName]>, global: &Global) -> 
 
 /// What a run leaves to be done.
 struct Left {
-    waiting: Vec<OutboxMail>,
+    waiting: Vec<MailRow>,
     unsettled: Vec<ToSettle>,
 }
 
-fn finish(
+async fn finish(
     app: &App,
     run: &RunRecord,
     jobs: &[JobView],
@@ -301,14 +303,18 @@ fn finish(
 ) -> Result<(), Failure> {
     if talk == Talk::Nothing {
         let waiting = left.waiting.iter().map(|mail| {
-            serde_json::json!({ "message_id": mail.mail.message_id, "tries": mail.tries, "why": mail.last_error })
+            let to = masked(&mail.recipient.address);
+            serde_json::json!({
+                "message_id": mail.message_id, "to": to, "state": mail.state, "tries": mail.tries, "why": mail.last_error
+            })
         });
         let waiting: Vec<_> = waiting.collect();
         let unsettled: Vec<_> = left.unsettled.iter().map(|row| &row.target).collect();
         return listener
             .json(&serde_json::json!({ "run": run, "jobs": jobs, "outbox": waiting, "to_settle": unsettled }));
     }
-    for line in app.closing_lines(run, jobs, &left.waiting) {
+    let mails = app.store.mails_of(&run.dag, run.logical_date).await.map_err(follow::unreachable)?;
+    for line in app.closing_lines(run, jobs, &mails, &left.waiting) {
         listener.line(&line);
     }
     if let Some(row) = left.unsettled.first() {

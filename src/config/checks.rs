@@ -3,10 +3,9 @@
 //! Pure: from a configuration of the right shape to the keys that make no sense, with what is allowed. Nothing is
 //! opened or resolved here: whether a folder, a server or a secret is there shows when it is used.
 
-use lettre::message::Mailbox;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, Isolation, Lake, Mail, MailTransport, Source, SourceKind, Use};
+use super::{Config, Isolation, Lake, Mail, MailTransport, Source, SourceKind, Use, parse_mailbox};
 use crate::domain::schedule::parse_zone;
 use crate::domain::spec::parse_duration;
 
@@ -27,6 +26,11 @@ pub(super) fn cross_checks(config: &Config, purpose: Use) -> Vec<(String, String
         self::source(name, source, config, &mut notes);
     }
     mail(&config.mail, &mut notes);
+    if let Some(url) = &config.watchdog.ping_url
+        && !(url.starts_with("https://") || url.starts_with("http://"))
+    {
+        notes.note("watchdog.ping_url", "write a URL such as `https://ping.example.edu/nocturne`");
+    }
     notes.0
 }
 
@@ -104,12 +108,23 @@ fn mail(mail: &Mail, notes: &mut Notes) {
         let missing = if mail.user.is_some() { "mail.password" } else { "mail.user" };
         notes.note(missing, "to log in, SMTP needs both `user` and `password`");
     }
+    if mail.to.is_empty() {
+        notes.note("mail.to", "nobody would get the digest; name at least one address");
+    }
+    if mail
+        .hello_name
+        .as_ref()
+        .is_some_and(|name| name.is_empty() || !name.is_ascii() || name.contains(char::is_whitespace))
+    {
+        notes.note("mail.hello_name", "this is no name of a machine; write one such as `night.example.edu`");
+    }
     let addresses = mail.to.iter().enumerate().map(|(index, address)| (format!("mail.to.{index}"), address));
     let from = ("mail.from".to_owned(), &mail.from);
     let reply_to = mail.reply_to.as_ref().map(|address| ("mail.reply_to".to_owned(), address));
     for (path, address) in addresses.chain([from]).chain(reply_to) {
-        if address.parse::<Mailbox>().is_err() {
-            notes.note(&path, "this is no address; write `name@example.edu` or `Name <name@example.edu>`");
+        if parse_mailbox(address).is_none() {
+            let what = "this is no address that a mail server can deliver to";
+            notes.note(&path, format!("{what}; write `name@example.edu` or `Name <name@example.edu>`"));
         }
     }
 }

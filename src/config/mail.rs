@@ -1,7 +1,10 @@
-//! E-mail: by default files to look at, with a server configured real letters.
+//! E-mail: by default files to look at, with a server configured real e-mails.
+//!
+//! What counts as an address is decided here, once for the configuration and for what is sent.
 
 use std::path::PathBuf;
 
+use lettre::message::Mailbox;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +37,17 @@ pub struct Mail {
     pub to: Vec<String>,
     /// Whom an answer reaches.
     pub reply_to: Option<String>,
+    /// The name by which this machine greets the SMTP server; without it its own, if that has a domain.
+    pub hello_name: Option<String>,
+}
+
+/// Returns `text` as `Name <address>` or an address, if it is one that a mail server could deliver to: its domain has
+/// a dot, or is this machine.
+pub fn parse_mailbox(text: &str) -> Option<Mailbox> {
+    let mailbox: Mailbox = text.parse().ok()?;
+    let domain = mailbox.email.domain();
+    let is_reachable = domain.contains('.') || domain == "localhost";
+    (is_reachable && !text.chars().any(char::is_control)).then_some(mailbox)
 }
 
 /// How e-mail leaves.

@@ -20,17 +20,19 @@ mod size;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
 pub use analysis::{Drift, Features, Labels, Population, Quality};
 pub use dump::Setting;
 pub use environment::{process_environment, start_again_without};
 pub use layers::{Environment, Layers, Use};
-pub use mail::{Mail, MailTransport, Security};
+pub use mail::{Mail, MailTransport, Security, parse_mailbox};
 pub use places::{Engine, Institution, Isolation, Lake, Log, LogFormat, Paths, State};
 pub use retention::Retention;
 pub use secret::{SecretError, SecretReference, variables_in};
 pub use size::Size;
 pub use sources::{Privacy, Simulation, Source, SourceKind};
+pub use watchdog::Watchdog;
 
 use std::collections::BTreeMap;
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub drift: Drift,
     /// E-mail.
     pub mail: Mail,
+    /// The watchdog.
+    pub watchdog: Watchdog,
     /// The engine.
     pub engine: Engine,
     /// Logs.

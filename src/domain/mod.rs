@@ -10,6 +10,7 @@ pub mod check;
 pub mod clock;
 pub mod code;
 pub mod dag;
+pub mod delivery;
 pub mod document;
 mod explain;
 pub mod ids;

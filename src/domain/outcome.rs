@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::check::Finding;
-use super::ids::SnapshotId;
+use super::delivery::{Recipient, Signature};
+use super::ids::{DagName, SnapshotId};
 use super::measurement::Measurement;
 
 /// Everything an attempt did and wants committed.
@@ -32,7 +34,8 @@ pub struct Outcome {
     pub files: Vec<FileRef>,
     /// Models and promotions to record.
     pub models: Vec<ModelRecord>,
-    /// E-mails to put in the outbox.
+    /// E-mails to put in the outbox; they are not stored with the outcome.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mails: Vec<MailRecord>,
     /// Facts for later jobs of the run, by name (such as `drift`): small JSON values.
     pub facts: BTreeMap<String, serde_json::Value>,
@@ -127,19 +130,25 @@ pub enum ModelRole {
     Retired,
 }
 
-/// An e-mail for the outbox: finished bytes, sent at least once under one Message-ID.
+/// An e-mail for the outbox: the same for all its recipients but for their own headers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailRecord {
-    /// The Message-ID without angle brackets: made from DAG, logical date and template, so a repeat is the same mail.
-    pub message_id: String,
+    /// The DAG.
+    pub dag: DagName,
+    /// The logical date.
+    pub logical_date: Date,
+    /// The job that writes it.
+    pub audience: String,
+    /// What it says, as far as a correction is worth sending for it.
+    pub signature: Signature,
     /// The envelope's sender.
     pub from: String,
-    /// The envelope's recipients.
-    pub to: Vec<String>,
+    /// Who gets it, each in an envelope of their own.
+    pub to: Vec<Recipient>,
     /// The subject, for lists (it holds nothing about a person).
     pub subject: String,
-    /// The whole RFC 5322 message.
-    pub message: String,
+    /// The RFC 5322 message without `To`, `Message-ID` and what refers to other messages: these come in front of it.
+    pub body: String,
 }
 
 /// Why an attempt failed, and whether another try might help.

@@ -21,6 +21,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 use super::attempt::{self, Attempting, HandedOver};
 use super::persist::persist;
 use super::plan;
+use super::promises::Promises;
 use super::runner::{Done, Isolation};
 use super::standing::Standings;
 use super::stop::Stop;
@@ -39,6 +40,8 @@ pub struct Engine {
     pub store: Arc<dyn StateStore>,
     /// Carries the attempts out.
     pub isolation: Arc<dyn Isolation>,
+    /// What slots owe to people.
+    pub promises: Arc<dyn Promises>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Told whenever a commit has left something to settle.

@@ -9,11 +9,14 @@
 
 mod attempt;
 pub mod clock_watch;
+pub mod deadline;
 pub mod executor;
+pub mod forecast;
 pub mod ownership;
 mod persist;
 pub mod plan;
 pub mod process;
+pub mod promises;
 pub mod runner;
 pub mod scheduler;
 pub mod settle;
@@ -23,5 +26,6 @@ pub mod thread;
 pub mod tick;
 
 pub use executor::{Engine, EngineError};
+pub use promises::{NoPromises, Promises};
 pub use runner::{Assignment, Done, Isolation, JobRunner, Parts, Runners, Settler};
 pub use stop::Stop;

@@ -95,6 +95,9 @@ pub trait Isolation: Send + Sync {
 /// Carries out what must follow commits.
 #[async_trait]
 pub trait Settler: Send + Sync {
+    /// Hears of each commit, before its targets come: there may be e-mails to send.
+    fn has_committed(&self);
+
     /// Brings `target` in line with what is current now. It may be called again at any time.
     ///
     /// # Errors

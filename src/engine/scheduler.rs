@@ -27,7 +27,7 @@ use crate::domain::dag::{Dag, OverlapPolicy};
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job::Force;
 use crate::domain::schedule::{self, Slot};
-use crate::store::{NewRun, RunFilter, RunRecord, StoreError, Tenure, Watermark};
+use crate::store::{NewRun, Promise, RunFilter, RunRecord, StoreError, Tenure, Watermark};
 use crate::telemetry::chain;
 
 /// How often open runs are looked for that another process has enqueued.
@@ -198,7 +198,12 @@ impl<'a> Scheduler<'a> {
             }
             Act::SetWatermark(watermark) => persist(PATIENCE, || store.set_watermark(name, &watermark)).await?,
             Act::Skip { slot, why } => {
-                if persist(PATIENCE, || store.skip_slot(name, slot.at, &why, now)).await? {
+                // Its e-mails are owed all the same.
+                let mails = self.engine.promises.expected(dag, &slot);
+                let skipped = Some(why.as_str());
+                let promise =
+                    || Promise { dag: name, logical_date: slot.date, run_id: None, skipped, mails: &mails };
+                if persist(PATIENCE, || store.skip_slot(name, slot.at, &why, Some(promise()), now)).await? {
                     warn!(dag = %name, logical_date = %slot.date, "Skipped the slot {}: {why}", slot.at);
                 }
             }
@@ -221,6 +226,7 @@ impl<'a> Scheduler<'a> {
             slot: Some(slot.at),
             only: None,
             force: Force::No,
+            expected: self.engine.promises.expected(dag, slot),
             now,
         };
         match persist(PATIENCE, || store.create_run(new())).await? {

@@ -27,7 +27,7 @@ pub async fn run(engine: &Engine, settler: &dyn Settler, stop: &CancellationToke
     let mut look = tokio::time::interval(LOOK);
     while !stop.is_cancelled() {
         tokio::select! {
-            () = engine.committed.notified() => {}
+            () = engine.committed.notified() => settler.has_committed(),
             _ = look.tick() => {}
             () = stop.cancelled() => return,
         }

@@ -29,6 +29,7 @@ pub use environment::Environment;
 use kind::register;
 pub use kind::{JobContext, JobKind, Registered};
 pub use pull_source::simulation_options;
+pub use send_report::promised_mail;
 
 use std::sync::Arc;
 

@@ -2,7 +2,8 @@
 //!
 //! Reads what the run's other jobs left; writes `published/reports/<dag>/<date>/` (the report, its figures as JSON, its
 //! charts; the night's times in `timings.json` alone) and one e-mail per night, whatever happens in it. It runs when all
-//! is done, however it ended. The same night never mails twice.
+//! is done, however it ended. The e-mail needs neither the lake nor a chart: what of these fails is a finding. Whether
+//! the same night mails again is the outbox's to decide: only where it says something else.
 //!
 //! ```toml
 //! [jobs.digest]
@@ -12,6 +13,8 @@
 //! with = { report = "digest" }
 //! ```
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -20,19 +23,24 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::tables::lake_error;
 use super::{canvas_pull, drift_report, quality_check, score, train_model};
-use crate::config::SourceKind;
-use crate::domain::check::Finding;
+use crate::config::{Config, SourceKind};
+use crate::domain::check::{Finding, Severity};
+use crate::domain::dag::Dag;
+use crate::domain::delivery::Recipient;
+use crate::domain::ids::JobName;
 use crate::domain::job;
-use crate::domain::outcome::{JobError, Outcome, Reason};
+use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome, Reason};
 use crate::domain::run::JobState;
 use crate::lake::keys;
 use crate::report::alerts::alerts;
-use crate::report::mail::{Addresses, compose};
+use crate::report::mail::{Addresses, compose, recipients};
 use crate::report::view::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView};
 use crate::report::{Letter, RenderedReport, Renderer};
 use crate::telemetry::spawn_blocking;
+
+/// How long the lake may take over the report's files.
+const STAGING: Duration = Duration::from_secs(300);
 
 /// The kind.
 pub(super) struct SendReport;
@@ -86,43 +94,97 @@ impl JobKind for SendReport {
         };
         let timings = serde_json::to_vec_pretty(&digest.night).map_err(|error| JobError::Fail(error.into()))?;
         let verdict = report.headline();
-        let (rendered, letter) = spawn_blocking(move || {
+        let (letter, rendered) = spawn_blocking(move || {
             let renderer = Renderer::new()?;
-            Ok::<(RenderedReport, Letter), anyhow::Error>((renderer.report(&report)?, renderer.digest(&digest)?))
+            Ok::<_, anyhow::Error>((renderer.digest(&digest)?, renderer.report(&report)))
         })
         .await?;
 
+        // The e-mail comes first: it needs neither the lake nor the report.
         let mut outcome = Outcome { summary: format!("“{verdict}”"), ..Outcome::default() };
-        let mut files: Vec<(String, Vec<u8>)> =
-            vec![("index.html".to_owned(), rendered.index_html.into_bytes()), ("timings.json".to_owned(), timings)];
-        for (fact, file) in [
-            (quality_check::CHECKS_FACT, "quality.json"),
-            ("drift_figures", "drift.json"),
-            (train_model::EVALUATION_FACT, "evaluation.json"),
-        ] {
-            if let Some((_, value)) = cx.input.facts(fact).next() {
-                files.push((
-                    file.to_owned(),
-                    serde_json::to_vec_pretty(value).map_err(|error| JobError::Fail(error.into()))?,
-                ));
-            }
-        }
-        files.extend(rendered.charts.into_iter().map(|chart| (format!("{}.png", chart.name), chart.png)));
-        for (file, bytes) in files {
-            let key = keys::report_file(&cx.input.dag, cx.input.logical_date, &file);
-            let staged = cx.environment.lake.stage_file(&cx.input.attempt_name(), key, bytes.into()).await;
-            outcome.files.push(staged.map_err(lake_error)?);
-        }
-        let mail = &cx.environment.config.mail;
-        let addresses = Addresses {
-            from: mail.from.clone(),
-            reply_to: mail.reply_to.clone(),
-            to: if params.to.is_empty() { mail.to.clone() } else { params.to },
-            unsubscribe_url: None,
+        outcome.mails.push(mail(&letter, &params, cx)?);
+        outcome.findings.extend(letter.undrawn.iter().map(|why| undrawn(why)));
+        let published = match rendered {
+            Ok(rendered) => publish(rendered, timings, cx).await,
+            Err(error) => Err(error.into()),
         };
-        outcome.mails.push(compose(&letter, &addresses, cx.environment.clock.now()).map_err(JobError::fail)?);
+        match published {
+            Ok(files) => outcome.files = files,
+            Err(error) => outcome.findings.push(unpublished(&error, cx)),
+        }
         Ok(outcome)
     }
+}
+
+/// Returns the e-mails that a slot of `dag` owes: one for each of its reports and recipients. Addresses that are none
+/// are left out; the configuration's check and the job itself refuse them.
+pub fn promised_mail(dag: &Dag, config: &Config) -> Vec<(JobName, Recipient)> {
+    let reports = dag.jobs.values().filter(|job| job.kind.as_str() == SendReport::NAME);
+    let each = reports.flat_map(|job| {
+        let params: Option<Params> = serde_json::from_value(job.params.clone()).ok();
+        let to = params.map(|params| params.to).filter(|to| !to.is_empty());
+        let to = to.unwrap_or_else(|| config.mail.to.clone());
+        let valid = to.into_iter().filter_map(|text| recipients(&[text]).ok()?.pop());
+        valid.map(|recipient| (job.name.clone(), recipient))
+    });
+    each.collect()
+}
+
+fn mail(letter: &Letter, params: &Params, cx: &JobContext) -> Result<MailRecord, JobError> {
+    let mail = &cx.environment.config.mail;
+    let to = if params.to.is_empty() { &mail.to } else { &params.to };
+    let addresses = Addresses {
+        from: mail.from.clone(),
+        reply_to: mail.reply_to.clone(),
+        audience: cx.input.job.to_string(),
+        to: recipients(to).map_err(JobError::fail)?,
+        unsubscribe_url: None,
+    };
+    compose(letter, &addresses, cx.environment.clock.now()).map_err(JobError::fail)
+}
+
+/// Stages the report's files in the lake.
+async fn publish(rendered: RenderedReport, timings: Vec<u8>, cx: &JobContext) -> anyhow::Result<Vec<FileRef>> {
+    let mut files: Vec<(String, Vec<u8>)> =
+        vec![("index.html".to_owned(), rendered.index_html.into_bytes()), ("timings.json".to_owned(), timings)];
+    for (fact, file) in [
+        (quality_check::CHECKS_FACT, "quality.json"),
+        ("drift_figures", "drift.json"),
+        (train_model::EVALUATION_FACT, "evaluation.json"),
+    ] {
+        if let Some((_, value)) = cx.input.facts(fact).next() {
+            files.push((file.to_owned(), serde_json::to_vec_pretty(value)?));
+        }
+    }
+    files.extend(rendered.charts.into_iter().map(|chart| (format!("{}.png", chart.name), chart.png)));
+    let staging = async {
+        let mut staged = Vec::with_capacity(files.len());
+        for (file, bytes) in files {
+            let key = keys::report_file(&cx.input.dag, cx.input.logical_date, &file);
+            staged.push(cx.environment.lake.stage_file(&cx.input.attempt_name(), key, bytes.into()).await?);
+        }
+        Ok::<_, anyhow::Error>(staged)
+    };
+    match tokio::time::timeout(STAGING, staging).await {
+        Ok(staged) => staged,
+        Err(_) => anyhow::bail!("the lake did not take the report's files within {} s", STAGING.as_secs()),
+    }
+}
+
+fn unpublished(error: &anyhow::Error, cx: &JobContext) -> Finding {
+    let (dag, date, job) = (&cx.input.dag, cx.input.logical_date, &cx.input.job);
+    Finding::new(
+        Severity::Warning,
+        "report.not_published",
+        "report",
+        format!("The report was not published ({error:#}); the e-mail goes out all the same."),
+        format!("Once the lake is reachable: `nocturne run {dag} --date {date} --from {job} --force`."),
+    )
+}
+
+fn undrawn(why: &str) -> Finding {
+    let advice = "The figures are in the e-mail's tables; please report this with the job's log.";
+    Finding::new(Severity::Warning, "report.chart_missing", "report", why, advice)
 }
 
 /// The report: the same for the same inputs, without times, run ids and attempts.

@@ -85,26 +85,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::delivery::{Signature, Word};
     use crate::report::Letter;
-    use crate::report::mail::{Addresses, compose};
+    use crate::report::mail::{Addresses, compose, recipients};
 
     fn message(html: &str) -> String {
         let letter = Letter {
             dag: "nightly".parse().unwrap(),
             logical_date: jiff::civil::date(2026, 11, 20),
-            template: "digest",
+            signature: Signature::new(Word::Ok, Vec::new()),
             subject: "subject".to_owned(),
             text: "text".to_owned(),
             html: html.to_owned(),
             charts: Vec::new(),
+            undrawn: Vec::new(),
         };
         let addresses = Addresses {
             from: "nocturne@riverbend.example".to_owned(),
             reply_to: None,
-            to: vec!["dean@riverbend.example".to_owned()],
+            audience: "digest".to_owned(),
+            to: recipients(&["dean@riverbend.example".to_owned()]).unwrap(),
             unsubscribe_url: None,
         };
-        compose(&letter, &addresses, Timestamp::UNIX_EPOCH).unwrap().message
+        compose(&letter, &addresses, Timestamp::UNIX_EPOCH).unwrap().body
     }
 
     proptest! {

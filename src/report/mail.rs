@@ -1,31 +1,37 @@
 //! A letter becomes an e-mail: addresses, headers and MIME, as finished bytes for the outbox.
 //!
-//! The Message-ID is made from DAG, logical date, template and recipients, and the MIME boundaries from it, so
-//! that a repeat is the same e-mail. Every address and every header text is checked: a line break in one of
+//! The body is the same for all recipients, and its MIME boundaries are made from DAG, date and audience, so that the
+//! same night is the same e-mail; `To`, `Message-ID` and what a revision corrects belong to a row of the outbox and
+//! come in front of it when it is sent. Every address and every header text is checked: a line break in one of
 //! them would let it forge headers, so it is refused. Nothing is sent here (`transport.rs`), and the time comes
 //! from the caller.
 
 use jiff::Timestamp;
 use lettre::Address;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
+use lettre::address::Envelope;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, Headers, To};
+use lettre::message::{Attachment, Mailbox, Mailboxes, Message, MultiPart, SinglePart};
 
 use super::Letter;
+use crate::config::parse_mailbox;
+use crate::domain::delivery::Recipient;
 use crate::domain::ids::content_hash;
 use crate::domain::outcome::MailRecord;
 
 /// The part of a picture's Content-ID after its name; templates write `cid:<name>@nocturne`.
 pub(super) const CID_DOMAIN: &str = "nocturne";
 
-/// From whom, to whom.
+/// From whom an e-mail comes, and who reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// The sender, `Name <address>` or an address; its domain is that of the Message-ID.
     pub from: String,
     /// Where answers go; the sender when absent.
     pub reply_to: Option<String>,
-    /// The recipients, each `Name <address>` or an address.
-    pub to: Vec<String>,
+    /// The job that writes it.
+    pub audience: String,
+    /// Who gets it, each in an envelope of their own.
+    pub to: Vec<Recipient>,
     /// A page on which a recipient can leave the list; a mail to `reply_to` is offered in any case.
     pub unsubscribe_url: Option<String>,
 }
@@ -34,7 +40,7 @@ pub struct Addresses {
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// Nobody would get it.
-    #[error("the e-mail has no recipients: name at least one in `mail.to`")]
+    #[error("the e-mail has no recipients: name at least one in `mail.to`, or in `to` of the job")]
     NoRecipients,
     /// An address is not one. It is not quoted whole: it may be a person's.
     #[error("the {what} `{masked}` is not an e-mail address: write `name@example.edu` or `Name <name@example.edu>`")]
@@ -55,21 +61,22 @@ pub enum MailError {
     Build(#[from] lettre::error::Error),
 }
 
-/// Returns the finished e-mail of `letter`, dated `sent_at`.
+/// Returns the finished e-mail of `letter`, dated `sent_at`, but for what differs between recipients and revisions: its
+/// `To`, its `Message-ID` and what it corrects come in front of it when it is sent.
 ///
 /// # Errors
 /// When there is no recipient, an address is not one, or a header text holds a control character.
 pub fn compose(letter: &Letter, addresses: &Addresses, sent_at: Timestamp) -> Result<MailRecord, MailError> {
     let from = mailbox("sender", &addresses.from)?;
     let reply_to = addresses.reply_to.as_deref().map(|text| mailbox("reply-to address", text)).transpose()?;
-    let to = recipients(&addresses.to)?;
+    let first = addresses.to.first().ok_or(MailError::NoRecipients)?;
+    let first = mailbox("recipient", &first.address)?;
     refuse_control_characters("subject", &letter.subject)?;
     refuse_control_characters("unsubscribe link", addresses.unsubscribe_url.as_deref().unwrap_or_default())?;
 
-    let message_id = message_id(letter, &from.email, &to);
     let answers = reply_to.as_ref().map_or(&from.email, |mailbox| &mailbox.email).clone();
     let mut builder = Message::builder()
-        .message_id(Some(format!("<{message_id}>")))
+        .envelope(Envelope::new(Some(from.email.clone()), vec![first.email])?)
         .date(sent_at.into())
         .from(from.clone())
         .subject(letter.subject.clone())
@@ -77,20 +84,40 @@ pub fn compose(letter: &Letter, addresses: &Addresses, sent_at: Timestamp) -> Re
         .raw_header(header("List-Unsubscribe", unsubscribe(letter, &answers, addresses)))
         .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
         .raw_header(header("X-Auto-Response-Suppress", "All".to_owned()));
-    builder = to.iter().cloned().fold(builder, lettre::message::MessageBuilder::to);
     if let Some(reply_to) = reply_to {
         builder = builder.reply_to(reply_to);
     }
-    let message = builder.multipart(body(letter, &message_id))?;
+    let message = builder.multipart(body(letter, &addresses.audience))?;
 
     Ok(MailRecord {
-        message_id,
+        dag: letter.dag.clone(),
+        logical_date: letter.logical_date,
+        audience: addresses.audience.clone(),
+        signature: letter.signature.clone(),
         from: from.email.to_string(),
-        to: to.iter().map(|mailbox| mailbox.email.to_string()).collect(),
+        to: addresses.to.clone(),
         subject: letter.subject.clone(),
-        message: String::from_utf8(message.formatted())
+        body: String::from_utf8(message.formatted())
             .expect("headers and parts are encoded as ASCII, addresses are UTF-8"),
     })
+}
+
+/// Returns the recipients, each once, sorted by address, so that the order of a configuration does not matter.
+///
+/// # Errors
+/// When one is not an address.
+pub fn recipients(texts: &[String]) -> Result<Vec<Recipient>, MailError> {
+    let mut to = Vec::with_capacity(texts.len());
+    for text in texts {
+        let mailbox = mailbox("recipient", text)?;
+        let address = mailbox.email.to_string();
+        let mut headers = Headers::new();
+        headers.set(To::from(Mailboxes::from(mailbox)));
+        to.push(Recipient { address, header: headers.to_string() });
+    }
+    to.sort_by_key(Recipient::key);
+    to.dedup_by_key(|recipient| recipient.key());
+    Ok(to)
 }
 
 /// Returns an address with its local part hidden, for logs and errors: `j…@example.edu`.
@@ -104,33 +131,11 @@ pub fn masked(address: &str) -> String {
 
 fn mailbox(what: &'static str, text: &str) -> Result<Mailbox, MailError> {
     refuse_control_characters(what, text)?;
-    let mailbox: Mailbox = text.parse().map_err(|_| MailError::Address { what, masked: masked(text) })?;
-    if mailbox.email.domain().contains('.') || mailbox.email.domain() == "localhost" {
-        Ok(mailbox)
-    } else {
-        Err(MailError::Address { what, masked: masked(text) })
-    }
-}
-
-/// Returns the recipients, each once, sorted by address, so that the order of a configuration does not matter.
-fn recipients(texts: &[String]) -> Result<Vec<Mailbox>, MailError> {
-    let mut to = Vec::with_capacity(texts.len());
-    for text in texts {
-        to.push(mailbox("recipient", text)?);
-    }
-    to.sort_by(|a: &Mailbox, b| a.email.cmp(&b.email));
-    to.dedup_by(|a, b| a.email == b.email);
-    if to.is_empty() { Err(MailError::NoRecipients) } else { Ok(to) }
+    parse_mailbox(text).ok_or_else(|| MailError::Address { what, masked: masked(text) })
 }
 
 fn refuse_control_characters(what: &'static str, text: &str) -> Result<(), MailError> {
     if text.chars().any(char::is_control) { Err(MailError::ControlCharacter { what }) } else { Ok(()) }
-}
-
-fn message_id(letter: &Letter, from: &Address, to: &[Mailbox]) -> String {
-    let all: Vec<String> = to.iter().map(|mailbox| mailbox.email.to_string()).collect();
-    let recipients = content_hash(all.join(",").as_bytes());
-    format!("{}.{}.{}.{}@{}", letter.dag, letter.logical_date, letter.template, &recipients[..12], from.domain())
 }
 
 fn unsubscribe(letter: &Letter, answers: &Address, addresses: &Addresses) -> String {
@@ -145,8 +150,9 @@ fn header(name: &'static str, value: String) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
 }
 
-fn body(letter: &Letter, message_id: &str) -> MultiPart {
-    let boundary = |part: &str| content_hash(format!("{part} {message_id}").as_bytes())[..32].to_owned();
+fn body(letter: &Letter, audience: &str) -> MultiPart {
+    let whose = format!("{} {} {audience}", letter.dag, letter.logical_date);
+    let boundary = |part: &str| content_hash(format!("{part} {whose}").as_bytes())[..32].to_owned();
     let html = part(ContentType::TEXT_HTML, &letter.html);
     let mut related = MultiPart::related().boundary(boundary("related")).singlepart(html);
     for chart in &letter.charts {

@@ -13,6 +13,7 @@ mod browser_page;
 pub mod charts;
 pub mod format;
 pub mod mail;
+pub mod notice;
 mod render;
 mod templates;
 pub mod transport;

@@ -9,11 +9,12 @@ use jiff::civil::Date;
 use minijinja::Environment;
 use serde::Serialize;
 
-use super::charts::{Brush, Chart, ChartError};
+use super::charts::{Brush, Chart, ChartError, Drawn};
 use super::templates::{Template, environment, render};
 use super::view::{
     DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView, ReportView, TableView, Verdict,
 };
+use crate::domain::delivery::Signature;
 use crate::domain::ids::DagName;
 
 /// Most tables that an e-mail lists; the report lists all.
@@ -53,8 +54,8 @@ pub struct Letter {
     pub dag: DagName,
     /// The logical date.
     pub logical_date: Date,
-    /// The name of its template: part of the Message-ID, so that a night's digest is one e-mail.
-    pub template: &'static str,
+    /// What it says, as far as a correction is worth sending for it.
+    pub signature: Signature,
     /// The subject.
     pub subject: String,
     /// The text part.
@@ -63,6 +64,8 @@ pub struct Letter {
     pub html: String,
     /// The pictures.
     pub charts: Vec<Chart>,
+    /// Why pictures are missing, one line each.
+    pub undrawn: Vec<String>,
 }
 
 /// The published report.
@@ -72,6 +75,8 @@ pub struct RenderedReport {
     pub index_html: String,
     /// The charts, each also to be written as `<name>.png` beside it.
     pub charts: Vec<Chart>,
+    /// Why charts are missing, one line each.
+    pub undrawn: Vec<String>,
 }
 
 /// Renders views.
@@ -130,10 +135,10 @@ impl Renderer {
     /// Returns the night's digest as a letter.
     ///
     /// # Errors
-    /// When a template or a chart does not render: an unknown zone, for one.
+    /// When a template does not render: an unknown zone, for one. A chart that cannot be drawn is a note.
     pub fn digest(&self, view: &DigestView) -> Result<Letter, RenderError> {
-        let charts = self.brush.digest_charts(&self.environment, view).map_err(Box::new)?;
-        let report = &view.report;
+        let Drawn { charts, failures } = self.brush.digest_charts(&self.environment, view);
+        let report = &with_notes(&view.report, &failures);
         let context = DigestContext {
             view,
             report,
@@ -146,10 +151,11 @@ impl Renderer {
         Ok(Letter {
             dag: report.dag.clone(),
             logical_date: report.logical_date,
-            template: "digest",
+            signature: report.signature(),
             subject: self.subject(Template::DigestSubject, &context)?,
             text: self.render(Template::DigestText, &context)?,
             html: self.email_html(Template::DigestHtml, &context)?,
+            undrawn: failures.iter().map(undrawn).collect(),
             charts,
         })
     }
@@ -164,24 +170,22 @@ impl Renderer {
         Ok(Letter {
             dag: view.dag.clone(),
             logical_date: view.logical_date,
-            template: match view.kind {
-                FailureKind::Failed => "failed",
-                FailureKind::Late => "late",
-                FailureKind::NeverBegan => "never-began",
-            },
+            signature: view.signature(),
             subject: self.subject(Template::FailureSubject, &context)?,
             text: self.render(Template::FailureText, &context)?,
             html: self.email_html(Template::FailureHtml, &context)?,
             charts: Vec::new(),
+            undrawn: Vec::new(),
         })
     }
 
     /// Returns the published report: the same bytes for the same view.
     ///
     /// # Errors
-    /// When the template or a chart does not render.
+    /// When the template does not render. A chart that cannot be drawn is a note.
     pub fn report(&self, report: &ReportView) -> Result<RenderedReport, RenderError> {
-        let charts = self.brush.report_charts(&self.environment, report).map_err(Box::new)?;
+        let Drawn { charts, failures } = self.brush.report_charts(&self.environment, report);
+        let report = &with_notes(report, &failures);
         let context = ReportContext {
             report,
             verdict: report.verdict(),
@@ -190,7 +194,7 @@ impl Renderer {
             charts: charts.iter().map(Picture::of).collect(),
         };
         let index_html = self.render(Template::Report, &context)?;
-        Ok(RenderedReport { index_html, charts })
+        Ok(RenderedReport { index_html, charts, undrawn: failures.iter().map(undrawn).collect() })
     }
 
     /// Returns the `index.html` of a folder of the lake.
@@ -221,7 +225,7 @@ impl Renderer {
         for verdict in [Verdict::Ok, Verdict::Warning, Verdict::Failed] {
             self.digest(&DigestView::sample(verdict))?;
         }
-        for kind in [FailureKind::Failed, FailureKind::Late, FailureKind::NeverBegan] {
+        for kind in [FailureKind::Failed, FailureKind::Late, FailureKind::NeverBegan, FailureKind::Unknown] {
             self.failure(&FailureView::sample(kind))?;
         }
         self.report(&ReportView::sample(Verdict::Failed))?;
@@ -249,6 +253,23 @@ impl Renderer {
             .build();
         inliner.inline(&html).map_err(|source| RenderError::Styles { path: template.path(), source: Box::new(source) })
     }
+}
+
+/// Returns the report with a note for each chart that could not be drawn.
+fn with_notes(report: &ReportView, failures: &[ChartError]) -> ReportView {
+    let mut report = report.clone();
+    report.notes.extend(failures.iter().map(undrawn));
+    report
+}
+
+fn undrawn(failure: &ChartError) -> String {
+    let mut text = format!("A chart is missing: {failure}");
+    let mut source = std::error::Error::source(failure);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    format!("{text}.")
 }
 
 /// Returns the tables an e-mail has room for: those in trouble first, then the largest; in order of their names.

@@ -6,22 +6,24 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lettre::address::{Address, Envelope};
+use lettre::address::Address;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncWriteExt;
 use tracing::{debug, info};
 
 use super::browser_page::browser_page;
 use super::mail::masked;
-use crate::domain::outcome::MailRecord;
+use crate::domain::delivery::Refusal;
+use crate::store::Outgoing;
 
 /// Where e-mails go.
 #[derive(Debug)]
@@ -58,10 +60,12 @@ pub struct SmtpSettings {
     pub login: Option<(String, SecretString)>,
     /// A PEM file with the authority that signed the server's certificate, beside the well-known ones.
     pub ca_file: Option<PathBuf>,
-    /// How long each stage of a conversation may take.
+    /// How long each step of a conversation may take, up to the message's last line.
     pub timeout: Duration,
-    /// The name by which we greet; usually this machine's.
-    pub hello_name: String,
+    /// How long the answer to the message may take: while a server scans it, it has it and has not said so.
+    pub reply_timeout: Duration,
+    /// The name by which we greet; without it this machine's, if it has a domain, else its address.
+    pub hello_name: Option<String>,
 }
 
 /// How a connection to an SMTP server is kept private.
@@ -79,7 +83,6 @@ pub enum SmtpSecurity {
 pub struct Smtp {
     settings: SmtpSettings,
     tls: TlsParameters,
-    hello: ClientId,
 }
 
 /// A stage of an SMTP conversation.
@@ -124,7 +127,7 @@ pub enum TransportError {
     },
     /// The record names an address that is none.
     #[error(
-        "the e-mail `{message_id}` names an address that is not one: correct `mail.to`, `mail.from` and `mail.reply_to`"
+        "the e-mail `{message_id}` names an address that is not one; correct `mail.to`, `mail.from` or `to` of the job"
     )]
     Envelope {
         /// The e-mail.
@@ -155,6 +158,15 @@ impl TransportError {
             Self::Certificate { .. } | Self::NotPrivate { .. } | Self::Envelope { .. } => false,
         }
     }
+
+    /// Returns how the outbox takes it. Only what the server said of this e-mail, or an address that is none, is final:
+    /// a login or a certificate that is refused is put right by a person, and the e-mail must go then.
+    pub const fn refusal(&self) -> Refusal {
+        match self {
+            Self::Smtp { stage: Stage::Send, is_transient: false, .. } | Self::Envelope { .. } => Refusal::Permanent,
+            _ => Refusal::Transient,
+        }
+    }
 }
 
 impl Transport {
@@ -162,13 +174,12 @@ impl Transport {
     ///
     /// # Errors
     /// When it was not, or not surely, accepted.
-    pub async fn send(&self, mail: &MailRecord) -> Result<Receipt, TransportError> {
+    pub async fn send(&self, mail: &Outgoing) -> Result<Receipt, TransportError> {
         let receipt = match self {
             Self::EmlFolder(folder) => folder.send(mail).await?,
             Self::Smtp(smtp) => smtp.send(mail).await?,
         };
-        let to = mail.to.iter().map(|address| masked(address)).collect::<Vec<_>>().join(", ");
-        info!(mail.id = %mail.message_id, mail.to = %to, "Sent the e-mail `{}`", mail.message_id);
+        info!(mail.id = %mail.message_id, mail.to = %masked(&mail.to), "Sent the e-mail `{}`", mail.message_id);
         Ok(receipt)
     }
 }
@@ -179,19 +190,23 @@ impl EmlFolder {
         Self { folder: folder.into() }
     }
 
-    async fn send(&self, mail: &MailRecord) -> Result<Receipt, TransportError> {
+    async fn send(&self, mail: &Outgoing) -> Result<Receipt, TransportError> {
         let write = |path: &Path, source| TransportError::Write { path: path.to_owned(), source };
         tokio::fs::create_dir_all(&self.folder).await.map_err(|source| write(&self.folder, source))?;
         if let Some(page) = browser_page(&mail.message) {
-            self.write_aside(&format!("{}.html", template_of(&mail.message_id)), page.as_bytes()).await?;
+            self.write_aside(&mail.message_id, &page_name(&mail.message_id), page.as_bytes()).await?;
         }
-        let path = self.write_aside(&format!("{}.eml", file_stem(&mail.message_id)), mail.message.as_bytes()).await?;
+        let path = self
+            .write_aside(&mail.message_id, &format!("{}.eml", file_stem(&mail.message_id)), mail.message.as_bytes())
+            .await?;
         Ok(Receipt { words: path.display().to_string() })
     }
 
     /// Writes the bytes under another name, then renames: a reader never sees half a file.
-    async fn write_aside(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, TransportError> {
-        let (path, aside) = (self.folder.join(name), self.folder.join(format!(".{name}.part")));
+    async fn write_aside(&self, message_id: &str, name: &str, bytes: &[u8]) -> Result<PathBuf, TransportError> {
+        // Several e-mails may be written at once, and the page of one is that of the others.
+        let (path, aside) =
+            (self.folder.join(name), self.folder.join(format!(".{}.{name}.part", file_stem(message_id))));
         let written = async {
             let mut file = tokio::fs::File::create(&aside).await?;
             file.write_all(bytes).await?;
@@ -221,10 +236,10 @@ impl Smtp {
         }
         let ca_file = settings.ca_file.clone().unwrap_or_default();
         let tls = tls.build().map_err(|error| refused(&ca_file, error.to_string()))?;
-        Ok(Self { tls, hello: ClientId::Domain(settings.hello_name.clone()), settings })
+        Ok(Self { tls, settings })
     }
 
-    /// Reaches the server, upgrades and logs in, and sends nothing.
+    /// Reaches the server, upgrades and logs in, and sends nothing: to check the settings.
     ///
     /// # Errors
     /// When one of these fails.
@@ -234,25 +249,59 @@ impl Smtp {
         Ok(())
     }
 
-    async fn send(&self, mail: &MailRecord) -> Result<Receipt, TransportError> {
-        let envelope = envelope(mail)?;
-        let mut connection = self.open(&mail.to).await?;
+    async fn send(&self, mail: &Outgoing) -> Result<Receipt, TransportError> {
+        let (from, to) = envelope(mail)?;
+        let recipient = std::slice::from_ref(&mail.to);
+        let mut connection = self.open(recipient).await?;
+        let sent = self.hand_over(&mut connection, mail, from, to).await;
+        self.close(connection).await;
+        Ok(Receipt { words: hide(&sent?, recipient) })
+    }
+
+    /// Says sender, recipient and message, each within its time, and returns what the server answered to the message.
+    async fn hand_over(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        mail: &Outgoing,
+        from: Address,
+        to: Address,
+    ) -> Result<String, TransportError> {
+        let recipient = std::slice::from_ref(&mail.to);
+        let mut options = Vec::new();
+        let is_ascii = mail.from.is_ascii() && mail.to.is_ascii();
+        for (is_needed, extension, option, ability) in [
+            (!is_ascii, Extension::SmtpUtfEight, MailParameter::SmtpUtfEight, "SMTPUTF8"),
+            (
+                !mail.message.is_ascii(),
+                Extension::EightBitMime,
+                MailParameter::Body(MailBodyParameter::EightBitMime),
+                "8BITMIME",
+            ),
+        ] {
+            if is_needed && !connection.server_info().supports_feature(extension) {
+                return Err(self.failed(Stage::Send, false, format!("the e-mail needs {ability}, which it lacks")));
+            }
+            options.extend(is_needed.then_some(option));
+        }
+        self.stage(Stage::Send, recipient, connection.command(Mail::new(Some(from), options))).await?;
+        self.stage(Stage::Send, recipient, connection.command(Rcpt::new(to, Vec::new()))).await?;
+        self.stage(Stage::Send, recipient, connection.command(Data)).await?;
         // The protocol ends a message with a line break of its own.
         let message = mail.message.strip_suffix("\r\n").unwrap_or(&mail.message);
-        let sending = connection.send(&envelope, message.as_bytes());
-        let response = self.stage(Stage::Send, &mail.to, sending).await?;
-        self.close(connection).await;
-        Ok(Receipt { words: hide(&response.message().collect::<Vec<_>>().join(" "), &mail.to) })
+        let telling = connection.message(message.as_bytes());
+        let response = self.within(self.settings.reply_timeout, Stage::Send, recipient, telling).await?;
+        Ok(response.message().collect::<Vec<_>>().join(" "))
     }
 
     async fn open(&self, recipients: &[String]) -> Result<AsyncSmtpConnection, TransportError> {
         let SmtpSettings { host, port, security, timeout, .. } = &self.settings;
+        let hello = self.hello().await;
         let first_tls = (*security == SmtpSecurity::Tls).then(|| self.tls.clone());
         let connecting =
-            AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), Some(*timeout), &self.hello, first_tls, None);
+            AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), Some(*timeout), &hello, first_tls, None);
         let mut connection = self.stage(Stage::Connect, recipients, connecting).await?;
         if *security == SmtpSecurity::StartTls {
-            let upgrading = connection.starttls(self.tls.clone(), &self.hello);
+            let upgrading = connection.starttls(self.tls.clone(), &hello);
             self.stage(Stage::StartTls, recipients, upgrading).await?;
         }
         if let Some((user, password)) = &self.settings.login {
@@ -276,18 +325,51 @@ impl Smtp {
         recipients: &[String],
         work: impl Future<Output = Result<T, SmtpError>>,
     ) -> Result<T, TransportError> {
-        let failed = |is_transient, reply| TransportError::Smtp {
-            host: self.settings.host.clone(),
-            port: self.settings.port,
-            stage,
-            is_transient,
-            reply,
-        };
-        match tokio::time::timeout(self.settings.timeout, work).await {
+        self.within(self.settings.timeout, stage, recipients, work).await
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        stage: Stage,
+        recipients: &[String],
+        work: impl Future<Output = Result<T, SmtpError>>,
+    ) -> Result<T, TransportError> {
+        match tokio::time::timeout(limit, work).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(failed(may_pass(&error), hide(&error.to_string(), recipients))),
-            Err(_) => Err(failed(true, format!("no answer within {} s", self.settings.timeout.as_secs_f64()))),
+            Ok(Err(error)) => Err(self.failed(stage, may_pass(&error), hide(&error.to_string(), recipients))),
+            Err(_) => Err(self.failed(stage, true, format!("no answer within {} s", limit.as_secs_f64()))),
         }
+    }
+
+    fn failed(&self, stage: Stage, is_transient: bool, reply: String) -> TransportError {
+        TransportError::Smtp { host: self.settings.host.clone(), port: self.settings.port, stage, is_transient, reply }
+    }
+
+    /// Returns how this machine greets: the configured name, its own if that has a domain, else the address from
+    /// which it reaches the server (RFC 5321 4.1.4).
+    async fn hello(&self) -> ClientId {
+        if let Some(name) = &self.settings.hello_name {
+            return ClientId::Domain(name.clone());
+        }
+        match ClientId::default() {
+            ClientId::Domain(name) if name.contains('.') => ClientId::Domain(name),
+            _ => self.own_address().await.unwrap_or(ClientId::Ipv4(Ipv4Addr::LOCALHOST)),
+        }
+    }
+
+    /// Returns the address from which this machine reaches the server. Nothing is sent for it.
+    async fn own_address(&self) -> Option<ClientId> {
+        let server = (self.settings.host.as_str(), self.settings.port);
+        let looking = tokio::net::lookup_host(server);
+        let server = tokio::time::timeout(self.settings.timeout, looking).await.ok()?.ok()?.next()?;
+        let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = tokio::net::UdpSocket::bind((any, 0)).await.ok()?;
+        socket.connect(server).await.ok()?;
+        Some(match socket.local_addr().ok()?.ip() {
+            IpAddr::V4(address) => ClientId::Ipv4(address),
+            IpAddr::V6(address) => ClientId::Ipv6(address),
+        })
     }
 }
 
@@ -317,12 +399,11 @@ impl Stage {
     }
 }
 
-fn envelope(mail: &MailRecord) -> Result<Envelope, TransportError> {
-    let parse = |text: &String| text.parse::<Address>();
-    let refused = || TransportError::Envelope { message_id: mail.message_id.clone() };
-    let from = parse(&mail.from).map_err(|_| refused())?;
-    let to = mail.to.iter().map(parse).collect::<Result<Vec<_>, _>>().map_err(|_| refused())?;
-    Envelope::new(Some(from), to).map_err(|_| refused())
+fn envelope(mail: &Outgoing) -> Result<(Address, Address), TransportError> {
+    let parse = |text: &String| {
+        text.parse::<Address>().map_err(|_| TransportError::Envelope { message_id: mail.message_id.clone() })
+    };
+    Ok((parse(&mail.from)?, parse(&mail.to)?))
 }
 
 /// Says whether another try may help: not after a refusal (5xx), a missing ability or a certificate that is not trusted.
@@ -359,10 +440,12 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Returns the template's name in a Message-ID of ours, `<dag>.<date>.<template>.<hash>@<domain>`.
-fn template_of(message_id: &str) -> String {
-    let name = message_id.split('.').nth(2).unwrap_or("mail");
-    file_stem(name)
+/// Returns the name of the page for a browser, one for each DAG and audience: `nightly-digest.html` of the Message-ID
+/// `nightly.2026-11-20.digest.…`.
+pub fn page_name(message_id: &str) -> String {
+    let mut parts = message_id.split('.');
+    let (dag, audience) = (parts.next().unwrap_or("mail"), parts.nth(1).unwrap_or("mail"));
+    format!("{}-{}.html", file_stem(dag), file_stem(audience))
 }
 
 /// Returns the part of a Message-ID before the `@`, with only what is safe in a file's name.

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 
 use super::commit;
 use super::contract::{AttemptClaim, AttemptEnd, Base, Begun, Claim, JobStanding, LastSuccess, Unattempted};
@@ -36,6 +36,7 @@ const ATTEMPT_END: &str = include_str!("../../sql/state/attempt_end.sql");
 const ATTEMPT: &str = "SELECT state, fence FROM attempts WHERE run_id = $1 AND job = $2 AND attempt = $3";
 const PART_INSERT: &str = include_str!("../../sql/state/part_insert.sql");
 const PARTS: &str = "SELECT name, outcome FROM parts WHERE run_id = $1 AND job = $2 ORDER BY part";
+const DURATIONS: &str = include_str!("../../sql/state/job_durations.sql");
 const LAST_SUCCESS: &str = include_str!("../../sql/state/last_success.sql");
 const LAST_SUCCESS_OF_DATE: &str = include_str!("../../sql/state/last_success_of_date.sql");
 
@@ -375,9 +376,22 @@ fn success_of(row: &Row) -> Result<LastSuccess, StoreError> {
     })
 }
 
+/// Returns how long the last successes of a job took.
+pub(super) async fn durations(
+    database: &Database,
+    dag: &DagName,
+    job: &JobName,
+    most: u32,
+) -> Result<Vec<SignedDuration>, StoreError> {
+    let rows = database.rows("reading a job's durations", DURATIONS, &[dag.into(), job.into(), most.into()]).await?;
+    rows.iter().map(|row| row.int("took").map(SignedDuration::from_micros)).collect()
+}
+
 /// Returns an outcome as JSON that reads back: a figure that is NaN or infinite is written as `null`, and would make
 /// the run unreadable for ever.
 fn readable_json(tx: &Transaction, outcome: &Outcome) -> Result<String, StoreError> {
+    // Its e-mails are in the outbox; with the outcome they would be shown, and kept, a second time.
+    let outcome = &Outcome { mails: Vec::new(), ..outcome.clone() };
     let json = tx.json("an outcome", outcome)?;
     match serde_json::from_str::<Outcome>(&json) {
         Ok(_) => Ok(json),

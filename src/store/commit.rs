@@ -19,10 +19,10 @@ use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::row::Row;
 use super::runs::NOT_ASKED_FOR;
-use super::{outbox, schedule, settle};
+use super::{revisions, schedule, settle};
 use crate::domain::ids::{DagName, SnapshotId};
 use crate::domain::job::JobView;
-use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, SnapshotRef};
+use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, Reason, SnapshotRef};
 
 const RUN: &str = "SELECT dag, logical_date FROM runs WHERE run_id = $1";
 const SNAPSHOT_INSERT: &str = include_str!("../../sql/state/snapshot_insert.sql");
@@ -107,9 +107,12 @@ pub(super) async fn write_effects(
         settle::want(tx, &settle::identities(sealed), now).await?;
     }
     let mut mails: Vec<_> = outcome.mails.iter().collect();
-    mails.sort_by(|a, b| a.message_id.cmp(&b.message_id));
+    mails.sort_by_key(|mail| (&mail.dag, mail.logical_date, &mail.audience));
     for mail in mails {
-        outbox::put(tx, attempt.at(now), mail).await?;
+        revisions::put(tx, attempt.at(now), mail).await?;
+    }
+    if outcome.reason == Some(Reason::UpToDate) {
+        revisions::repeat(tx, attempt.at(now)).await?;
     }
     let origin = audit::Origin { run_id: Some(&attempt.claim.run_id), attempt: Some((&attempt.job, attempt.attempt)) };
     for entry in &outcome.audit {

@@ -16,17 +16,20 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::dag::Dag;
+use crate::domain::delivery::ExpectedMail;
 use crate::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use crate::domain::job::{Force, JobView, SkippedSlot};
-use crate::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
+use crate::domain::outcome::{FileRef, ModelRecord, ModelRole, Outcome, SnapshotRef};
 use crate::domain::run::RunState;
 
 use super::error::StoreError;
+use super::keeping::Keeping;
+use super::mail_contract::{MailStore, Promise};
 use super::ownership::{Observed, Role, Tenure};
 
 /// What is asked for with a new run.
@@ -44,6 +47,8 @@ pub struct NewRun {
     pub only: Option<Vec<JobName>>,
     /// Whether what is up to date is done again.
     pub force: Force,
+    /// The e-mails that its slot promises.
+    pub expected: Vec<ExpectedMail>,
     /// Now.
     pub now: Timestamp,
 }
@@ -279,19 +284,6 @@ pub struct EventRecord {
     pub event: serde_json::Value,
 }
 
-/// An e-mail in the outbox.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OutboxMail {
-    /// The e-mail.
-    pub mail: MailRecord,
-    /// When it was put there.
-    pub queued_at: Timestamp,
-    /// Tries so far.
-    pub tries: u32,
-    /// Why the last try failed.
-    pub last_error: Option<String>,
-}
-
 /// Which runs to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
@@ -313,9 +305,9 @@ pub struct RunFilter {
 /// void, `Illegal` when the state does not allow it, `NoRun` and `NoSuchJob` when there is no such thing. After any
 /// error nothing was written.
 #[async_trait]
-pub trait StateStore: super::keeping::Keeping {
+pub trait StateStore: Keeping + MailStore {
     /// Makes a run: allocates its id, keeps the DAG's version, queues its jobs, moves the schedule's watermark when
-    /// it has a slot. Returns `None` when that slot was dealt with already, by a run or by [`Self::skip_slot`]. Jobs in
+    /// it has a slot, and writes the promises of its e-mails. Returns `None` when that slot was dealt with already, by a run or by [`Self::skip_slot`]. Jobs in
     /// `only` that the DAG does not have are refused ([`StoreError::NoJob`]).
     async fn create_run(&self, new: NewRun) -> Result<Option<RunRecord>, StoreError>;
 
@@ -421,14 +413,9 @@ pub trait StateStore: super::keeping::Keeping {
         logical_date: Option<Date>,
     ) -> Result<Option<LastSuccess>, StoreError>;
 
-    /// Returns the e-mails not yet sent whose next try is due, oldest first.
-    async fn outbox_due(&self, now: Timestamp) -> Result<Vec<OutboxMail>, StoreError>;
-
-    /// Records that an e-mail was sent; it stays sent, whatever is reported later.
-    async fn outbox_sent(&self, message_id: &str, now: Timestamp) -> Result<(), StoreError>;
-
-    /// Records that an e-mail could not be sent, and when to try again.
-    async fn outbox_failed(&self, message_id: &str, error: &str, next_try: Timestamp) -> Result<(), StoreError>;
+    /// Returns how long the last successes of a DAG's job took, newest first, at most `most`; without those that had
+    /// nothing to do.
+    async fn durations(&self, dag: &DagName, job: &JobName, most: u32) -> Result<Vec<SignedDuration>, StoreError>;
 
     /// Returns what is still to be settled and whose next try is due, the longest wanted first.
     async fn to_settle(&self, now: Timestamp) -> Result<Vec<ToSettle>, StoreError>;

@@ -51,6 +51,18 @@ pub enum StoreError {
         #[source]
         cause: sqlx::migrate::MigrateError,
     },
+    /// An older program wrote it, and it has not been migrated.
+    #[error(
+        "the state store {url} has schema {found}, and this program needs {known}: start the daemon, or run `nocturne db migrate`"
+    )]
+    Older {
+        /// The database, without password.
+        url: String,
+        /// The schema it has.
+        found: i64,
+        /// The schema that is needed.
+        known: i64,
+    },
     /// The database is newer than the program.
     #[error(
         "the state store at {url} was written by a newer nocturne (schema {found}, this one knows {known}): \
@@ -162,10 +174,10 @@ pub enum StoreError {
         jobs: String,
     },
     /// There is no such e-mail.
-    #[error("there is no e-mail <{message_id}> in the outbox")]
+    #[error("there is no e-mail {mail} in the outbox")]
     NoMail {
-        /// The Message-ID.
-        message_id: String,
+        /// Its DAG, date, audience and revision.
+        mail: String,
     },
     /// The target of a backup exists.
     #[error("{} exists; a backup overwrites nothing: name a new file", path.display())]

@@ -15,12 +15,14 @@ mod contract;
 mod database;
 mod error;
 mod keeping;
+mod mail_contract;
 mod maintenance;
 mod migrations;
 mod outbox;
 mod ownership;
 mod postgres;
 mod restore;
+mod revisions;
 mod row;
 mod runs;
 mod schedule;
@@ -29,12 +31,13 @@ mod sql_store;
 mod sqlite;
 
 pub use contract::{
-    AttemptClaim, AttemptEnd, Base, Begun, Claim, Committed, EventRecord, JobStanding, LastSuccess, NewRun, OutboxMail,
-    RunFilter, RunRecord, StateStore, ToSettle, Unattempted, Watermark,
+    AttemptClaim, AttemptEnd, Base, Begun, Claim, Committed, EventRecord, JobStanding, LastSuccess, NewRun, RunFilter,
+    RunRecord, StateStore, ToSettle, Unattempted, Watermark,
 };
 pub use error::StoreError;
 pub use keeping::{Cuts, Forgotten, Keeping};
+pub use mail_contract::{DueMail, HandedOver, MailRow, MailStore, Outgoing, Promise};
 pub use maintenance::{CheckReport, MigrationReport, backup, check, migrate};
 pub use ownership::{Observed, Role, StoreLock, TENURE, Tenure, keep_from_owners};
 pub use restore::{RestoreReport, restore};
-pub use sql_store::open;
+pub use sql_store::{look, open};

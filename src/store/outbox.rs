@@ -1,80 +1,126 @@
-//! The outbox: e-mails that a commit has put there, until the mail server has them.
+//! The outbox: e-mails that wait, until the mail server has them.
 //!
-//! The Message-ID is the key, for ever: an e-mail that was once there, sent or not, is never put there again. One
-//! that was sent stays sent, whatever a slower sender reports later. Sending is `report`'s.
+//! An e-mail is taken for sending before its conversation begins, so that no commit replaces it meanwhile and no
+//! second sender takes it. A process that dies in between leaves it taken; the next owner gives it back, and it goes
+//! again by the same Message-ID. What was handed over stays so. Sending is `report`'s, deciding `domain::delivery`'s.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
-use super::attempts::JobAt;
-use super::contract::OutboxMail;
-use super::database::{Database, Transaction};
+use super::database::Database;
 use super::error::StoreError;
+use super::mail_contract::{DueMail, MailRow, Outgoing};
+use super::revisions::{bound_id, id_of, row_of};
 use super::row::Row;
-use crate::domain::outcome::MailRecord;
+use crate::domain::delivery::{MailId, NextTry};
+use crate::domain::ids::DagName;
 
-const INSERT: &str = include_str!("../../sql/state/outbox_insert.sql");
-const DUE: &str = include_str!("../../sql/state/outbox_due.sql");
-const FAILED: &str = include_str!("../../sql/state/outbox_failed.sql");
-const SENT: &str = "UPDATE outbox SET sent_at = COALESCE(sent_at, $2), tries = tries + 1 WHERE message_id = $1";
-const IS_THERE: &str = "SELECT message_id FROM outbox WHERE message_id = $1";
-
-/// Puts an e-mail in the outbox, as part of a commit.
-pub(super) async fn put(tx: &mut Transaction, at: JobAt<'_>, mail: &MailRecord) -> Result<(), StoreError> {
-    let to = tx.json("the recipients", &mail.to)?;
-    let binds = [
-        (&mail.message_id).into(),
-        (&mail.from).into(),
-        (&to).into(),
-        (&mail.subject).into(),
-        (&mail.message).into(),
-        at.run_id.into(),
-        at.job.into(),
-        at.now.into(),
-    ];
-    tx.execute(INSERT, &binds).await?;
-    Ok(())
-}
+const DUE: &str = include_str!("../../sql/state/mail_due.sql");
+const OPEN: &str = include_str!("../../sql/state/mail_open.sql");
+const BEGIN: &str = include_str!("../../sql/state/mail_begin.sql");
+const SENT: &str = include_str!("../../sql/state/mail_sent.sql");
+const FAILED: &str = include_str!("../../sql/state/mail_failed.sql");
+const RELEASE: &str = "UPDATE mails SET sending_since = NULL, sending_by = NULL \
+     WHERE state = 'waiting' AND sending_since IS NOT NULL AND sending_since <= $1";
+const TAKEN: &str = "SELECT revision FROM mails \
+     WHERE state = 'waiting' AND sending_since IS NOT NULL AND sending_since <= $1";
+const IS_THERE: &str = "SELECT state FROM mails \
+     WHERE dag = $1 AND logical_date = $2 AND audience = $3 AND recipient = $4 AND revision = $5";
+const LATER: &str = "SELECT revision FROM mails WHERE dag = $1 AND logical_date = $2 AND audience = $3 \
+     AND recipient = $4 AND revision > $5 AND state <> 'expected' AND state <> 'replaced'";
+const LAST_DIGEST: &str = "SELECT MAX(logical_date) AS logical_date FROM mails \
+     WHERE dag = $1 AND logical_date < $2 AND state = 'sent' AND verdict IN ('ok', 'look')";
 
 /// Returns what is to be sent now.
-pub(super) async fn due(database: &Database, now: Timestamp) -> Result<Vec<OutboxMail>, StoreError> {
-    database.rows("reading the outbox", DUE, &[now.into()]).await?.iter().map(mail_of).collect()
+pub(super) async fn due(database: &Database, now: Timestamp) -> Result<Vec<DueMail>, StoreError> {
+    database.rows("reading the outbox", DUE, &[now.into()]).await?.iter().map(due_of).collect()
 }
 
-/// Records that an e-mail was sent.
-pub(super) async fn sent(database: &Database, message_id: &str, now: Timestamp) -> Result<(), StoreError> {
+/// Takes an e-mail for sending; returns whether it still waited.
+pub(super) async fn begin(database: &Database, id: &MailId, sender: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let mut tx = database.begin("taking an e-mail for sending").await?;
+    let date = id.key.logical_date.to_string();
+    let taken = tx.execute(BEGIN, &bound_id(id, &date, [now.into(), sender.into()])).await?;
+    tx.commit().await?;
+    Ok(taken == 1)
+}
+
+/// Gives back what a dead sender had taken. Where there is nothing, nothing is written.
+pub(super) async fn release(database: &Database, before: Timestamp) -> Result<u64, StoreError> {
+    if database.row("looking for e-mails of a dead sender", TAKEN, &[before.into()]).await?.is_none() {
+        return Ok(0);
+    }
+    let mut tx = database.begin("giving back e-mails of a dead sender").await?;
+    let released = tx.execute(RELEASE, &[before.into()]).await?;
+    tx.commit().await?;
+    Ok(released)
+}
+
+/// Records that an e-mail was handed over.
+pub(super) async fn sent(database: &Database, id: &MailId, now: Timestamp) -> Result<(), StoreError> {
     let mut tx = database.begin("marking an e-mail as sent").await?;
-    if tx.execute(SENT, &[message_id.into(), now.into()]).await? == 0 {
-        return Err(StoreError::NoMail { message_id: message_id.to_owned() });
+    let date = id.key.logical_date.to_string();
+    let changed = tx.execute(SENT, &bound_id(id, &date, [now.into()])).await?;
+    if changed == 0 && tx.row(IS_THERE, &bound_id(id, &date, [])).await?.is_none() {
+        return Err(no_mail(id));
     }
     tx.commit().await
 }
 
-/// Records a try that failed.
+/// Records a try that failed, and what follows.
 pub(super) async fn failed(
     database: &Database,
-    message_id: &str,
-    error: &str,
-    next_try: Timestamp,
+    id: &MailId,
+    why: &str,
+    next: NextTry,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("recording that an e-mail was not sent").await?;
-    let changed = tx.execute(FAILED, &[message_id.into(), error.into(), next_try.into()]).await?;
-    if changed == 0 && tx.row(IS_THERE, &[message_id.into()]).await?.is_none() {
-        return Err(StoreError::NoMail { message_id: message_id.to_owned() });
+    let date = id.key.logical_date.to_string();
+    let is_corrected = tx.row(LATER, &bound_id(id, &date, [])).await?.is_some();
+    let (state, next_try, ended_at) = match next {
+        _ if is_corrected => ("replaced", None, Some(now)),
+        NextTry::At(at) => ("waiting", Some(at), None),
+        NextTry::GiveUp => ("given_up", None, Some(now)),
+    };
+    let more = [state.into(), why.into(), next_try.into(), ended_at.into()];
+    let changed = tx.execute(FAILED, &bound_id(id, &date, more)).await?;
+    if changed == 0 && tx.row(IS_THERE, &bound_id(id, &date, [])).await?.is_none() {
+        return Err(no_mail(id));
     }
     tx.commit().await
 }
 
-fn mail_of(row: &Row) -> Result<OutboxMail, StoreError> {
-    Ok(OutboxMail {
-        mail: MailRecord {
-            message_id: row.text("message_id")?,
-            from: row.text("sender")?,
-            to: row.json("recipients")?,
-            subject: row.text("subject")?,
-            message: row.text("message")?,
-        },
-        queued_at: row.instant("queued_at")?,
+/// Returns what is promised, what waits, and what was given up since `since` and not made up for.
+pub(super) async fn open(database: &Database, since: Timestamp) -> Result<Vec<MailRow>, StoreError> {
+    database.rows("reading the outbox", OPEN, &[since.into()]).await?.iter().map(row_of).collect()
+}
+
+/// Returns the last night before `before` of which a digest without a failed job was handed over.
+pub(super) async fn last_digest(database: &Database, dag: &DagName, before: Date) -> Result<Option<Date>, StoreError> {
+    let before = before.to_string();
+    let row = database.row("looking for the last digest", LAST_DIGEST, &[dag.into(), (&before).into()]).await?;
+    let Some(row) = row else { return Ok(None) };
+    row.text_or_null("logical_date")?.map(|_| row.parse("logical_date")).transpose()
+}
+
+fn due_of(row: &Row) -> Result<DueMail, StoreError> {
+    let message_id = row.text("message_id")?;
+    let corrects: Vec<String> = row.json_or_null("corrects")?.unwrap_or_default();
+    let body = row.text("body")?;
+    let message = match row.text_or_null("header_to")? {
+        Some(header_to) => Outgoing::joined(&header_to, &message_id, &corrects, &body),
+        None => body,
+    };
+    Ok(DueMail {
+        id: id_of(row)?,
+        outgoing: Outgoing { message_id, from: row.text("sender")?, to: row.text("address")?, message },
+        since: row.instant("since")?,
         tries: row.count("tries")?,
-        last_error: row.text_or_null("last_error")?,
     })
+}
+
+fn no_mail(id: &MailId) -> StoreError {
+    let MailId { key, revision } = id;
+    StoreError::NoMail { mail: format!("{} {} {}, revision {revision}", key.dag, key.logical_date, key.audience) }
 }

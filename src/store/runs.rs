@@ -11,7 +11,9 @@ use super::audit;
 use super::contract::{Claim, EventRecord, NewRun, RunFilter, RunRecord};
 use super::database::{Bind, Database, Transaction};
 use super::error::StoreError;
+use super::mail_contract::Promise;
 use super::ownership::Tenure;
+use super::revisions;
 use super::row::Row;
 use super::schedule;
 use crate::domain::dag::Dag;
@@ -72,6 +74,14 @@ pub(super) async fn create(database: &Database, new: NewRun) -> Result<Option<Ru
             attempts::apply(&mut tx, at, JobState::Queued, &event).await?;
         }
     }
+    let promise = Promise {
+        dag: &dag.name,
+        logical_date: new.logical_date,
+        run_id: Some(&run_id),
+        skipped: None,
+        mails: &new.expected,
+    };
+    revisions::promise(&mut tx, &promise, new.now).await?;
     let record = tx.row(SELECT_ONE, &[(&run_id).into()]).await?.map(|row| record_of(&row)).transpose()?;
     tx.commit().await?;
     Ok(record)

@@ -10,6 +10,8 @@ use super::audit;
 use super::contract::{RunFilter, Watermark};
 use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::mail_contract::Promise;
+use super::revisions;
 use super::row::Row;
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job::SkippedSlot;
@@ -66,6 +68,7 @@ pub(super) async fn skip_slot(
     dag: &DagName,
     slot: Timestamp,
     why: &str,
+    promise: Option<Promise<'_>>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let mut tx = database.begin("skipping a slot").await?;
@@ -73,6 +76,9 @@ pub(super) async fn skip_slot(
     if is_taken {
         let entry = format!("the slot {slot} of DAG {dag} was skipped: {why}");
         audit::append(&mut tx, audit::Origin::default(), &entry, now).await?;
+        if let Some(promise) = &promise {
+            revisions::promise(&mut tx, promise, now).await?;
+        }
     }
     tx.commit().await?;
     Ok(is_taken)

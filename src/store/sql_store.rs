@@ -8,21 +8,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 
 use super::contract::{
-    AttemptClaim, AttemptEnd, Base, Begun, Claim, EventRecord, JobStanding, LastSuccess, NewRun, OutboxMail, RunFilter,
-    RunRecord, StateStore, ToSettle, Unattempted, Watermark,
+    AttemptClaim, AttemptEnd, Base, Begun, Claim, EventRecord, JobStanding, LastSuccess, NewRun, RunFilter, RunRecord,
+    StateStore, ToSettle, Unattempted, Watermark,
 };
 use super::database::Database;
 use super::error::StoreError;
+use super::mail_contract::{DueMail, HandedOver, MailRow, MailStore, Promise};
 use super::ownership::{self, Observed, Role, Tenure};
-use super::{attempts, commit, migrations, outbox, postgres, runs, schedule, settle, sqlite};
+use super::{attempts, commit, migrations, outbox, postgres, revisions, runs, schedule, settle, sqlite};
 use crate::domain::dag::Dag;
+use crate::domain::delivery::{MailId, NextTry};
 use crate::domain::ids::{DagName, JobName, RunId};
 use crate::domain::job::{JobView, SkippedSlot};
-use crate::domain::outcome::{FileRef, ModelRecord, Outcome, SnapshotRef};
+use crate::domain::outcome::{FileRef, MailRecord, ModelRecord, Outcome, SnapshotRef};
 use crate::domain::run::RunState;
 
 /// Opens the state store at `url` (`sqlite://path` or `postgres://…`), makes the file where there is none, and brings
@@ -33,6 +35,19 @@ use crate::domain::run::RunState;
 pub async fn open(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
     let database = connect(url, sqlite::IfMissing::Create).await?;
     migrations::apply(&database).await?;
+    Ok(Arc::new(SqlStore { database }))
+}
+
+/// Opens the state store at `url` to look at it: nothing is made, migrated or written.
+///
+/// # Errors
+/// When it is not there, cannot be opened, or has another schema than this program's.
+pub async fn look(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
+    let database = connect(url, sqlite::IfMissing::Refuse).await?;
+    let found = migrations::found(&database).await?;
+    if found < migrations::KNOWN {
+        return Err(StoreError::Older { url: database.url, found, known: migrations::KNOWN });
+    }
     Ok(Arc::new(SqlStore { database }))
 }
 
@@ -173,16 +188,8 @@ impl StateStore for SqlStore {
         attempts::last_success(&self.database, dag, job, logical_date).await
     }
 
-    async fn outbox_due(&self, now: Timestamp) -> Result<Vec<OutboxMail>, StoreError> {
-        outbox::due(&self.database, now).await
-    }
-
-    async fn outbox_sent(&self, message_id: &str, now: Timestamp) -> Result<(), StoreError> {
-        outbox::sent(&self.database, message_id, now).await
-    }
-
-    async fn outbox_failed(&self, message_id: &str, error: &str, next_try: Timestamp) -> Result<(), StoreError> {
-        outbox::failed(&self.database, message_id, error, next_try).await
+    async fn durations(&self, dag: &DagName, job: &JobName, most: u32) -> Result<Vec<SignedDuration>, StoreError> {
+        attempts::durations(&self.database, dag, job, most).await
     }
 
     async fn to_settle(&self, now: Timestamp) -> Result<Vec<ToSettle>, StoreError> {
@@ -213,8 +220,15 @@ impl StateStore for SqlStore {
         schedule::set_watermark(&self.database, dag, watermark).await
     }
 
-    async fn skip_slot(&self, dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> Result<bool, StoreError> {
-        schedule::skip_slot(&self.database, dag, slot, why, now).await
+    async fn skip_slot(
+        &self,
+        dag: &DagName,
+        slot: Timestamp,
+        why: &str,
+        promise: Option<Promise<'_>>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        schedule::skip_slot(&self.database, dag, slot, why, promise, now).await
     }
 
     async fn free_slots(&self, dag: &DagName, now: Timestamp, beyond: Timestamp) -> Result<u64, StoreError> {
@@ -223,5 +237,58 @@ impl StateStore for SqlStore {
 
     async fn skipped_slots(&self, filter: &RunFilter) -> Result<Vec<SkippedSlot>, StoreError> {
         schedule::skipped(&self.database, filter).await
+    }
+}
+
+#[async_trait]
+impl MailStore for SqlStore {
+    async fn promise_mail(&self, promise: Promise<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.database.begin("promising e-mails").await?;
+        revisions::promise(&mut tx, &promise, now).await?;
+        tx.commit().await
+    }
+
+    async fn notify(&self, notice: &MailRecord, now: Timestamp) -> Result<usize, StoreError> {
+        revisions::notify(&self.database, notice, now).await
+    }
+
+    async fn close_promises(&self, dag: &DagName, logical_date: Date, now: Timestamp) -> Result<(), StoreError> {
+        revisions::close(&self.database, dag, logical_date, now).await
+    }
+
+    async fn record_handed_over(&self, mail: &HandedOver, now: Timestamp) -> Result<(), StoreError> {
+        revisions::record(&self.database, mail, now).await
+    }
+
+    async fn mail_due(&self, now: Timestamp) -> Result<Vec<DueMail>, StoreError> {
+        outbox::due(&self.database, now).await
+    }
+
+    async fn mail_begin(&self, id: &MailId, sender: &str, now: Timestamp) -> Result<bool, StoreError> {
+        outbox::begin(&self.database, id, sender, now).await
+    }
+
+    async fn mail_release(&self, before: Timestamp) -> Result<u64, StoreError> {
+        outbox::release(&self.database, before).await
+    }
+
+    async fn mail_sent(&self, id: &MailId, now: Timestamp) -> Result<(), StoreError> {
+        outbox::sent(&self.database, id, now).await
+    }
+
+    async fn mail_failed(&self, id: &MailId, why: &str, next: NextTry, now: Timestamp) -> Result<(), StoreError> {
+        outbox::failed(&self.database, id, why, next, now).await
+    }
+
+    async fn mails_of(&self, dag: &DagName, logical_date: Date) -> Result<Vec<MailRow>, StoreError> {
+        revisions::of_night(&self.database, dag, logical_date).await
+    }
+
+    async fn mails_open(&self, since: Timestamp) -> Result<Vec<MailRow>, StoreError> {
+        outbox::open(&self.database, since).await
+    }
+
+    async fn last_digest(&self, dag: &DagName, before: Date) -> Result<Option<Date>, StoreError> {
+        outbox::last_digest(&self.database, dag, before).await
     }
 }

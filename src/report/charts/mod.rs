@@ -81,6 +81,22 @@ pub enum ChartError {
     },
 }
 
+/// The charts that could be drawn, and why others could not.
+#[derive(Debug, Default)]
+pub(super) struct Drawn {
+    pub(super) charts: Vec<Chart>,
+    pub(super) failures: Vec<ChartError>,
+}
+
+impl Drawn {
+    fn take(&mut self, painted: Result<Chart, ChartError>) {
+        match painted {
+            Ok(chart) => self.charts.push(chart),
+            Err(failure) => self.failures.push(failure),
+        }
+    }
+}
+
 /// Draws charts with the fonts that are compiled in.
 #[derive(Debug, Clone)]
 pub(super) struct Brush {
@@ -97,37 +113,31 @@ impl Brush {
         if fonts.len() == 2 { Ok(Self { fonts: Arc::new(fonts) }) } else { Err(ChartError::Font) }
     }
 
-    /// Returns the charts of the published report, in the order in which they are read.
-    pub(super) fn report_charts(
-        &self,
-        environment: &Environment<'static>,
-        view: &ReportView,
-    ) -> Result<Vec<Chart>, ChartError> {
-        let mut charts = Vec::new();
+    /// Returns the charts of the published report, in the order in which they are read. One that cannot be drawn
+    /// keeps none of the others away.
+    pub(super) fn report_charts(&self, environment: &Environment<'static>, view: &ReportView) -> Drawn {
+        let mut drawn = Drawn::default();
         if let Some(drawing) = view.model.as_ref().and_then(auc::draw) {
-            charts.push(self.paint(environment, "auc", Template::AucChart, drawing)?);
+            drawn.take(self.paint(environment, "auc", Template::AucChart, drawing));
         }
         if let Some(drawing) = view.drift.as_ref().and_then(drift::draw) {
-            charts.push(self.paint(environment, "drift", Template::DriftChart, drawing)?);
+            drawn.take(self.paint(environment, "drift", Template::DriftChart, drawing));
         }
-        let zoned = |source| ChartError::Zone { name: "freshness", source };
-        if let Some(drawing) = freshness::draw(view).map_err(zoned)? {
-            charts.push(self.paint(environment, "freshness", Template::FreshnessChart, drawing)?);
+        match freshness::draw(view) {
+            Ok(Some(drawing)) => drawn.take(self.paint(environment, "freshness", Template::FreshnessChart, drawing)),
+            Ok(None) => {}
+            Err(source) => drawn.take(Err(ChartError::Zone { name: "freshness", source })),
         }
-        Ok(charts)
+        drawn
     }
 
     /// Returns the charts of the digest: those of the report, and the night's times.
-    pub(super) fn digest_charts(
-        &self,
-        environment: &Environment<'static>,
-        view: &DigestView,
-    ) -> Result<Vec<Chart>, ChartError> {
-        let mut charts = self.report_charts(environment, &view.report)?;
+    pub(super) fn digest_charts(&self, environment: &Environment<'static>, view: &DigestView) -> Drawn {
+        let mut drawn = self.report_charts(environment, &view.report);
         if let Some(drawing) = gantt::draw(&view.night) {
-            charts.push(self.paint(environment, "night", Template::GanttChart, drawing)?);
+            drawn.take(self.paint(environment, "night", Template::GanttChart, drawing));
         }
-        Ok(charts)
+        drawn
     }
 
     fn paint<D: Serialize>(
@@ -175,7 +185,7 @@ mod tests {
     fn a_chart_is_opaque_sharp_legible_and_tells_its_numbers() {
         let view = DigestView::sample_between_terms();
 
-        let charts = Brush::new().unwrap().digest_charts(&environment().unwrap(), &view).unwrap();
+        let charts = Brush::new().unwrap().digest_charts(&environment().unwrap(), &view).charts;
 
         let names: Vec<&str> = charts.iter().map(|chart| chart.name).collect();
         assert_eq!(names, ["freshness", "night"]);
@@ -196,7 +206,7 @@ mod tests {
         (view.model, view.drift) = (None, None);
         view.tables.clear();
 
-        let charts = Brush::new().unwrap().report_charts(&environment().unwrap(), &view).unwrap();
+        let charts = Brush::new().unwrap().report_charts(&environment().unwrap(), &view).charts;
 
         assert_eq!(charts, Vec::new());
     }

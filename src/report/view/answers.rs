@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Basis, JobEnd, ModelView, ReportView};
 use crate::domain::check::Severity;
+use crate::domain::delivery::{Signature, Word};
 use crate::report::format::{count_of, day, day_and_time, out_of_100};
 
 /// How a night, or one of its answers, stands.
@@ -49,6 +50,17 @@ impl ReportView {
         let answers = self.answers();
         let jobs_and_alerts = answers.broken.state.max(answers.todo.state);
         jobs_and_alerts.max(answers.fresh.state.min(Verdict::Warning)).max(answers.trust.state.min(Verdict::Warning))
+    }
+
+    /// Returns what an e-mail with this report says: the verdict, and the jobs that failed.
+    pub fn signature(&self) -> Signature {
+        let word = match self.verdict() {
+            Verdict::Ok => Word::Ok,
+            Verdict::Warning => Word::Look,
+            Verdict::Failed => Word::Failed,
+        };
+        let failed = self.jobs.iter().filter(|job| job.end.is_trouble()).map(|job| job.name.clone());
+        Signature::new(word, failed.collect())
     }
 
     /// Returns the verdict as a headline.

@@ -6,7 +6,8 @@
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use super::Pointer;
+use super::{JobEnd, Pointer};
+use crate::domain::delivery::{Signature, Word};
 use crate::domain::ids::{DagName, RunId};
 
 /// What people must know when a night did not come to its end.
@@ -28,10 +29,14 @@ pub struct FailureView {
     pub run_id: Option<RunId>,
     /// When the state below was read.
     pub seen_at: Timestamp,
+    /// By when the digest was due.
+    pub deadline: Option<Timestamp>,
     /// The jobs that failed or are late, in the order of the plan.
     pub jobs: Vec<FailedJob>,
     /// How many of the night's jobs are done, and how many there are.
     pub done: (usize, usize),
+    /// Why it never began, or why it cannot be read: a sentence.
+    pub why: Option<String>,
     /// What readers still have: a sentence, such as `The figures of 19 November stand and are unchanged.`
     pub still_stands: String,
     /// What to do, in order: sentences.
@@ -52,6 +57,22 @@ pub enum FailureKind {
     Late,
     /// It never began.
     NeverBegan,
+    /// What became of it cannot be read.
+    Unknown,
+}
+
+impl FailureView {
+    /// Returns what an e-mail with this view says: what went wrong, and the jobs that failed.
+    pub fn signature(&self) -> Signature {
+        let word = match self.kind {
+            FailureKind::Failed => Word::NoDigest,
+            FailureKind::Late => Word::Late,
+            FailureKind::NeverBegan => Word::NeverBegan,
+            FailureKind::Unknown => Word::Unknown,
+        };
+        let failed = self.jobs.iter().filter(|job| job.end.is_trouble()).map(|job| job.name.clone());
+        Signature::new(word, failed.collect())
+    }
 }
 
 /// A job that failed or is late.
@@ -59,6 +80,8 @@ pub enum FailureKind {
 pub struct FailedJob {
     /// The job's name.
     pub name: String,
+    /// How it stands.
+    pub end: JobEnd,
     /// What failed, on what and why: one sentence without anything about a person.
     pub message: String,
     /// What to do about it; empty where the message says so.

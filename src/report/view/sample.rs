@@ -91,14 +91,15 @@ impl ReportView {
 impl FailureView {
     /// Returns an invented e-mail about a night that went wrong in that way.
     pub fn sample(kind: FailureKind) -> Self {
-        let has_begun = kind != FailureKind::NeverBegan;
+        let has_begun = matches!(kind, FailureKind::Failed | FailureKind::Late);
         let job = FailedJob {
             name: "pull".to_owned(),
+            end: JobEnd::Failed,
             message:
                 "reading `submissions` of the source `canvas`: the part 00017.jsonl.gz ends in the middle (file is \
                       1,048,576 bytes, its checksum does not match)"
                     .to_owned(),
-            advice: "Copy the export again, then run `nocturne run nightly`.".to_owned(),
+            advice: "Its log: `nocturne runs logs nightly.2026-11-20.1 pull`.".to_owned(),
             attempts: 3,
         };
         Self {
@@ -110,12 +111,17 @@ impl FailureView {
             kind,
             run_id: has_begun.then(|| RunId::new(&dag(), DATE, 1)),
             seen_at: Timestamp::constant(1_795_174_200, 0),
+            deadline: Some(Timestamp::constant(1_795_174_200, 0)),
             jobs: if has_begun { vec![job] } else { Vec::new() },
             done: if has_begun { (1, 7) } else { (0, 7) },
-            still_stands: "The figures of Thursday 19 November 2026 stand and are unchanged.".to_owned(),
+            why: (kind == FailureKind::NeverBegan)
+                .then(|| "The schedule skipped it: the earlier run is still open.".to_owned()),
+            still_stands: "The last complete digest is that of Thursday 19 November 2026; its report still stands."
+                .to_owned(),
             steps: vec![
-                "Read the log: `nocturne runs logs last pull`.".to_owned(),
-                "Fix the cause, then run `nocturne run nightly`; what is done is not done again.".to_owned(),
+                "Read the log: `nocturne runs logs nightly.2026-11-20.1 pull`, and put right what it names.".to_owned(),
+                "Run the night: `nocturne run nightly --date 2026-11-20`; what is up to date is not done again."
+                    .to_owned(),
             ],
             pointers: pointers(),
             contact: Some("Learning Analytics, analytics@riverbend.example".to_owned()),

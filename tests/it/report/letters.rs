@@ -5,9 +5,12 @@
 
 use jiff::Timestamp;
 use mail_parser::{MessageParser, MimeHeaders};
+use nocturne::domain::delivery::Recipient;
 use nocturne::report::alerts::Alert;
-use nocturne::report::mail::{Addresses, MailError, compose};
+use nocturne::report::mail::{Addresses, MailError, compose, recipients};
 use nocturne::report::view::{DigestView, FailureKind, FailureView, JobView, Verdict};
+
+use nocturne::store::Outgoing;
 
 use super::{RENDERER, assert_snapshot};
 
@@ -15,9 +18,14 @@ fn addresses() -> Addresses {
     Addresses {
         from: "Nocturne <nocturne@riverbend.example>".to_owned(),
         reply_to: Some("Learning Analytics <analytics@riverbend.example>".to_owned()),
-        to: vec!["dean@riverbend.example".to_owned(), "Data Office <data@riverbend.example>".to_owned()],
+        audience: "digest".to_owned(),
+        to: to(&["dean@riverbend.example", "Data Office <data@riverbend.example>"]).unwrap(),
         unsubscribe_url: Some("https://analytics.riverbend.example/lists/nightly".to_owned()),
     }
+}
+
+fn to(texts: &[&str]) -> Result<Vec<Recipient>, MailError> {
+    recipients(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
 }
 
 fn sent_at() -> Timestamp {
@@ -53,9 +61,12 @@ fn the_digest_of_a_failed_night_reads_as_agreed() {
 
 #[test]
 fn the_letters_of_nights_that_went_wrong_read_as_agreed() {
-    for (name, kind) in
-        [("failed", FailureKind::Failed), ("late", FailureKind::Late), ("never_began", FailureKind::NeverBegan)]
-    {
+    for (name, kind) in [
+        ("failed", FailureKind::Failed),
+        ("late", FailureKind::Late),
+        ("never_began", FailureKind::NeverBegan),
+        ("unknown", FailureKind::Unknown),
+    ] {
         let letter = RENDERER.failure(&FailureView::sample(kind)).unwrap();
 
         assert_snapshot(&format!("failure_{name}_text"), &format!("Subject: {}\n\n{}", letter.subject, letter.text));
@@ -110,11 +121,7 @@ fn an_unknown_zone_is_an_error_that_names_it() {
 
     let error = anyhow::Error::from(RENDERER.digest(&view).unwrap_err());
 
-    assert_eq!(
-        format!("{error:#}"),
-        "drawing the charts: drawing the chart `freshness`: `Mars/Base` is not a time zone: use an IANA name such as \
-         `America/Detroit`"
-    );
+    assert!(format!("{error:#}").contains("`Mars/Base` is not a time zone: use an IANA name"), "{error:#}");
 }
 
 #[test]
@@ -125,9 +132,12 @@ fn the_same_night_is_the_same_e_mail_and_every_part_is_where_clients_look() {
     let again = compose(&RENDERER.digest(&view).unwrap(), &addresses(), sent_at()).unwrap();
 
     assert_eq!(first, again);
-    let message = MessageParser::default().parse(first.message.as_bytes()).unwrap();
-    assert_eq!(message.message_id(), Some(first.message_id.as_str()));
-    assert!(first.message_id.starts_with("nightly.2026-11-20.digest."));
+    let id = "nightly.2026-11-20.digest.0a.0@riverbend.example";
+    let whole = Outgoing::joined(&first.to[0].header, id, &[], &first.body);
+    let message = MessageParser::default().parse(whole.as_bytes()).unwrap();
+    assert_eq!(message.message_id(), Some(id));
+    let data_office = message.to().unwrap().first().unwrap();
+    assert_eq!((data_office.name(), data_office.address()), (Some("Data Office"), Some("data@riverbend.example")));
     assert_eq!(message.date().unwrap().to_rfc3339(), "2026-11-20T07:30:11Z");
     assert_eq!(message.header_raw("Auto-Submitted").map(str::trim), Some("auto-generated"));
     assert_eq!(message.header_raw("X-Auto-Response-Suppress").map(str::trim), Some("All"));
@@ -159,32 +169,38 @@ fn the_same_night_is_the_same_e_mail_and_every_part_is_where_clients_look() {
         assert!(part.contents().starts_with(b"\x89PNG"));
     }
     assert_eq!(html.matches("cid:").count(), 4);
-    assert!(first.message.is_ascii());
-    assert!(first.message.lines().all(|line| line.len() <= 998));
+    assert!(whole.is_ascii());
+    assert!(whole.lines().all(|line| line.len() <= 998));
 }
 
 #[test]
-fn other_recipients_are_another_e_mail_but_their_order_is_not() {
-    let letter = RENDERER.failure(&FailureView::sample(FailureKind::Late)).unwrap();
-    let mut turned = addresses();
-    turned.to.reverse();
-    let mut fewer = addresses();
-    fewer.to.pop();
+fn recipients_are_told_once_each_in_the_order_of_their_addresses() {
+    let texts = ["Zoe <zoe@riverbend.example>", "Jürgen <dean@riverbend.example>", "DEAN@riverbend.example"];
 
-    let ids = [addresses(), turned, fewer].map(|to| compose(&letter, &to, sent_at()).unwrap().message_id);
+    let found = to(&texts).unwrap();
 
-    assert_eq!(ids[0], ids[1]);
-    assert_ne!(ids[0], ids[2]);
+    let addresses: Vec<&str> = found.iter().map(|recipient| recipient.address.as_str()).collect();
+    assert_eq!(addresses, ["dean@riverbend.example", "zoe@riverbend.example"]);
+    assert!(found[0].header.starts_with("To: =?utf-8?b?"), "{}", found[0].header);
+    assert!(found[0].header.is_ascii() && found[0].header.ends_with("\r\n"));
+}
+
+#[test]
+fn a_chart_that_cannot_be_drawn_is_a_note_and_the_digest_goes_out() {
+    let mut view = DigestView::sample(Verdict::Ok);
+    view.report.model.as_mut().unwrap().weeks.iter_mut().for_each(|week| week.auc.value = f64::NAN);
+
+    let letter = RENDERER.digest(&view).unwrap();
+
+    assert!(letter.charts.len() >= 3, "{}", letter.charts.len());
 }
 
 #[test]
 fn an_address_that_would_forge_a_header_is_refused() {
     let letter = RENDERER.failure(&FailureView::sample(FailureKind::Late)).unwrap();
-    let with = |to: &str| compose(&letter, &Addresses { to: vec![to.to_owned()], ..addresses() }, sent_at());
-
-    let forged = with("dean@riverbend.example\r\nBcc: all@riverbend.example").unwrap_err();
+    let forged = to(&["dean@riverbend.example\r\nBcc: all@riverbend.example"]).unwrap_err();
     assert!(matches!(forged, MailError::ControlCharacter { what: "recipient" }));
-    let wrong = with("jane.doe@").unwrap_err();
+    let wrong = to(&["jane.doe@"]).unwrap_err();
     assert_eq!(
         wrong.to_string(),
         "the recipient `j…@` is not an e-mail address: write `name@example.edu` or `Name <name@example.edu>`"

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nocturne::domain::outcome::MailRecord;
-use nocturne::report::mail::{Addresses, compose};
+use nocturne::report::mail::{Addresses, compose, recipients};
 use nocturne::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Stage, Transport, TransportError};
 use nocturne::report::view::DigestView;
+use nocturne::store::Outgoing;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
@@ -20,12 +20,11 @@ use crate::support::smtp::{Offer, SmtpServer, Temper};
 const MESSAGE: &str =
     "Message-ID: <nightly.2026-11-20.digest.ab@riverbend.example>\r\nSubject: Night\r\n\r\nHello.\r\n";
 
-fn mail() -> MailRecord {
-    MailRecord {
+fn mail() -> Outgoing {
+    Outgoing {
         message_id: "nightly.2026-11-20.digest.ab@riverbend.example".to_owned(),
         from: "nocturne@riverbend.example".to_owned(),
-        to: vec!["jane.doe@riverbend.example".to_owned()],
-        subject: "Night".to_owned(),
+        to: "jane.doe@riverbend.example".to_owned(),
         message: MESSAGE.to_owned(),
     }
 }
@@ -41,7 +40,8 @@ fn settings(server: &SmtpServer, security: SmtpSecurity) -> (SmtpSettings, TempD
         login: None,
         ca_file: Some(ca_file),
         timeout: Duration::from_secs(10),
-        hello_name: "nocturne.test".to_owned(),
+        reply_timeout: Duration::from_secs(10),
+        hello_name: Some("nocturne.test".to_owned()),
     };
     (settings, folder)
 }
@@ -216,7 +216,7 @@ async fn the_folder_holds_one_file_per_e_mail_and_a_page_for_a_browser() {
     let mut names: Vec<String> =
         std::fs::read_dir(&outbox).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["digest.html", "nightly.2026-11-20.digest.ab.eml"]);
+    assert_eq!(names, ["nightly-digest.html", "nightly.2026-11-20.digest.ab.eml"]);
     assert_eq!(std::fs::read_to_string(outbox.join(&names[1])).unwrap(), mail.message);
     assert_eq!(std::fs::read_to_string(outbox.join(&names[0])).unwrap(), "<p>Früh</p>");
 }
@@ -228,14 +228,16 @@ async fn the_page_of_a_digest_shows_its_pictures_without_the_network() {
     let addresses = Addresses {
         from: "nocturne@riverbend.example".to_owned(),
         reply_to: None,
-        to: vec!["dean@riverbend.example".to_owned()],
+        audience: "digest".to_owned(),
+        to: recipients(&["dean@riverbend.example".to_owned()]).unwrap(),
         unsubscribe_url: None,
     };
-    let mail = compose(&letter, &addresses, Timestamp::UNIX_EPOCH).unwrap();
+    let mut mail = mail();
+    mail.message = compose(&letter, &addresses, Timestamp::UNIX_EPOCH).unwrap().body;
 
     Transport::EmlFolder(EmlFolder::new(folder.path())).send(&mail).await.unwrap();
 
-    let page = std::fs::read_to_string(folder.path().join("digest.html")).unwrap();
+    let page = std::fs::read_to_string(folder.path().join("nightly-digest.html")).unwrap();
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), letter.charts.len());
     assert!(!page.contains("cid:"));
 }

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use nocturne::domain::delivery::Word;
 use nocturne::domain::ids::RunId;
 use nocturne::domain::measurement::Measurement;
 use nocturne::domain::outcome::{ModelRole, Outcome};
@@ -12,7 +13,8 @@ use nocturne::domain::run::JobState;
 use nocturne::store::{AttemptEnd, StateStore, StoreError, check};
 
 use super::fixtures::{
-    DAY, Place, at, dag_name, file, full_outcome, job, lost, mail, model, new_run, running, snapshot, succeed, success,
+    DAY, Place, at, dag_name, file, full_outcome, job, lost, mail, model, new_run, running, snapshot, stored, succeed,
+    success,
 };
 use crate::support::limit::Patience;
 
@@ -27,13 +29,16 @@ pub(super) async fn a_commit_writes_every_effect(place: &Place) {
     assert_eq!(snapshots.into_values().rev().collect::<Vec<_>>(), outcome.snapshots);
     assert_eq!(store.cursors().await.unwrap(), outcome.cursors);
     assert_eq!(store.models().await.unwrap(), outcome.models);
-    let due = store.outbox_due(at(3)).await.unwrap();
+    let due = store.mail_due(at(3)).await.unwrap();
     assert_eq!(due.len(), 1);
-    assert_eq!((&due[0].mail, due[0].queued_at, due[0].tries), (&outcome.mails[0], at(3), 0));
+    let outgoing = &due[0].outgoing;
+    assert_eq!((outgoing.to.as_str(), due[0].since, due[0].tries), ("dean@example.edu", at(3), 0));
+    let head = format!("To: dean@example.edu\r\nMessage-ID: <{}>\r\nSubject: ", outgoing.message_id);
+    assert!(outgoing.message.starts_with(&head), "{}", outgoing.message);
     let events = store.events(&run.run_id, 0).await.unwrap();
     let expected = serde_json::json!({ "event": "attempt_succeeded", "attempt": 1, "summary": outcome.summary });
     assert_eq!(events.last().unwrap().event, expected);
-    assert_eq!(store.jobs(&run.run_id).await.unwrap()[0].outcome, Some(outcome));
+    assert_eq!(store.jobs(&run.run_id).await.unwrap()[0].outcome, Some(stored(outcome)));
     let report = check(&place.url).await.unwrap();
     assert_eq!((report.audit_entries, report.problems), (1, vec![]));
 }
@@ -83,42 +88,6 @@ pub(super) async fn a_commit_that_is_dropped_anywhere_is_all_or_nothing(place: &
 
     assert_eq!(settled(&*store, &run.run_id).await, (JobState::Succeeded, 5));
     assert_eq!(check(&place.url).await.unwrap().problems, Vec::<String>::new());
-}
-
-pub(super) async fn the_same_mail_is_there_once_for_ever(place: &Place) {
-    let store = place.open().await;
-    let message_id = "digest.nightly.2026-11-20@example.edu";
-    let once = Outcome { mails: vec![mail(message_id)], ..Outcome::default() };
-    let (_, first) = running(&store).await;
-    succeed(&store, &first, "pull", once.clone()).await;
-    succeed(&store, &first, "features", once.clone()).await;
-    assert_eq!(store.outbox_due(at(9)).await.unwrap().len(), 1);
-    store.outbox_sent(message_id, at(10)).await.unwrap();
-
-    let (_, second) = running(&store).await;
-    succeed(&store, &second, "pull", once).await;
-
-    assert!(store.outbox_due(at(99)).await.unwrap().is_empty());
-}
-
-pub(super) async fn a_sent_mail_stays_sent(place: &Place) {
-    let store = place.open().await;
-    let (_, claim) = running(&store).await;
-    let both = Outcome { mails: vec![mail("b@example.edu"), mail("a@example.edu")], ..Outcome::default() };
-    succeed(&store, &claim, "pull", both).await;
-
-    store.outbox_failed("a@example.edu", "450 greylisted", at(60)).await.unwrap();
-    let early: Vec<_> = store.outbox_due(at(59)).await.unwrap().into_iter().map(|mail| mail.mail.message_id).collect();
-    let due = store.outbox_due(at(60)).await.unwrap();
-    store.outbox_sent("a@example.edu", at(61)).await.unwrap();
-    store.outbox_failed("a@example.edu", "a slower sender", at(62)).await.unwrap();
-
-    assert_eq!(early, ["b@example.edu"]);
-    assert_eq!((due[0].tries, due[0].last_error.as_deref()), (1, Some("450 greylisted")));
-    assert_eq!(store.outbox_due(at(999)).await.unwrap().len(), 1);
-    let unknown = store.outbox_sent("c@example.edu", at(62)).await.unwrap_err();
-    assert_eq!(unknown.to_string(), "there is no e-mail <c@example.edu> in the outbox");
-    store.outbox_failed("c@example.edu", "?", at(62)).await.unwrap_err();
 }
 
 pub(super) async fn a_new_champion_retires_the_old(place: &Place) {
@@ -173,7 +142,7 @@ pub(super) async fn the_last_success_is_found_by_date_and_without(place: &Place)
     let (dated, any) = (of(Some(DAY)).await.unwrap(), of(None).await.unwrap());
 
     assert_eq!((dated.run_id, dated.logical_date), (first.run_id, DAY));
-    assert_eq!((dated.fingerprint.as_deref(), dated.outcome), (Some("f1"), full_outcome()));
+    assert_eq!((dated.fingerprint.as_deref(), dated.outcome), (Some("f1"), stored(full_outcome())));
     assert_eq!((any.run_id, any.logical_date), (second.run_id, DAY.tomorrow().unwrap()));
     assert_eq!(of(Some(DAY.yesterday().unwrap())).await, None);
     assert_eq!(store.last_success(&dag_name(), &job("features"), None).await.unwrap(), None);
@@ -192,7 +161,7 @@ pub(super) async fn of_concurrent_commits_on_shared_rows_one_is_true(place: &Pla
     let commits = begun.iter().enumerate().map(|(n, begun)| {
         let mut outcome = full_outcome();
         outcome.snapshots.extend((0..10).map(|n| snapshot(&format!("restricted/features/s{n}"), "s")));
-        outcome.mails.push(mail("alert@example.edu"));
+        outcome.mails.push(mail("alert", Word::Look));
         outcome.models = vec![model(&format!("m{n}"), ModelRole::Champion)];
         let turn = n % outcome.snapshots.len();
         outcome.snapshots.rotate_left(turn);
@@ -209,7 +178,7 @@ pub(super) async fn of_concurrent_commits_on_shared_rows_one_is_true(place: &Pla
     }
     assert_eq!(store.snapshots().await.unwrap().len(), 12);
     assert_eq!(store.models().await.unwrap().len(), 1);
-    assert_eq!(store.outbox_due(at(9)).await.unwrap().len(), 2);
+    assert_eq!(store.mail_due(at(9)).await.unwrap().len(), 2);
     let report = check(&place.url).await.unwrap();
     assert_eq!((report.audit_entries, report.problems), (1, vec![]));
 }
@@ -357,7 +326,7 @@ pub(super) async fn effects(store: &dyn StateStore) -> usize {
     store.snapshots().await.unwrap().len()
         + store.cursors().await.unwrap().len()
         + store.models().await.unwrap().len()
-        + store.outbox_due(at(999)).await.unwrap().len()
+        + store.mail_due(at(999)).await.unwrap().len()
 }
 
 /// Returns the state of the first job and the number of effects as they were at one moment: the database may still be

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use nocturne::domain::dag::{Dag, Job, When};
+use nocturne::domain::delivery::{Recipient, Signature, Word};
 use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use nocturne::domain::job::Force;
 use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
@@ -209,6 +210,7 @@ pub(super) fn new_run() -> NewRun {
         slot: None,
         only: None,
         force: Force::No,
+        expected: Vec::new(),
         now: at(0),
     }
 }
@@ -250,13 +252,22 @@ pub(super) fn file(key: &str, content: &str) -> FileRef {
     FileRef { key: key.to_owned(), sha256, size_bytes: 2, staged: format!("restricted/staged/{content}") }
 }
 
-pub(super) fn mail(message_id: &str) -> MailRecord {
+pub(super) fn recipient(name: &str) -> Recipient {
+    let address = format!("{name}@example.edu");
+    Recipient { header: format!("To: {address}\r\n"), address }
+}
+
+/// An e-mail of the night to the dean.
+pub(super) fn mail(audience: &str, word: Word) -> MailRecord {
     MailRecord {
-        message_id: message_id.to_owned(),
+        dag: dag_name(),
+        logical_date: DAY,
+        audience: audience.to_owned(),
+        signature: Signature::new(word, Vec::new()),
         from: "night@example.edu".to_owned(),
-        to: vec!["dean@example.edu".to_owned()],
+        to: vec![recipient("dean")],
         subject: "The night of 20 November".to_owned(),
-        message: "Subject: The night of 20 November\r\n\r\nAll is well.\r\n".to_owned(),
+        body: format!("Subject: The night of 20 November\r\n\r\n{}.\r\n", word.as_str()),
     }
 }
 
@@ -271,6 +282,11 @@ pub(super) fn model(version: &str, role: ModelRole) -> ModelRecord {
     }
 }
 
+/// An outcome as it is stored: without its e-mails.
+pub(super) fn stored(outcome: Outcome) -> Outcome {
+    Outcome { mails: Vec::new(), ..outcome }
+}
+
 /// An outcome with one of every effect.
 pub(super) fn full_outcome() -> Outcome {
     Outcome {
@@ -278,7 +294,7 @@ pub(super) fn full_outcome() -> Outcome {
         snapshots: vec![snapshot("restricted/tables/users", "u1"), snapshot("restricted/tables/courses", "c1")],
         cursors: BTreeMap::from([("canvas/users".to_owned(), "2026-11-19T00:00:00Z".to_owned())]),
         models: vec![model("m1", ModelRole::Champion)],
-        mails: vec![mail("digest.nightly.2026-11-20@example.edu")],
+        mails: vec![mail("digest", Word::Ok)],
         facts: BTreeMap::from([("drift".to_owned(), serde_json::json!({ "psi": 0.1 }))]),
         audit: vec!["the identity map was read by `doctor`".to_owned()],
         ..Outcome::default()

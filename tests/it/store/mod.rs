@@ -5,6 +5,7 @@
 mod commit;
 mod fixtures;
 mod keeping;
+mod mails;
 mod model;
 mod ownership;
 mod postgres_only;
@@ -61,8 +62,6 @@ contract! {
     commit::a_commit_writes_every_effect,
     commit::a_failing_effect_leaves_nothing_of_the_commit,
     commit::a_commit_that_is_dropped_anywhere_is_all_or_nothing,
-    commit::the_same_mail_is_there_once_for_ever,
-    commit::a_sent_mail_stays_sent,
     commit::a_new_champion_retires_the_old,
     commit::the_later_snapshot_is_the_current_one,
     commit::the_last_success_is_found_by_date_and_without,
@@ -72,6 +71,18 @@ contract! {
     commit::a_run_for_an_earlier_date_moves_nothing_that_is_current,
     commit::a_part_is_true_before_its_attempt_ends_and_is_found_by_the_next,
     commit::what_a_commit_leaves_to_do_is_a_row_until_it_is_done_as_wanted,
+    mails::each_recipient_has_a_row_and_only_another_verdict_is_mailed_again,
+    mails::a_correction_names_what_it_corrects,
+    mails::a_sent_mail_stays_sent_and_one_given_up_is_listed,
+    mails::what_is_being_sent_is_neither_replaced_nor_given_to_another,
+    mails::a_slot_promises_its_mails_and_a_trial_does_not_use_them_up,
+    mails::a_trial_beside_the_night_leaves_it_its_promise,
+    mails::a_skipped_slot_owes_its_mails_all_the_same,
+    mails::a_notice_fills_what_is_promised_and_the_digest_corrects_it,
+    mails::a_job_that_was_up_to_date_keeps_its_promise,
+    mails::what_the_watchdog_handed_over_is_known_once,
+    mails::mails_of_the_first_outbox_are_one_row_for_each_recipient,
+    mails::the_durations_are_those_of_work,
     schedule::the_same_slot_twice_gives_one_run,
     schedule::a_skipped_slot_moves_the_watermark_and_is_audited,
     schedule::the_watermark_never_goes_back,

@@ -27,8 +27,8 @@ pub(super) async fn a_skipped_slot_moves_the_watermark_and_is_audited(place: &Pl
     let store = place.open().await;
     assert_eq!(store.watermark(&dag_name()).await.unwrap(), None);
 
-    store.skip_slot(&dag_name(), at(60), "the earlier run still runs", at(61)).await.unwrap();
-    store.skip_slot(&dag_name(), at(60), "again", at(62)).await.unwrap();
+    store.skip_slot(&dag_name(), at(60), "the earlier run still runs", None, at(61)).await.unwrap();
+    store.skip_slot(&dag_name(), at(60), "again", None, at(62)).await.unwrap();
 
     assert_eq!(store.watermark(&dag_name()).await.unwrap().map(|mark| mark.at), Some(at(60)));
     let report = check(&place.url).await.unwrap();
@@ -40,7 +40,7 @@ pub(super) async fn a_skipped_slot_moves_the_watermark_and_is_audited(place: &Pl
 
 pub(super) async fn the_watermark_never_goes_back(place: &Place) {
     let store = place.open().await;
-    store.skip_slot(&dag_name(), at(120), "paused", at(121)).await.unwrap();
+    store.skip_slot(&dag_name(), at(120), "paused", None, at(121)).await.unwrap();
     let mut earlier = new_run();
     earlier.slot = Some(at(60));
 

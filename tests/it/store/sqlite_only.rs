@@ -115,7 +115,7 @@ async fn a_check_finds_a_changed_audit_entry_and_a_cut_off_end() {
     let place = Place::sqlite();
     let store = place.open().await;
     for second in 1..=3 {
-        store.skip_slot(&super::fixtures::dag_name(), at(second), "paused", at(second)).await.unwrap();
+        store.skip_slot(&super::fixtures::dag_name(), at(second), "paused", None, at(second)).await.unwrap();
     }
     let problems = async || check(&place.url).await.unwrap().problems;
     assert_eq!(problems().await, Vec::<String>::new());

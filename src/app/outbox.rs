@@ -1,0 +1,197 @@
+//! Hands e-mails over: one loop per process, in the owner of the state store alone.
+//!
+//! Each recipient has an envelope of their own, a few at a time, so that one who is refused or slow keeps nobody else
+//! waiting. An e-mail is taken in the store before the conversation begins. When this process dies between the
+//! server's answer and our note of it, the next owner gives the e-mail back, and it goes again by the same Message-ID:
+//! the one case in which a reader may get it twice, and mail programs show it once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::AppError;
+use crate::config::{Config, Environment as Variables, MailTransport, Security};
+use crate::domain::clock::Clock;
+use crate::domain::delivery::{GIVE_UP_AFTER, MailState, NextTry, next_try};
+use crate::report::mail::masked;
+use crate::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Transport};
+use crate::store::{DueMail, MailRow, StateStore, StoreError};
+
+/// How often the outbox is looked at without being told.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How many conversations are held at once.
+const AT_ONCE: usize = 4;
+
+/// How long each step of a conversation may take, and how long the answer to the message (RFC 5321 4.5.3.2.6).
+const STEP: Duration = Duration::from_secs(30);
+const REPLY: Duration = Duration::from_secs(600);
+
+/// A conversation that began this long ago is over, whoever held it.
+const LONGEST_CONVERSATION: SignedDuration = SignedDuration::from_mins(15);
+
+/// How long an e-mail that was given up is shown.
+const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The outbox's sender.
+pub(super) struct Outbox {
+    store: Arc<dyn StateStore>,
+    clock: Arc<dyn Clock>,
+    transport: Transport,
+    /// Who takes e-mails.
+    owner: String,
+    /// Whether an owner of the store knows that its predecessor's conversations are over: it holds a lock that ends
+    /// with the process, or a conversation is only the writing of a file.
+    predecessor_is_dead: bool,
+    wake: Notify,
+    /// Held while e-mails are sent, so that nobody else in this process sends them too.
+    sending: tokio::sync::Mutex<()>,
+}
+
+impl Outbox {
+    pub(super) fn new(
+        config: &Config,
+        variables: &Variables,
+        store: Arc<dyn StateStore>,
+        clock: Arc<dyn Clock>,
+        owner: String,
+    ) -> Result<Self, AppError> {
+        let predecessor_is_dead =
+            config.mail.transport == MailTransport::Eml || config.state.url.starts_with("sqlite:");
+        let transport = transport(config, variables)?;
+        Ok(Self {
+            store,
+            clock,
+            transport,
+            owner,
+            predecessor_is_dead,
+            wake: Notify::new(),
+            sending: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// Has the loop look at once.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Gives back what an earlier owner had taken for sending. To be called by a new owner, before it sends.
+    pub(super) async fn take_over(&self) {
+        let now = self.clock.now();
+        let before = if self.predecessor_is_dead { Some(now) } else { now.checked_sub(LONGEST_CONVERSATION).ok() };
+        match self.store.mail_release(before.unwrap_or(Timestamp::MIN)).await {
+            Ok(0) => {}
+            Ok(n) => {
+                warn!("{n} e-mails were being sent when an earlier process ended; they go again by the same Message-ID")
+            }
+            Err(error) => error!("{:#}", anyhow::Error::new(error)),
+        }
+    }
+
+    /// Sends what is due, again and again, until it is cancelled.
+    pub(super) async fn run(&self, cancel: &CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let next = async {
+                tokio::select! {
+                    _ = tick.tick() => {}
+                    () = self.wake.notified() => {}
+                }
+            };
+            if cancel.run_until_cancelled(next).await.is_none() {
+                return;
+            }
+            if !self.predecessor_is_dead {
+                self.take_over().await;
+            }
+            // A conversation that is under way ends first: cut off, it might have been heard.
+            self.send_due().await;
+        }
+    }
+
+    /// Sends the e-mails that are due; one that is refused stays with the reason and its next try, or is given up.
+    pub(super) async fn send_due(&self) {
+        let _sending = self.sending.lock().await;
+        match self.store.mail_due(self.clock.now()).await {
+            Ok(due) => futures::stream::iter(due).for_each_concurrent(AT_ONCE, |mail| self.send(mail)).await,
+            Err(error) => error!("{:#}", anyhow::Error::new(error)),
+        }
+    }
+
+    async fn send(&self, mail: DueMail) {
+        let id = mail.outgoing.message_id.clone();
+        if let Err(error) = self.try_once(mail).await {
+            error!(mail.id = %id, "{:#}", anyhow::Error::new(error));
+        }
+    }
+
+    async fn try_once(&self, mail: DueMail) -> Result<(), StoreError> {
+        let DueMail { id, outgoing, since, tries } = mail;
+        let now = self.clock.now();
+        if !self.store.mail_begin(&id, &self.owner, now).await? {
+            return Ok(());
+        }
+        let (message_id, to) = (&outgoing.message_id, masked(&outgoing.to));
+        if now.duration_since(since) > GIVE_UP_AFTER {
+            let why = "it waited for more than 72 hours, and later nights have their own";
+            warn!(mail.id = %message_id, mail.to = %to, "Gave up an e-mail: {why}");
+            return self.store.mail_failed(&id, why, NextTry::GiveUp, now).await;
+        }
+        match self.transport.send(&outgoing).await {
+            Ok(_) => self.store.mail_sent(&id, self.clock.now()).await,
+            Err(error) => {
+                let now = self.clock.now();
+                let next = next_try(tries + 1, error.refusal(), since, now);
+                let why = format!("{:#}", anyhow::Error::new(error));
+                match next {
+                    NextTry::At(at) => warn!(mail.id = %message_id, mail.to = %to, "An e-mail waits until {at}: {why}"),
+                    NextTry::GiveUp => error!(mail.id = %message_id, mail.to = %to, "Gave up an e-mail: {why}"),
+                }
+                self.store.mail_failed(&id, &why, next, now).await
+            }
+        }
+    }
+
+    /// Returns the e-mails that were tried and wait, and those that were given up lately and not made up for.
+    pub(super) async fn unsent(&self) -> Result<Vec<MailRow>, StoreError> {
+        let since = self.clock.now().checked_sub(SHOWN).unwrap_or(Timestamp::MIN);
+        let open = self.store.mails_open(since).await?;
+        let is_unsent = |mail: &MailRow| match mail.state {
+            MailState::Waiting => mail.tries > 0,
+            MailState::GivenUp => true,
+            MailState::Expected | MailState::Sent | MailState::Replaced => false,
+        };
+        Ok(open.into_iter().filter(is_unsent).collect())
+    }
+}
+
+/// Returns the transport that the configuration asks for.
+pub(super) fn transport(config: &Config, variables: &Variables) -> Result<Transport, AppError> {
+    let mail = &config.mail;
+    if mail.transport == MailTransport::Eml {
+        return Ok(Transport::EmlFolder(EmlFolder::new(&mail.folder)));
+    }
+    let password = mail.password.as_ref().map(|reference| reference.resolve(variables)).transpose()?;
+    let security = match mail.security {
+        Security::Starttls => SmtpSecurity::StartTls,
+        Security::Tls => SmtpSecurity::Tls,
+    };
+    let standard_port = if mail.security == Security::Tls { 465 } else { 587 };
+    let smtp = Smtp::new(SmtpSettings {
+        host: mail.host.clone().unwrap_or_default(),
+        port: mail.port.unwrap_or(standard_port),
+        security,
+        login: mail.user.clone().zip(password),
+        ca_file: mail.ca_file.clone(),
+        timeout: STEP,
+        reply_timeout: REPLY,
+        hello_name: mail.hello_name.clone(),
+    });
+    Ok(Transport::Smtp(Box::new(smtp.map_err(|error| AppError::Mail(error.into()))?)))
+}

@@ -1,0 +1,12 @@
+//! The watchdog: what `nocturne watchdog` does beside sending what a dead daemon owes.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The watchdog.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Watchdog {
+    /// A URL that is asked for (GET) when the night is well, so that another service can miss it.
+    pub ping_url: Option<String>,
+}
