@@ -1,4 +1,10 @@
--- Purpose: forget the texts of e-mails that were sent before an instant, a few at a time. Grain: e-mail.
-UPDATE outbox
-SET message = ''
-WHERE message_id IN (SELECT message_id FROM outbox WHERE sent_at < $1 AND message <> '' LIMIT $2)
+-- Purpose: forget the texts of e-mails that were kept before an instant and that no row waits with, a few at a time.
+-- Grain: body.
+DELETE FROM mail_bodies
+WHERE id IN (
+    SELECT b.id
+    FROM mail_bodies AS b
+    WHERE b.kept_at < $1
+        AND NOT EXISTS (SELECT 1 FROM mails AS m WHERE m.body = b.id AND m.state IN ('expected', 'waiting'))
+    LIMIT $2
+)

@@ -7,7 +7,7 @@ WHERE (run_id, job, attempt) IN (
     FROM (
         SELECT
             a.run_id, a.job, a.attempt, a.outcome, a.finished_at, a.state,
-            RANK() OVER (PARTITION BY r.dag, a.job, a.state ORDER BY a.finished_at DESC) AS place
+            RANK() OVER (PARTITION BY a.dag, a.job, a.state ORDER BY a.ended_seq DESC) AS place
         FROM attempts AS a
         JOIN runs AS r ON r.run_id = a.run_id
         WHERE r.state NOT IN ('queued', 'running')

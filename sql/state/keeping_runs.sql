@@ -1,9 +1,8 @@
 -- Purpose: every run, and whether something in use refers to it: a current snapshot, a model in use or under trial, an
--- e-mail that was not sent, or the last success of a job (all of them where several ended at once). Grain: run.
+-- e-mail that was not sent, or the last success of a job. Grain: run.
 WITH last_successes AS (
-    SELECT a.run_id, RANK() OVER (PARTITION BY r.dag, a.job ORDER BY a.finished_at DESC) AS place
+    SELECT a.run_id, RANK() OVER (PARTITION BY a.dag, a.job ORDER BY a.ended_seq DESC) AS place
     FROM attempts AS a
-    JOIN runs AS r ON r.run_id = a.run_id
     WHERE a.state = 'succeeded'
 ),
 in_use AS (
@@ -11,7 +10,7 @@ in_use AS (
     UNION
     SELECT run_id FROM models WHERE role <> 'retired'
     UNION
-    SELECT run_id FROM outbox WHERE sent_at IS NULL
+    SELECT run_id FROM mails WHERE state = 'waiting' AND run_id IS NOT NULL
     UNION
     SELECT run_id FROM last_successes WHERE place = 1
 )

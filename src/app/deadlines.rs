@@ -108,7 +108,7 @@ impl Deadlines {
         let now = self.clock.now();
         for dag in dags {
             let Some(watermark) = self.store.watermark(&dag.name).await? else { continue };
-            for slot in deadline::never_taken(dag, watermark, now) {
+            for slot in deadline::never_taken(dag, watermark.at, now) {
                 let mails = Owed(Arc::clone(&self.config)).expected(dag, &slot);
                 let there = self.store.mails_of(&dag.name, slot.date).await?;
                 if !there.is_empty() {

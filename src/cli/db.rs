@@ -90,7 +90,7 @@ async fn restored(global: &Global) -> Result<ExitCode, Failure> {
 }
 
 async fn agreement(app: &App) -> Result<ExitCode, Failure> {
-    let waiting = app.store.outbox_due(Timestamp::MAX).await.map_err(unreachable)?;
+    let waiting = app.store.mail_due(Timestamp::MAX).await.map_err(unreachable)?;
     if !waiting.is_empty() {
         output::line(&format!(
             "{} e-mails wait in it and go out with the next run, also those that were sent after the backup was made",

@@ -148,6 +148,7 @@ mod tests {
             force: Force::No,
             state,
             cancel_requested: false,
+            taken_up: 1,
             queued_at: Timestamp::from_second(i64::from(n)).unwrap(),
             started_at: started.then_some(Timestamp::UNIX_EPOCH),
             finished_at: None,

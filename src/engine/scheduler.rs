@@ -201,8 +201,7 @@ impl<'a> Scheduler<'a> {
                 // Its e-mails are owed all the same.
                 let mails = self.engine.promises.expected(dag, &slot);
                 let skipped = Some(why.as_str());
-                let promise =
-                    || Promise { dag: name, logical_date: slot.date, run_id: None, skipped, mails: &mails };
+                let promise = || Promise { dag: name, logical_date: slot.date, run_id: None, skipped, mails: &mails };
                 if persist(PATIENCE, || store.skip_slot(name, slot.at, &why, Some(promise()), now)).await? {
                     warn!(dag = %name, logical_date = %slot.date, "Skipped the slot {}: {why}", slot.at);
                 }

@@ -439,8 +439,16 @@ pub trait StateStore: Keeping + MailStore {
     async fn set_watermark(&self, dag: &DagName, watermark: &Watermark) -> Result<(), StoreError>;
 
     /// Takes a slot without a run and moves the watermark (forward only), with the reason in the slot's row and as an
-    /// audit entry; returns whether the slot was free.
-    async fn skip_slot(&self, dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> Result<bool, StoreError>;
+    /// audit entry; returns whether the slot was free. The slot's e-mails are promised all the same: `promise` has them,
+    /// where the slot owes any.
+    async fn skip_slot(
+        &self,
+        dag: &DagName,
+        slot: Timestamp,
+        why: &str,
+        promise: Option<Promise<'_>>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Frees the slots that a wrong clock has taken: those skipped after `now`, and all after `beyond`; returns how many.
     async fn free_slots(&self, dag: &DagName, now: Timestamp, beyond: Timestamp) -> Result<u64, StoreError>;

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use nocturne::domain::dag::Dag;
+use nocturne::domain::delivery::{MailId, NextTry};
 use nocturne::domain::ids::{DagName, JobName, RunId};
 use nocturne::domain::job::{JobView, SkippedSlot};
 use nocturne::domain::keeping::StoredRun;
-use nocturne::domain::outcome::{FileRef, ModelRecord, Outcome, SnapshotRef};
+use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, Outcome, SnapshotRef};
 use nocturne::domain::run::RunState;
 use nocturne::store::{
-    AttemptClaim, AttemptEnd, Base, Begun, Claim, Cuts, EventRecord, Forgotten, JobStanding, Keeping, LastSuccess,
-    NewRun, Observed, OutboxMail, Role, RunFilter, RunRecord, StateStore, StoreError, Tenure, ToSettle, Unattempted,
-    Watermark,
+    AttemptClaim, AttemptEnd, Base, Begun, Claim, Cuts, DueMail, EventRecord, Forgotten, HandedOver, JobStanding,
+    Keeping, LastSuccess, MailRow, MailStore, NewRun, Observed, Promise, Role, RunFilter, RunRecord, StateStore,
+    StoreError, Tenure, ToSettle, Unattempted, Watermark,
 };
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -67,6 +68,22 @@ faulty! {
 }
 
 faulty! {
+    MailStore:
+    promise_mail(promise: Promise<'_>, now: Timestamp) -> ();
+    notify(notice: &MailRecord, now: Timestamp) -> usize;
+    close_promises(dag: &DagName, logical_date: Date, now: Timestamp) -> ();
+    record_handed_over(mail: &HandedOver, now: Timestamp) -> ();
+    mail_due(now: Timestamp) -> Vec<DueMail>;
+    mail_begin(id: &MailId, sender: &str, now: Timestamp) -> bool;
+    mail_release(before: Timestamp) -> u64;
+    mail_sent(id: &MailId, now: Timestamp) -> ();
+    mail_failed(id: &MailId, why: &str, next: NextTry, now: Timestamp) -> ();
+    mails_of(dag: &DagName, logical_date: Date) -> Vec<MailRow>;
+    mails_open(since: Timestamp) -> Vec<MailRow>;
+    last_digest(dag: &DagName, before: Date) -> Option<Date>;
+}
+
+faulty! {
     StateStore:
     create_run(new: NewRun) -> Option<RunRecord>;
     observe_owner() -> Observed;
@@ -90,9 +107,6 @@ faulty! {
     cursors() -> BTreeMap<String, String>;
     models() -> Vec<ModelRecord>;
     last_success(dag: &DagName, job: &JobName, logical_date: Option<Date>) -> Option<LastSuccess>;
-    outbox_due(now: Timestamp) -> Vec<OutboxMail>;
-    outbox_sent(message_id: &str, now: Timestamp) -> ();
-    outbox_failed(message_id: &str, error: &str, next_try: Timestamp) -> ();
     to_settle(now: Timestamp) -> Vec<ToSettle>;
     settled(target: &str, wanted: i64) -> ();
     not_settled(target: &str, error: &str, next_try: Timestamp) -> ();
@@ -100,7 +114,8 @@ faulty! {
     published_file(key: &str) -> Option<FileRef>;
     watermark(dag: &DagName) -> Option<Watermark>;
     set_watermark(dag: &DagName, watermark: &Watermark) -> ();
-    skip_slot(dag: &DagName, slot: Timestamp, why: &str, now: Timestamp) -> bool;
+    skip_slot(dag: &DagName, slot: Timestamp, why: &str, promise: Option<Promise<'_>>, now: Timestamp) -> bool;
+    durations(dag: &DagName, job: &JobName, most: u32) -> Vec<SignedDuration>;
     free_slots(dag: &DagName, now: Timestamp, beyond: Timestamp) -> u64;
     skipped_slots(filter: &RunFilter) -> Vec<SkippedSlot>;
 }

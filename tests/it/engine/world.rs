@@ -16,7 +16,7 @@ use nocturne::domain::job::{Force, JobView};
 use nocturne::domain::outcome::{JobError, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
 use nocturne::domain::run::JobState;
-use nocturne::engine::{Assignment, Done, Engine, Isolation, Parts, Stop};
+use nocturne::engine::{Assignment, Done, Engine, Isolation, NoPromises, Parts, Stop};
 use nocturne::store::{self, NewRun, Role, RunRecord, StateStore, Tenure};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -154,6 +154,7 @@ impl World {
         Engine {
             store,
             isolation,
+            promises: Arc::new(NoPromises),
             clock: Arc::clone(&self.wall) as _,
             committed: Arc::default(),
             poll: Duration::from_millis(20),
@@ -171,6 +172,7 @@ impl World {
             slot: None,
             only: None,
             force: Force::No,
+            expected: Vec::new(),
             now: self.wall.now(),
         };
         self.store.create_run(new).await.unwrap().unwrap().run_id

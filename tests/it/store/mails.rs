@@ -5,7 +5,7 @@ use nocturne::domain::delivery::{ExpectedMail, MailState, NextTry, Signature, Wo
 use nocturne::domain::outcome::{MailRecord, Outcome, Reason};
 use nocturne::store::{Claim, HandedOver, MailRow, NewRun, Promise, StateStore};
 
-use super::fixtures::{DAY, Place, at, dag_name, job, mail, new_run, recipient, running, succeed};
+use super::fixtures::{DAY, Place, TestStore, at, dag_name, job, mail, new_run, recipient, running, succeed};
 
 fn digest(word: Word) -> Outcome {
     Outcome { mails: vec![mail("digest", word)], ..Outcome::default() }
@@ -19,9 +19,9 @@ fn scheduled() -> NewRun {
     NewRun { slot: Some(at(0)), trigger: "schedule".to_owned(), expected: vec![expected(100)], ..new_run() }
 }
 
-async fn claimed(store: &dyn StateStore, new: NewRun) -> Claim {
+async fn claimed(store: &TestStore, new: NewRun) -> Claim {
     let run = store.create_run(new).await.unwrap().unwrap();
-    store.claim_run(&run.run_id, "worker-1", at(1)).await.unwrap()
+    store.take_up(&run.run_id, at(1)).await.unwrap()
 }
 
 async fn rows(store: &dyn StateStore) -> Vec<MailRow> {
@@ -41,19 +41,19 @@ async fn hand_over_all(store: &dyn StateStore) {
 
 pub(super) async fn each_recipient_has_a_row_and_only_another_verdict_is_mailed_again(place: &Place) {
     let store = place.open().await;
-    let (_, first) = running(&*store).await;
+    let (_, first) = running(&store).await;
     let mut three = digest(Word::Failed);
     three.mails[0].to = vec![recipient("dean"), recipient("data"), recipient("Dean"), recipient("board")];
 
-    succeed(&*store, &first, "digest", three.clone()).await;
+    succeed(&store, &first, "digest", three.clone()).await;
     let to: Vec<String> = store.mail_due(at(9)).await.unwrap().into_iter().map(|due| due.outgoing.to).collect();
     hand_over_all(&*store).await;
-    let (_, again) = running(&*store).await;
-    succeed(&*store, &again, "digest", three.clone()).await;
+    let (_, again) = running(&store).await;
+    succeed(&store, &again, "digest", three.clone()).await;
     let repeated = store.mail_due(at(99)).await.unwrap().len();
     three.mails[0].signature = Signature::new(Word::Failed, vec!["train".to_owned()]);
-    let (_, changed) = running(&*store).await;
-    succeed(&*store, &changed, "digest", three).await;
+    let (_, changed) = running(&store).await;
+    succeed(&store, &changed, "digest", three).await;
 
     assert_eq!(to, ["board@example.edu", "data@example.edu", "dean@example.edu"]);
     assert_eq!(repeated, 0);
@@ -64,8 +64,8 @@ pub(super) async fn each_recipient_has_a_row_and_only_another_verdict_is_mailed_
 pub(super) async fn a_correction_names_what_it_corrects(place: &Place) {
     let store = place.open().await;
     for word in [Word::Failed, Word::Look, Word::Ok] {
-        let (_, claim) = running(&*store).await;
-        succeed(&*store, &claim, "digest", digest(word)).await;
+        let (_, claim) = running(&store).await;
+        succeed(&store, &claim, "digest", digest(word)).await;
         if word != Word::Ok {
             hand_over_all(&*store).await;
         }
@@ -83,9 +83,9 @@ pub(super) async fn a_correction_names_what_it_corrects(place: &Place) {
 
 pub(super) async fn a_sent_mail_stays_sent_and_one_given_up_is_listed(place: &Place) {
     let store = place.open().await;
-    let (_, claim) = running(&*store).await;
+    let (_, claim) = running(&store).await;
     let both = Outcome { mails: vec![mail("b", Word::Ok), mail("a", Word::Ok)], ..Outcome::default() };
-    succeed(&*store, &claim, "pull", both).await;
+    succeed(&store, &claim, "pull", both).await;
     let due = store.mail_due(at(9)).await.unwrap();
     let (a, b) = (&due[0].id, &due[1].id);
 
@@ -111,15 +111,15 @@ pub(super) async fn a_sent_mail_stays_sent_and_one_given_up_is_listed(place: &Pl
 
 pub(super) async fn what_is_being_sent_is_neither_replaced_nor_given_to_another(place: &Place) {
     let store = place.open().await;
-    let (_, claim) = running(&*store).await;
-    succeed(&*store, &claim, "digest", digest(Word::Failed)).await;
+    let (_, claim) = running(&store).await;
+    succeed(&store, &claim, "digest", digest(Word::Failed)).await;
     let first = store.mail_due(at(9)).await.unwrap().remove(0);
     assert!(store.mail_begin(&first.id, "sender-1", at(10)).await.unwrap());
 
     assert!(!store.mail_begin(&first.id, "sender-2", at(11)).await.unwrap());
     assert!(store.mail_due(at(99)).await.unwrap().is_empty());
-    let (_, again) = running(&*store).await;
-    succeed(&*store, &again, "digest", digest(Word::Ok)).await;
+    let (_, again) = running(&store).await;
+    succeed(&store, &again, "digest", digest(Word::Ok)).await;
     assert_eq!(states(&*store).await, [(0, MailState::Waiting), (1, MailState::Waiting)]);
 
     // Its sender died: it goes again as it was, unless it fails, for then the correction is enough.
@@ -133,13 +133,13 @@ pub(super) async fn what_is_being_sent_is_neither_replaced_nor_given_to_another(
 
 pub(super) async fn a_slot_promises_its_mails_and_a_trial_does_not_use_them_up(place: &Place) {
     let store = place.open().await;
-    let (_, trial) = running(&*store).await;
-    succeed(&*store, &trial, "digest", digest(Word::Ok)).await;
+    let (_, trial) = running(&store).await;
+    succeed(&store, &trial, "digest", digest(Word::Ok)).await;
     hand_over_all(&*store).await;
 
-    let night = claimed(&*store, scheduled()).await;
+    let night = claimed(&store, scheduled()).await;
     let promised = rows(&*store).await.remove(1);
-    succeed(&*store, &night, "digest", digest(Word::Ok)).await;
+    succeed(&store, &night, "digest", digest(Word::Ok)).await;
 
     assert_eq!((promised.id.revision, promised.state, promised.deadline), (1, MailState::Expected, Some(at(100))));
     assert_eq!(promised.promised_to, Some(night.run_id));
@@ -148,13 +148,13 @@ pub(super) async fn a_slot_promises_its_mails_and_a_trial_does_not_use_them_up(p
 
 pub(super) async fn a_trial_beside_the_night_leaves_it_its_promise(place: &Place) {
     let store = place.open().await;
-    let night = claimed(&*store, scheduled()).await;
-    let (_, trial) = running(&*store).await;
+    let night = claimed(&store, scheduled()).await;
+    let (_, trial) = running(&store).await;
 
-    succeed(&*store, &trial, "digest", digest(Word::Ok)).await;
+    succeed(&store, &trial, "digest", digest(Word::Ok)).await;
     assert_eq!(states(&*store).await, [(0, MailState::Waiting), (1, MailState::Expected)]);
     hand_over_all(&*store).await;
-    succeed(&*store, &night, "digest", digest(Word::Ok)).await;
+    succeed(&store, &night, "digest", digest(Word::Ok)).await;
 
     assert_eq!(states(&*store).await, [(0, MailState::Sent), (1, MailState::Waiting)]);
 }
@@ -179,12 +179,12 @@ fn notice(word: Word) -> MailRecord {
 
 pub(super) async fn a_notice_fills_what_is_promised_and_the_digest_corrects_it(place: &Place) {
     let store = place.open().await;
-    let night = claimed(&*store, scheduled()).await;
+    let night = claimed(&store, scheduled()).await;
 
     assert_eq!(store.notify(&notice(Word::Late), at(100)).await.unwrap(), 1);
     hand_over_all(&*store).await;
     assert_eq!(store.notify(&notice(Word::Late), at(130)).await.unwrap(), 0, "it is told once");
-    succeed(&*store, &night, "digest", digest(Word::Ok)).await;
+    succeed(&store, &night, "digest", digest(Word::Ok)).await;
 
     assert_eq!(states(&*store).await, [(0, MailState::Sent), (1, MailState::Waiting)]);
     let correction = store.mail_due(at(999)).await.unwrap().remove(0);
@@ -200,16 +200,16 @@ pub(super) async fn a_notice_fills_what_is_promised_and_the_digest_corrects_it(p
 
 pub(super) async fn a_job_that_was_up_to_date_keeps_its_promise(place: &Place) {
     let store = place.open().await;
-    let (_, trial) = running(&*store).await;
-    succeed(&*store, &trial, "digest", digest(Word::Ok)).await;
+    let (_, trial) = running(&store).await;
+    succeed(&store, &trial, "digest", digest(Word::Ok)).await;
     hand_over_all(&*store).await;
     let up_to_date = Outcome { reason: Some(Reason::UpToDate), ..Outcome::default() };
 
-    let (_, by_hand) = running(&*store).await;
-    succeed(&*store, &by_hand, "digest", up_to_date.clone()).await;
+    let (_, by_hand) = running(&store).await;
+    succeed(&store, &by_hand, "digest", up_to_date.clone()).await;
     assert_eq!(states(&*store).await, [(0, MailState::Sent)]);
-    let night = claimed(&*store, scheduled()).await;
-    succeed(&*store, &night, "digest", up_to_date).await;
+    let night = claimed(&store, scheduled()).await;
+    succeed(&store, &night, "digest", up_to_date).await;
 
     assert_eq!(states(&*store).await, [(0, MailState::Sent), (1, MailState::Waiting)]);
     let due = store.mail_due(at(999)).await.unwrap();
@@ -239,8 +239,8 @@ pub(super) async fn what_the_watchdog_handed_over_is_known_once(place: &Place) {
     let rows = rows(&*store).await;
     assert_eq!((rows.len(), rows[0].state, rows[0].ended_at), (1, MailState::Sent, Some(at(110))));
     assert_eq!(store.notify(&notice(Word::NeverBegan), at(210)).await.unwrap(), 0);
-    let (_, claim) = running(&*store).await;
-    succeed(&*store, &claim, "digest", digest(Word::Ok)).await;
+    let (_, claim) = running(&store).await;
+    succeed(&store, &claim, "digest", digest(Word::Ok)).await;
     assert_eq!(store.mail_due(at(999)).await.unwrap().len(), 1, "the true digest follows");
 }
 
@@ -273,18 +273,18 @@ pub(super) async fn mails_of_the_first_outbox_are_one_row_for_each_recipient(pla
     let id = Some("nightly.2025-09-01.digest.0123456789ab@example.edu");
     assert!(rows[..2].iter().all(|row| row.message_id.as_deref() == id));
     // The same night again: what it said is not known, so it is not said a second time.
-    let claim = claimed(&*store, NewRun { logical_date: date, ..new_run() }).await;
+    let claim = claimed(&store, NewRun { logical_date: date, ..new_run() }).await;
     let mut again = mail("digest", Word::Ok);
     again.logical_date = date;
-    succeed(&*store, &claim, "digest", Outcome { mails: vec![again], ..Outcome::default() }).await;
+    succeed(&store, &claim, "digest", Outcome { mails: vec![again], ..Outcome::default() }).await;
     assert_eq!(store.mails_of(&dag_name(), date).await.unwrap().len(), 3);
 }
 
 pub(super) async fn the_durations_are_those_of_work(place: &Place) {
     let store = place.open().await;
     for reason in [None, Some(Reason::UpToDate), None] {
-        let (_, claim) = running(&*store).await;
-        succeed(&*store, &claim, "pull", Outcome { reason, ..Outcome::default() }).await;
+        let (_, claim) = running(&store).await;
+        succeed(&store, &claim, "pull", Outcome { reason, ..Outcome::default() }).await;
     }
 
     let pull = store.durations(&dag_name(), &job("pull"), 14).await.unwrap();
