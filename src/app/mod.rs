@@ -207,6 +207,14 @@ impl App {
         Ok(self.beside(scheduler::run(&self.engine, || dags.all_that_are_valid(), cancel)).await?)
     }
 
+    /// Looks at deadlines once: records what the watchdog did, tells what is due, and forecasts.
+    ///
+    /// # Errors
+    /// When the state store or the claims cannot be used.
+    pub async fn look_at_deadlines(&self) -> anyhow::Result<()> {
+        self.deadlines.look().await
+    }
+
     /// Does `work`, and beside it what the owner of the state store owes: sends e-mails, and looks at deadlines.
     pub async fn beside<T>(&self, work: impl Future<Output = T>) -> T {
         self.outbox.take_over().await;

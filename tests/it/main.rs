@@ -8,6 +8,7 @@ mod architecture;
 mod bad_input;
 mod interrupted;
 mod lake;
+mod mail;
 mod night;
 mod privacy;
 mod report;
