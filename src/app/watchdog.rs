@@ -243,7 +243,8 @@ impl Watchdog {
             Standing::NeverBegan(_) => {
                 NightEnd::NeverBegan { why: rows.iter().rev().find_map(|row| row.skipped.clone()) }
             }
-            Standing::Running(run) => NightEnd::Running { jobs: store.jobs(&run.run_id).await?, run_id: run.run_id },
+            // It asks only when no owner lives.
+            Standing::Running(run) => NightEnd::CutOff { jobs: store.jobs(&run.run_id).await?, run_id: run.run_id },
             Standing::Over(run) => NightEnd::Over { jobs: store.jobs(&run.run_id).await?, run_id: run.run_id },
         })
     }

@@ -197,7 +197,7 @@ fn an_address_that_would_forge_a_header_is_refused() {
     );
     let nobody = compose(&letter, &Addresses { to: Vec::new(), ..addresses() }, sent_at()).unwrap_err();
     assert!(matches!(nobody, MailError::NoRecipients));
-    let mut subject = letter.clone();
+    let mut subject = letter;
     subject.subject.push_str("\nBcc: all@riverbend.example");
     let forged = compose(&subject, &addresses(), sent_at()).unwrap_err();
     assert!(matches!(forged, MailError::ControlCharacter { what: "subject" }));
