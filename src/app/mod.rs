@@ -245,6 +245,14 @@ impl App {
         Ok(self.store.resign_ownership(tenure).await?)
     }
 
+    /// Looks at deadlines once: records what the watchdog did, tells what is due, and forecasts.
+    ///
+    /// # Errors
+    /// When the state store or the claims cannot be used.
+    pub async fn look_at_deadlines(&self) -> anyhow::Result<()> {
+        self.deadlines.look().await
+    }
+
     /// Does what every owner does first: looks through what earlier ones may have left undone.
     ///
     /// # Errors

@@ -87,7 +87,9 @@ impl Outbox {
         match self.store.mail_release(before.unwrap_or(Timestamp::MIN)).await {
             Ok(0) => {}
             Ok(n) => {
-                warn!("{n} e-mails were being sent when an earlier process ended; they go again by the same Message-ID")
+                warn!(
+                    "{n} e-mails were being sent when an earlier process ended; they go again by the same Message-ID"
+                );
             }
             Err(error) => error!("{:#}", anyhow::Error::new(error)),
         }

@@ -149,10 +149,10 @@ impl Watchdog {
         let mut to_send = Vec::new();
         let mut is_well = true;
         for night in nights {
-            // A DAG that this store has never scheduled begins with its next slot.
+            // A slot that was dealt with and promised nothing owes nothing; one that nobody took owes all.
             let watermark = store.watermark(&night.dag.name).await?;
             let rows = store.mails_of(&night.dag.name, night.slot.date).await?;
-            if rows.is_empty() && watermark.is_none() {
+            if rows.is_empty() && watermark.is_none_or(|taken| night.slot.at <= taken) {
                 continue;
             }
             is_well &= rows
@@ -243,7 +243,8 @@ impl Watchdog {
             Standing::NeverBegan(_) => {
                 NightEnd::NeverBegan { why: rows.iter().rev().find_map(|row| row.skipped.clone()) }
             }
-            Standing::Running(run) => NightEnd::Running { jobs: store.jobs(&run.run_id).await?, run_id: run.run_id },
+            // It asks only when no owner lives.
+            Standing::Running(run) => NightEnd::CutOff { jobs: store.jobs(&run.run_id).await?, run_id: run.run_id },
             Standing::Over(run) => NightEnd::Over { jobs: store.jobs(&run.run_id).await?, run_id: run.run_id },
         })
     }

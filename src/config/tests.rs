@@ -168,7 +168,7 @@ fn a_variable_that_names_no_key_is_told_by_its_name() {
 
     insta::assert_snapshot!(mistakes, @r#"
     4 mistakes
-      NOCTURNE__LAEK__URL: `laek`: unknown key; did you mean `lake`? allowed: institution, paths, state, lake, sources, simulation, privacy, population, labels, features, quality, drift, mail, engine, log, retention
+      NOCTURNE__LAEK__URL: `laek`: unknown key; did you mean `lake`? allowed: institution, paths, state, lake, sources, simulation, privacy, population, labels, features, quality, drift, mail, watchdog, engine, log, retention
       NOCTURNE__LAKE__URL__PREFIX: `lake.url`: expected text, found a table
       NOCTURNE__MAIL__TRANSPORT: `mail.transport`: found the text "smpt"; did you mean `smtp`? allowed: eml, smtp
       NOCTURNE__PRIVACY__KEY: `privacy.key`: expected a reference to the secret, `env:NAME` or `file:PATH`, found something else (it is not shown)
@@ -215,9 +215,18 @@ filter = 'nocturne=loud'
       site.toml:12:1: `features.delivery_grace`: `soon` is no duration; write `30s`, `10m`, `1h` or `1h 30m`
       site.toml:13:2: `mail.host`: SMTP needs the host of the server
       site.toml:13:2: `mail.password`: to log in, SMTP needs both `user` and `password`
-      site.toml:16:24: `mail.to.1`: this is no address; write `name@example.edu` or `Name <name@example.edu>`
+      site.toml:16:24: `mail.to.1`: this is no address that a mail server can deliver to; write `name@example.edu` or `Name <name@example.edu>`
       site.toml:18:1: `log.filter`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     "#);
+}
+
+#[test]
+fn nobody_to_write_to_and_addresses_without_a_domain_are_refused() {
+    let told = |text: &str| load(&[("site.toml", text)], &[]).unwrap_err().to_string();
+
+    assert!(told("[mail]\nto = []\n").contains("`mail.to`: nobody would get the digest; name at least one address"));
+    assert!(told("[mail]\nto = ['dean@campus']\n").contains("`mail.to.0`: this is no address"));
+    assert!(told("[watchdog]\nping_url = 'ping.example.edu'\n").contains("`watchdog.ping_url`: write a URL"));
 }
 
 #[test]
@@ -234,7 +243,7 @@ fn wrong_shapes_do_not_hide_what_makes_no_sense() {
       site.toml:2:1: `institution.timezone`: `Mars/Base` is no IANA time zone, such as `America/Detroit`
       site.toml:3:2: `mail.host`: SMTP needs the host of the server
       site.toml:4:7: `mail.to.0`: expected text, found the number 1
-      site.toml:5:1: `mail.hots`: unknown key; did you mean `host`? allowed: transport, folder, host, port, security, user, password, ca_file, from, to, reply_to
+      site.toml:5:1: `mail.hots`: unknown key; did you mean `host`? allowed: transport, folder, host, port, security, user, password, ca_file, from, to, reply_to, hello_name
     "#);
 }
 

@@ -55,6 +55,13 @@ pub enum NightEnd {
         /// Its jobs.
         jobs: Vec<JobView>,
     },
+    /// It was running when its process died, and nothing goes on with it yet.
+    CutOff {
+        /// The run.
+        run_id: RunId,
+        /// Its jobs.
+        jobs: Vec<JobView>,
+    },
     /// It is over.
     Over {
         /// The run.
@@ -74,7 +81,9 @@ impl FailureView {
     pub fn of(night: &Night) -> Self {
         let (kind, run_id, jobs): (_, _, &[JobView]) = match &night.end {
             NightEnd::NeverBegan { .. } => (FailureKind::NeverBegan, None, &[]),
-            NightEnd::Running { run_id, jobs } => (FailureKind::Late, Some(run_id.clone()), jobs),
+            NightEnd::Running { run_id, jobs } | NightEnd::CutOff { run_id, jobs } => {
+                (FailureKind::Late, Some(run_id.clone()), jobs)
+            }
             NightEnd::Over { run_id, jobs } => (FailureKind::Failed, Some(run_id.clone()), jobs),
             NightEnd::Unreadable { .. } => (FailureKind::Unknown, None, &[]),
         };
@@ -111,7 +120,10 @@ fn trouble(job: &JobView, run_id: Option<&RunId>, night: &Night) -> Option<Faile
     let error = || job.error.clone().unwrap_or_else(|| "it gave no reason".to_owned());
     let (end, message) = match job.state {
         JobState::Failed => (JobEnd::Failed, sentence(&error())),
-        JobState::Running => (JobEnd::Running, format!("It is running {}.", since.unwrap_or_default())),
+        JobState::Running if matches!(night.end, NightEnd::CutOff { .. }) => {
+            (JobEnd::Running, "It was running when its process died.".to_owned())
+        }
+        JobState::Running => (JobEnd::Running, format!("It has been running {}.", since.unwrap_or_default())),
         JobState::Retrying => (JobEnd::Running, format!("It failed and is tried again: {}", sentence(&error()))),
         JobState::Cancelled => (JobEnd::Cancelled, "Somebody cancelled it.".to_owned()),
         JobState::Queued | JobState::Succeeded | JobState::Skipped | JobState::UpstreamFailed => return None,
@@ -127,7 +139,11 @@ fn why(end: &NightEnd) -> Option<String> {
     match end {
         NightEnd::NeverBegan { why: Some(why) } => Some(format!("The schedule skipped it: {}", sentence(why))),
         NightEnd::Unreadable { why } => Some(format!("The state store cannot be read: {}", sentence(why))),
-        NightEnd::NeverBegan { why: None } | NightEnd::Running { .. } | NightEnd::Over { .. } => None,
+        NightEnd::Running { .. } => Some("The digest follows when the night is done.".to_owned()),
+        NightEnd::CutOff { .. } => {
+            Some("No daemon is running, so the night does not go on until one is started.".to_owned())
+        }
+        NightEnd::NeverBegan { why: None } | NightEnd::Over { .. } => None,
     }
 }
 
@@ -147,6 +163,11 @@ fn steps(night: &Night, run_id: Option<&RunId>, jobs: &[JobView]) -> Vec<String>
             format!(
                 "If it hangs, stop it: `nocturne runs cancel {run_id}`. Then run it again: `nocturne run {dag} --date {date}`."
             ),
+        ],
+        (NightEnd::CutOff { .. }, _) => vec![
+            "Start the daemon: `systemctl start nocturne`. It goes on where the night was cut off.".to_owned(),
+            "See why it ended: `journalctl -u nocturne`.".to_owned(),
+            format!("Without a daemon: `nocturne run {dag} --date {date}` goes on with it too."),
         ],
         (NightEnd::Over { .. }, Some(run_id)) => {
             let failed = jobs.iter().find(|job| job.state == JobState::Failed);
@@ -231,7 +252,17 @@ mod tests {
 
         assert_eq!((view.kind, view.done), (FailureKind::Late, (1, 3)));
         assert_eq!(view.jobs.len(), 1);
-        assert_eq!(view.jobs[0].message, "It is running since 20 Nov 2026, 02:30 EST (4 h 0 min).");
+        assert_eq!(view.jobs[0].message, "It has been running since 20 Nov 2026, 02:30 EST (4 h 0 min).");
+    }
+
+    #[test]
+    fn a_night_whose_daemon_is_dead_is_not_said_to_run() {
+        let jobs = vec![job("features", JobState::Running, None)];
+
+        let view = FailureView::of(&night(NightEnd::CutOff { run_id: run_id(), jobs }));
+
+        assert_eq!(view.jobs[0].message, "It was running when its process died.");
+        assert!(view.steps[0].contains("systemctl start nocturne"), "{:?}", view.steps);
     }
 
     #[test]
@@ -273,6 +304,7 @@ mod tests {
         let ends = [
             NightEnd::NeverBegan { why: None },
             NightEnd::Running { run_id: run_id(), jobs: vec![job("pull", JobState::Running, None)] },
+            NightEnd::CutOff { run_id: run_id(), jobs: vec![job("pull", JobState::Running, None)] },
             NightEnd::Over { run_id: run_id(), jobs: vec![job("pull", JobState::Failed, None)] },
             NightEnd::Unreadable { why: "gone".to_owned() },
         ];

@@ -298,6 +298,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_chart_that_cannot_be_drawn_is_a_note_with_its_causes() {
+        let source = crate::report::format::time_zone("Mars/Base").unwrap_err();
+        let failure = ChartError::Zone { name: "freshness", source };
+
+        let report = with_notes(&ReportView::sample(Verdict::Ok), &[failure]);
+
+        let note = report.notes.last().unwrap();
+        assert!(note.starts_with("A chart is missing: ") && note.contains("`Mars/Base`"), "{note}");
+    }
+
+    #[test]
     fn every_template_renders_with_every_sample() {
         Renderer::new().unwrap().check().unwrap();
     }

@@ -94,7 +94,9 @@ pub enum Stage {
     StartTls,
     /// User and password.
     LogIn,
-    /// Sender, recipients and the message.
+    /// The sender.
+    Sender,
+    /// Recipient and message.
     Send,
 }
 
@@ -159,8 +161,9 @@ impl TransportError {
         }
     }
 
-    /// Returns how the outbox takes it. Only what the server said of this e-mail, or an address that is none, is final:
-    /// a login or a certificate that is refused is put right by a person, and the e-mail must go then.
+    /// Returns how the outbox takes it. Only what the server said of this recipient or message, or an address that is
+    /// none, is final: a login, a sender or a certificate that is refused is put right by a person, and then all
+    /// e-mails must go.
     pub const fn refusal(&self) -> Refusal {
         match self {
             Self::Smtp { stage: Stage::Send, is_transient: false, .. } | Self::Envelope { .. } => Refusal::Permanent,
@@ -283,7 +286,7 @@ impl Smtp {
             }
             options.extend(is_needed.then_some(option));
         }
-        self.stage(Stage::Send, recipient, connection.command(Mail::new(Some(from), options))).await?;
+        self.stage(Stage::Sender, recipient, connection.command(Mail::new(Some(from), options))).await?;
         self.stage(Stage::Send, recipient, connection.command(Rcpt::new(to, Vec::new()))).await?;
         self.stage(Stage::Send, recipient, connection.command(Data)).await?;
         // The protocol ends a message with a line break of its own.
@@ -385,6 +388,7 @@ impl Stage {
             Self::Connect => "connecting",
             Self::StartTls => "upgrading to TLS",
             Self::LogIn => "logging in",
+            Self::Sender => "naming the sender",
             Self::Send => "handing over the e-mail",
         }
     }
@@ -394,7 +398,8 @@ impl Stage {
             Self::Connect => "check host and port, and that this machine may reach them",
             Self::StartTls => "check that the server offers STARTTLS on this port and that its certificate is trusted",
             Self::LogIn => "check user and password",
-            Self::Send => "check that the server accepts this sender and these recipients",
+            Self::Sender => "check that the server accepts this sender (`mail.from`) from this user and this machine",
+            Self::Send => "check that the server accepts this recipient and this message",
         }
     }
 }

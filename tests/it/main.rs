@@ -11,6 +11,7 @@ mod interrupted;
 mod isolation;
 mod keeping;
 mod lake;
+mod mail;
 mod night;
 mod privacy;
 mod report;

@@ -7,13 +7,16 @@ use jiff::Timestamp;
 use jiff::civil::{Date, date};
 
 use super::{
-    Basis, DigestView, DriftView, FailedJob, FailureKind, FailureView, FeatureDrift, FlaggedTerm, FolderEntry,
-    FolderView, GroupCount, Interval, JobEnd, JobSpan, JobView, ModelCardView, ModelView, NightView, Pointer,
-    PreviousModel, QualityView, ReasonFeature, ReportView, TableView, Verdict, WeekView,
+    Basis, DigestView, DriftView, FailureKind, FailureView, FeatureDrift, FlaggedTerm, FolderEntry, FolderView,
+    GroupCount, Interval, JobEnd, JobSpan, JobView, ModelCardView, ModelView, NightView, Pointer, PreviousModel,
+    QualityView, ReasonFeature, ReportView, TableView, Verdict, WeekView,
 };
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
 use crate::domain::ids::{DagName, RunId};
+use crate::domain::job;
+use crate::domain::run::JobState;
 use crate::report::alerts::alerts;
+use crate::report::notice::{Night, NightEnd};
 
 const DATE: Date = date(2026, 11, 20);
 const INSTITUTION: &str = "Riverbend University";
@@ -91,41 +94,56 @@ impl ReportView {
 impl FailureView {
     /// Returns an invented e-mail about a night that went wrong in that way.
     pub fn sample(kind: FailureKind) -> Self {
-        let has_begun = matches!(kind, FailureKind::Failed | FailureKind::Late);
-        let job = FailedJob {
-            name: "pull".to_owned(),
-            end: JobEnd::Failed,
-            message:
-                "reading `submissions` of the source `canvas`: the part 00017.jsonl.gz ends in the middle (file is \
-                      1,048,576 bytes, its checksum does not match)"
-                    .to_owned(),
-            advice: "Its log: `nocturne runs logs nightly.2026-11-20.1 pull`.".to_owned(),
-            attempts: 3,
+        let job = |name: &str, state, error: Option<&str>| job::JobView {
+            name: name.parse().expect("the name is valid"),
+            kind: "command".parse().expect("the name is valid"),
+            state,
+            attempts: 1,
+            started_at: Some(Timestamp::constant(1_795_159_800, 0)),
+            finished_at: None,
+            outcome: None,
+            error: error.map(str::to_owned),
         };
-        Self {
+        let run_id = RunId::new(&dag(), DATE, 1);
+        let why = "reading `submissions` of the source `canvas`: the part 00017.jsonl.gz ends in the middle (file is \
+                   1,048,576 bytes, its checksum does not match)";
+        let end = match kind {
+            FailureKind::Failed => NightEnd::Over {
+                run_id,
+                jobs: vec![
+                    job("quality", JobState::Succeeded, None),
+                    job("pull", JobState::Failed, Some(why)),
+                    job("digest", JobState::UpstreamFailed, None),
+                ],
+            },
+            FailureKind::Late => NightEnd::Running {
+                run_id,
+                jobs: vec![
+                    job("pull", JobState::Succeeded, None),
+                    job("features", JobState::Running, None),
+                    job("digest", JobState::Queued, None),
+                ],
+            },
+            FailureKind::NeverBegan => {
+                NightEnd::NeverBegan { why: Some("the earlier run is still open (`overlap = \"skip\"`)".to_owned()) }
+            }
+            FailureKind::Unknown => NightEnd::Unreadable {
+                why: "opening sqlite:///var/lib/nocturne/nocturne.db: disk I/O error".to_owned(),
+            },
+        };
+        Self::of(&Night {
             institution: INSTITUTION.to_owned(),
             dag: dag(),
             logical_date: DATE,
             zone: "America/Detroit".to_owned(),
             is_simulation: false,
-            kind,
-            run_id: has_begun.then(|| RunId::new(&dag(), DATE, 1)),
+            n_jobs: 7,
+            end,
+            last_digest: (kind != FailureKind::Unknown).then_some(date(2026, 11, 19)),
             seen_at: Timestamp::constant(1_795_174_200, 0),
             deadline: Some(Timestamp::constant(1_795_174_200, 0)),
-            jobs: if has_begun { vec![job] } else { Vec::new() },
-            done: if has_begun { (1, 7) } else { (0, 7) },
-            why: (kind == FailureKind::NeverBegan)
-                .then(|| "The schedule skipped it: the earlier run is still open.".to_owned()),
-            still_stands: "The last complete digest is that of Thursday 19 November 2026; its report still stands."
-                .to_owned(),
-            steps: vec![
-                "Read the log: `nocturne runs logs nightly.2026-11-20.1 pull`, and put right what it names.".to_owned(),
-                "Run the night: `nocturne run nightly --date 2026-11-20`; what is up to date is not done again."
-                    .to_owned(),
-            ],
-            pointers: pointers(),
             contact: Some("Learning Analytics, analytics@riverbend.example".to_owned()),
-        }
+        })
     }
 }
 

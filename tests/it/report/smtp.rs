@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nocturne::domain::delivery::Refusal;
 use nocturne::report::mail::{Addresses, compose, recipients};
 use nocturne::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Stage, Transport, TransportError};
 use nocturne::report::view::DigestView;
@@ -121,7 +122,7 @@ async fn a_refused_recipient_is_final_and_masked() {
         error.to_string(),
         format!(
             "handing over the e-mail at the SMTP server localhost:{}: permanent error (550): Mailbox unavailable; check \
-             that the server accepts this sender and these recipients",
+             that the server accepts this recipient and this message",
             server.port
         )
     );
@@ -137,6 +138,16 @@ async fn a_greylisting_server_is_tried_again_and_its_echo_is_masked() {
     assert_eq!(refusal(&error), (Stage::Send, true));
     assert!(error.to_string().contains("j…@riverbend.example"), "{error}");
     assert!(!error.to_string().contains("jane.doe"));
+}
+
+#[tokio::test]
+async fn a_sender_that_is_refused_is_a_matter_of_configuration_not_of_this_e_mail() {
+    let server = SmtpServer::start(Offer::StartTls, Temper::Accepts).await;
+    let (settings, _folder) = settings(&server, SmtpSecurity::StartTls);
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!((refusal(&error), error.refusal()), ((Stage::Sender, false), Refusal::Transient), "{error}");
 }
 
 #[tokio::test]

@@ -62,12 +62,12 @@ async fn the_store_of_a_newer_program_is_refused() {
     drop(place.open().await);
     let mut connection = PgConnection::connect(&place.url).await.unwrap();
     let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-                 VALUES (7, 'later', true, ''::bytea, 0)";
+                 VALUES (777, 'later', true, ''::bytea, 0)";
     sqlx::query(later).execute(&mut connection).await.unwrap();
 
     let Err(refused) = open(&place.url).await else { panic!("it was opened") };
 
-    assert!(matches!(refused, StoreError::Newer { found: 7, known: 4, .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 777, .. }), "{refused}");
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use nocturne::domain::outcome::{ModelRole, Outcome};
 use nocturne::domain::run::{JobEvent, JobState, RunEvent, RunState};
 use nocturne::store::{AttemptEnd, RunFilter, StoreError, Unattempted, check};
 
-use super::fixtures::{DAY, Place, at, dag, dag_name, failure, full_outcome, job, new_run, running, succeed, success};
+use super::fixtures::{
+    DAY, Place, at, dag, dag_name, failure, full_outcome, job, new_run, running, stored, succeed, success,
+};
 
 pub(super) async fn a_new_run_is_numbered_and_its_jobs_wait(place: &Place) {
     let store = place.open().await;
@@ -213,7 +215,7 @@ pub(super) async fn retries_show_their_error_until_one_succeeds(place: &Place) {
     assert_eq!((retrying.started_at, retrying.finished_at), (Some(at(2)), None));
     assert_eq!((done.state, done.error, done.attempts), (JobState::Succeeded, None, 2));
     assert_eq!((done.started_at, done.finished_at), (Some(at(2)), Some(at(34))));
-    assert_eq!(done.outcome, Some(full_outcome()));
+    assert_eq!(done.outcome, Some(stored(full_outcome())));
 }
 
 pub(super) async fn jobs_are_listed_in_the_order_in_which_they_began(place: &Place) {

@@ -3,6 +3,7 @@
 //! It accepts, refuses or greylists as its [`Temper`] says, speaks STARTTLS with a certificate made for the test, and
 //! keeps what it was sent. It serves until the test ends.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +24,10 @@ pub(crate) enum Temper {
     RefusesRecipients,
     /// It asks to come back later (451).
     Greylists,
+    /// It asks everybody to come back later once (451).
+    GreylistsOnce,
+    /// It knows all recipients but this one (550).
+    RefusesOne(&'static str),
 }
 
 /// What kind of connection the server offers.
@@ -70,11 +75,13 @@ impl SmtpServer {
             .unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
         let (acceptor, kept) = (TlsAcceptor::from(Arc::new(config)), received.clone());
+        let seen = Arc::new(Mutex::new(BTreeSet::new()));
         let mut task = JoinSet::new();
         task.spawn(async move {
             let mut conversations = JoinSet::new();
             while let Ok((stream, peer)) = listener.accept().await {
-                let handler = Mailbox { temper, kept: kept.clone(), current: Received::default() };
+                let handler =
+                    Mailbox { temper, kept: kept.clone(), seen: Arc::clone(&seen), current: Received::default() };
                 let acceptor = acceptor.clone();
                 conversations.spawn(async move {
                     // A client that hangs up in the middle is a matter for the test, not for the server.
@@ -150,6 +157,7 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin>(
 struct Mailbox {
     temper: Temper,
     kept: Arc<Mutex<Vec<Received>>>,
+    seen: Arc<Mutex<BTreeSet<String>>>,
     current: Received,
 }
 
@@ -161,9 +169,13 @@ impl Handler for Mailbox {
 
     fn rcpt(&mut self, to: &str) -> Response {
         self.current.to.push(to.to_owned());
+        let later = || Response::custom(451, format!("4.7.1 <{to}> greylisted, come back later"));
         match self.temper {
+            Temper::GreylistsOnce if self.seen.lock().unwrap().insert(to.to_owned()) => later(),
+            Temper::RefusesOne(refused) if to == refused => NO_MAILBOX,
+            Temper::GreylistsOnce | Temper::RefusesOne(_) => OK,
             Temper::RefusesRecipients => NO_MAILBOX,
-            Temper::Greylists => Response::custom(451, format!("4.7.1 <{to}> greylisted, come back later")),
+            Temper::Greylists => later(),
             Temper::Accepts => OK,
         }
     }

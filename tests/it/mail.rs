@@ -1,0 +1,381 @@
+//! E-mails from the outbox to a real SMTP server, deadlines, and the watchdog: through the application, on a clock of
+//! its own.
+//!
+//! Nobody is told twice but by the same Message-ID, one who is refused keeps nobody else waiting, and by the deadline
+//! everybody has heard something.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use mail_parser::MessageParser;
+use nocturne::app::{App, Watch, Watchdog};
+use nocturne::config::{Config, Layers};
+use nocturne::domain::clock::Clock;
+use nocturne::domain::dag::Dag;
+use nocturne::domain::delivery::{MailState, Signature, Word};
+use nocturne::domain::job::Force;
+use nocturne::domain::outcome::{MailRecord, Outcome};
+use nocturne::domain::run::RunState;
+use nocturne::domain::schedule::Slot;
+use nocturne::report::mail::recipients;
+use nocturne::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Transport};
+use nocturne::store::{AttemptEnd, MailRow, NewRun};
+use tempfile::TempDir;
+
+use crate::support::smtp::{Offer, Received, SmtpServer, Temper};
+
+const DATE: jiff::civil::Date = jiff::civil::date(2026, 11, 20);
+
+/// A night due at 06:30 whose digest three people get.
+const DAG: &str = r#"
+name = "nightly"
+schedule = "30 2 * * *"
+timezone = "UTC"
+deadline = "06:30"
+[jobs.pull]
+kind = "command"
+with = { program = "true" }
+[jobs.digest]
+kind = "send_report"
+needs = ["pull"]
+when = "all_done"
+with = { report = "digest" }
+"#;
+
+/// A clock that tests move.
+struct Hands(AtomicI64);
+
+impl Hands {
+    fn at(text: &str) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(instant(text).as_second())))
+    }
+
+    fn move_to(&self, text: &str) {
+        self.0.store(instant(text).as_second(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+fn instant(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A folder with a state store, a DAG and a clock, and the server it sends to.
+struct House {
+    folder: TempDir,
+    server: SmtpServer,
+    clock: Arc<Hands>,
+}
+
+impl House {
+    async fn new(temper: Temper) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("jobs")).unwrap();
+        std::fs::write(folder.path().join("jobs/nightly.toml"), DAG).unwrap();
+        let server = SmtpServer::start(Offer::StartTls, temper).await;
+        std::fs::write(folder.path().join("ca.pem"), &server.certificate_pem).unwrap();
+        Self { folder, server, clock: Hands::at("2026-11-20T02:30:00Z") }
+    }
+
+    fn config(&self) -> Config {
+        let here = self.folder.path().display();
+        let text = format!(
+            "[paths]\nstate = '{here}/var'\njobs = '{here}/jobs'\nscratch = '{here}/var/scratch'\nlogs = '{here}/var/logs'\n\
+             [state]\nurl = 'sqlite://{here}/var/nocturne.db'\n[lake]\nurl = 'memory://'\n\
+             [mail]\ntransport = 'smtp'\nhost = 'localhost'\nport = {}\nsecurity = 'starttls'\nca_file = '{here}/ca.pem'\n\
+             user = 'nocturne'\npassword = 'env:SMTP_PASSWORD'\n\
+             hello_name = 'night.example.edu'\nfrom = 'nocturne@example.edu'\n\
+             to = ['Board <board@example.edu>', 'data@example.edu', 'dean@example.edu']\n",
+            self.server.port
+        );
+        Layers::from_texts(vec![(PathBuf::from("site.toml"), text)], Default::default()).config().unwrap()
+    }
+
+    async fn app(&self) -> App {
+        let variables = [("SMTP_PASSWORD".to_owned(), "open sesame".to_owned())];
+        App::with(self.config(), variables.into(), Arc::clone(&self.clock) as _).await.unwrap()
+    }
+
+    fn watchdog(&self) -> Watchdog {
+        let transport = Transport::Smtp(Box::new(Smtp::new(self.settings()).unwrap()));
+        Watchdog::with(self.config(), transport, Arc::clone(&self.clock) as _).unwrap()
+    }
+
+    fn settings(&self) -> SmtpSettings {
+        SmtpSettings {
+            host: "localhost".to_owned(),
+            port: self.server.port,
+            security: SmtpSecurity::StartTls,
+            login: Some(("nocturne".to_owned(), "open sesame".into())),
+            ca_file: Some(self.folder.path().join("ca.pem")),
+            timeout: std::time::Duration::from_secs(30),
+            reply_timeout: std::time::Duration::from_secs(30),
+            hello_name: Some("night.example.edu".to_owned()),
+        }
+    }
+
+    /// What was accepted: to whom, and the header of that name.
+    fn heard(&self, header: &str) -> Vec<(String, Option<String>)> {
+        let of = |received: Received| {
+            let message = MessageParser::default().parse(&received.message).unwrap();
+            let value = message.header_raw(header).map(|value| value.trim().to_owned());
+            (received.to.join(","), value)
+        };
+        let mut heard: Vec<_> = self.server.received().into_iter().map(of).collect();
+        heard.sort();
+        heard
+    }
+}
+
+fn dag(app: &App) -> Dag {
+    app.dag_with("nightly", &[]).unwrap()
+}
+
+/// Takes the night's slot, as the scheduler does, and begins the run.
+async fn begin(app: &App) -> nocturne::store::Claim {
+    let dag = dag(app);
+    let slot = Slot { at: instant("2026-11-20T02:30:00Z"), date: DATE };
+    let expected = app.engine.promises.expected(&dag, &slot);
+    let new = NewRun {
+        dag,
+        logical_date: DATE,
+        trigger: "schedule".to_owned(),
+        slot: Some(slot.at),
+        only: None,
+        force: Force::No,
+        expected,
+        now: app.clock.now(),
+    };
+    let run = app.store.create_run(new).await.unwrap().unwrap();
+    app.store.claim_run(&run.run_id, "test", app.clock.now()).await.unwrap()
+}
+
+fn digest(word: Word) -> MailRecord {
+    let to = ["board@example.edu", "data@example.edu", "dean@example.edu"].map(str::to_owned);
+    MailRecord {
+        dag: "nightly".parse().unwrap(),
+        logical_date: DATE,
+        audience: "digest".to_owned(),
+        signature: Signature::new(word, Vec::new()),
+        from: "nocturne@example.edu".to_owned(),
+        to: recipients(&to).unwrap(),
+        subject: "The night".to_owned(),
+        body: format!("Subject: The night\r\n\r\n{}.\r\n", word.as_str()),
+    }
+}
+
+/// Commits a digest of that verdict as the job `digest` does.
+async fn commit_digest(app: &App, claim: &nocturne::store::Claim, word: Word) {
+    let (job, now) = ("digest".parse().unwrap(), app.clock.now());
+    let attempt = app.store.start_attempt(claim, &job, now).await.unwrap();
+    let outcome = Outcome { mails: vec![digest(word)], ..Outcome::default() };
+    let end = AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: None };
+    app.store.finish_attempt(claim, &job, attempt, end, now).await.unwrap();
+}
+
+async fn rows(app: &App) -> Vec<MailRow> {
+    app.store.mails_of(&"nightly".parse().unwrap(), DATE).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refused_recipient_of_three_keeps_nobody_else_waiting() {
+    let house = House::new(Temper::RefusesOne("data@example.edu")).await;
+    let app = house.app().await;
+    let claim = begin(&app).await;
+    commit_digest(&app, &claim, Word::Ok).await;
+
+    let unsent = app.send_due_mail().await.unwrap();
+
+    let to: Vec<String> = house.heard("To").into_iter().map(|(to, _)| to).collect();
+    assert_eq!(to, ["board@example.edu", "dean@example.edu"]);
+    assert_eq!((unsent.len(), unsent[0].state, unsent[0].tries), (1, MailState::GivenUp, 1));
+    assert!(unsent[0].last_error.as_ref().unwrap().contains("550"), "{unsent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greylisted_e_mail_goes_out_five_minutes_later() {
+    let house = House::new(Temper::GreylistsOnce).await;
+    let app = house.app().await;
+    let claim = begin(&app).await;
+    commit_digest(&app, &claim, Word::Ok).await;
+
+    let waiting = app.send_due_mail().await.unwrap();
+    house.clock.move_to("2026-11-20T02:34:59Z");
+    app.send_due_mail().await.unwrap();
+    let too_early = house.server.received().len();
+    house.clock.move_to("2026-11-20T02:35:00Z");
+    let left = app.send_due_mail().await.unwrap();
+
+    assert!(waiting.iter().all(|mail| mail.state == MailState::Waiting && mail.tries == 1), "{waiting:?}");
+    assert_eq!((waiting.len(), too_early, left.len(), house.server.received().len()), (3, 0, 0, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_between_the_servers_answer_and_our_note_repeats_the_message_id() {
+    let house = House::new(Temper::Accepts).await;
+    let app = house.app().await;
+    let claim = begin(&app).await;
+    commit_digest(&app, &claim, Word::Ok).await;
+    let due = app.store.mail_due(app.clock.now()).await.unwrap();
+    assert!(app.store.mail_begin(&due[0].id, "the one that dies", app.clock.now()).await.unwrap());
+    let transport = Transport::Smtp(Box::new(Smtp::new(house.settings()).unwrap()));
+    transport.send(&due[0].outgoing).await.unwrap();
+    drop(app);
+
+    let next = house.app().await;
+    next.beside(async {}).await;
+    next.send_due_mail().await.unwrap();
+
+    let mut ids: Vec<_> = house.heard("Message-ID").into_iter().filter_map(|(_, id)| id).collect();
+    assert_eq!(ids.len(), 4);
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "the one that was heard twice has one Message-ID");
+    assert!(rows(&next).await.iter().all(|row| row.state == MailState::Sent));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_night_is_told_at_its_deadline_and_the_digest_corrects_it() {
+    let house = House::new(Temper::Accepts).await;
+    let app = house.app().await;
+    let claim = begin(&app).await;
+    house.clock.move_to("2026-11-20T06:29:59Z");
+    app.look_at_deadlines().await.unwrap();
+    app.send_due_mail().await.unwrap();
+    assert!(house.server.received().is_empty());
+
+    house.clock.move_to("2026-11-20T06:30:00Z");
+    app.look_at_deadlines().await.unwrap();
+    app.look_at_deadlines().await.unwrap();
+    app.send_due_mail().await.unwrap();
+    let told = house.heard("Subject");
+    commit_digest(&app, &claim, Word::Ok).await;
+    app.send_due_mail().await.unwrap();
+
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.iter().all(|(_, subject)| subject.as_ref().unwrap().contains("LATE")), "{told:?}");
+    let answers: Vec<_> = house.heard("In-Reply-To").into_iter().filter_map(|(_, id)| id).collect();
+    let ids: Vec<_> = house.heard("Message-ID").into_iter().filter_map(|(_, id)| id).collect();
+    assert_eq!((answers.len(), ids.len()), (3, 6));
+    assert!(answers.iter().all(|answer| ids.contains(answer)), "{answers:?} {ids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_nobody_took_is_told_to_have_never_begun() {
+    let house = House::new(Temper::Accepts).await;
+    let app = house.app().await;
+    let name = "nightly".parse().unwrap();
+    let yesterday = instant("2026-11-19T02:30:00Z");
+    app.store.skip_slot(&name, yesterday, "first seen", None, yesterday).await.unwrap();
+
+    house.clock.move_to("2026-11-20T06:30:00Z");
+    app.look_at_deadlines().await.unwrap();
+    app.look_at_deadlines().await.unwrap();
+    app.send_due_mail().await.unwrap();
+
+    let told = house.heard("Subject");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.iter().all(|(_, subject)| subject.as_ref().unwrap().contains("NEVER BEGAN")), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_that_is_over_without_a_digest_is_told_with_the_job_that_failed() {
+    let house = House::new(Temper::Accepts).await;
+    let app = house.app().await;
+    let claim = begin(&app).await;
+    for job in ["pull", "digest"] {
+        let job = job.parse().unwrap();
+        let attempt = app.store.start_attempt(&claim, &job, app.clock.now()).await.unwrap();
+        let end = AttemptEnd::Failed { error: "no space left on device".to_owned(), retry_at: None };
+        app.store.finish_attempt(&claim, &job, attempt, end, app.clock.now()).await.unwrap();
+    }
+    app.store.finish_run(&claim, RunState::Failed, app.clock.now()).await.unwrap();
+
+    house.clock.move_to("2026-11-20T06:31:00Z");
+    app.look_at_deadlines().await.unwrap();
+    app.send_due_mail().await.unwrap();
+
+    let received = house.server.received();
+    assert_eq!(received.len(), 3);
+    let message = MessageParser::default().parse(&received[0].message).unwrap();
+    let text = message.body_text(0).unwrap();
+    assert!(
+        text.contains("no space left on device") && text.contains("nocturne runs logs nightly.2026-11-20.1 "),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_sends_what_a_dead_daemon_owes_once_and_the_next_owner_knows() {
+    let house = House::new(Temper::Accepts).await;
+    let app = house.app().await;
+    begin(&app).await;
+    drop(app);
+    let watchdog = house.watchdog();
+    assert_eq!(watchdog.watch().await.unwrap(), Watch::Well, "nothing is due yet");
+
+    house.clock.move_to("2026-11-20T06:31:00Z");
+    assert_eq!(watchdog.watch().await.unwrap(), Watch::Sent(3));
+    assert_eq!(watchdog.watch().await.unwrap(), Watch::Well, "it was told once");
+
+    let next = house.app().await;
+    next.look_at_deadlines().await.unwrap();
+    next.send_due_mail().await.unwrap();
+    assert_eq!(house.server.received().len(), 3);
+    assert!(rows(&next).await.iter().all(|row| row.state == MailState::Sent && row.id.revision == 0));
+    let left = std::fs::read_dir(house.folder.path().join("var/watchdog")).unwrap();
+    assert_eq!(left.filter(|entry| entry.as_ref().unwrap().path().extension().is_some()).count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_hands_over_the_digest_that_waits() {
+    let house = House::new(Temper::Accepts).await;
+    let app = house.app().await;
+    let claim = begin(&app).await;
+    commit_digest(&app, &claim, Word::Ok).await;
+    drop(app);
+
+    house.clock.move_to("2026-11-20T06:31:00Z");
+    assert_eq!(house.watchdog().watch().await.unwrap(), Watch::Sent(3));
+
+    assert!(house.heard("Subject").iter().all(|(_, subject)| subject.as_deref() == Some("The night")));
+    let next = house.app().await;
+    next.look_at_deadlines().await.unwrap();
+    assert_eq!(next.send_due_mail().await.unwrap(), vec![]);
+    assert_eq!(house.server.received().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_leaves_a_living_owner_its_work() {
+    let house = House::new(Temper::Accepts).await;
+    let app = house.app().await;
+    std::fs::create_dir_all(house.folder.path().join("var")).unwrap();
+    let lock = app.lock().unwrap().unwrap();
+    begin(&app).await;
+
+    house.clock.move_to("2026-11-20T06:31:00Z");
+
+    assert_eq!(house.watchdog().watch().await.unwrap(), Watch::Owner);
+    assert!(house.server.received().is_empty());
+    drop(lock);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_tells_that_nothing_is_known_where_the_state_is_gone() {
+    let house = House::new(Temper::Accepts).await;
+    house.clock.move_to("2026-11-20T06:31:00Z");
+    let folder = house.folder.path().join("outbox");
+    let transport = Transport::EmlFolder(EmlFolder::new(&folder));
+    let watchdog = Watchdog::with(house.config(), transport, Arc::clone(&house.clock) as _).unwrap();
+
+    assert_eq!(watchdog.watch().await.unwrap(), Watch::Sent(3));
+
+    let page = std::fs::read_to_string(folder.join("nightly-digest.html")).unwrap();
+    assert!(page.contains("Nothing is known about the night"));
+}
