@@ -152,7 +152,7 @@ impl Watchdog {
             // A slot that was dealt with and promised nothing owes nothing; one that nobody took owes all.
             let watermark = store.watermark(&night.dag.name).await?;
             let rows = store.mails_of(&night.dag.name, night.slot.date).await?;
-            if rows.is_empty() && watermark.is_none_or(|taken| night.slot.at <= taken) {
+            if rows.is_empty() && watermark.is_none_or(|taken| night.slot.at <= taken.at) {
                 continue;
             }
             is_well &= rows

@@ -70,9 +70,14 @@ fn refused(words: &str) -> Option<String> {
     let words: Vec<&str> = words.split_whitespace().filter(|word| *word != "…").collect();
     let most = words.iter().map(|word| word.split('|').count()).max().unwrap_or(1);
     for choice in 0..most {
-        let chosen = words.iter().map(|word| {
+        let chosen = words.iter().enumerate().map(|(n, word)| {
             let one = word.split('|').nth(choice.min(word.split('|').count() - 1)).unwrap_or(word);
-            if one.contains('{') { "x" } else { one }
+            let is_date = n > 0 && words[n - 1] == "--date";
+            match one.contains('{') {
+                true if is_date => "2026-11-20",
+                true => "x",
+                false => one,
+            }
         });
         let Err(error) = Cli::try_parse_from(std::iter::once("nocturne").chain(chosen)) else { continue };
         let is_placeholder = |word: &&&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());

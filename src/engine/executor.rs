@@ -28,6 +28,7 @@ use super::stop::Stop;
 use crate::domain::clock::Clock;
 use crate::domain::dag::{Dag, Job};
 use crate::domain::ids::{JobName, RunId, content_hash};
+use crate::domain::job::attempt_name;
 use crate::domain::outcome::JobError;
 use crate::domain::run::RunState;
 use crate::store::{AttemptClaim, AttemptEnd, Base, Claim, RunRecord, StateStore, StoreError, Tenure};
@@ -213,8 +214,8 @@ impl Progress<'_> {
         let Some(job) = self.dag.jobs.get(name) else { return Ok(()) };
         let engine = self.engine;
         let attempts = self.jobs.job(name).map_or(0, |standing| standing.view.attempts);
-        // Unique among all attempts: a run's token rises each time it is taken up.
-        let fence = format!("{}.{name}.{}.{}", self.run.run_id, attempts + 1, self.claim.token);
+        // Unique among all attempts, and the same when the store is asked again.
+        let fence = attempt_name(&self.run.run_id, name, attempts + 1);
         let claim = &self.claim;
         let begun = persist(engine.patience, || engine.store.begin_attempt(claim, name, &fence, engine.now())).await?;
         self.jobs.take(begun.standing.clone(), Duration::ZERO);

@@ -62,7 +62,8 @@ fn make_old(path: &Path, days: u64) {
 }
 
 fn folders(site: &Site, below: &str) -> Vec<String> {
-    let found = std::fs::read_dir(site.path().join(below)).unwrap();
+    // A folder that nobody needed is as good as an empty one.
+    let Ok(found) = std::fs::read_dir(site.path().join(below)) else { return Vec::new() };
     let mut names: Vec<String> = found.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names

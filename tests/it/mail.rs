@@ -21,7 +21,7 @@ use nocturne::domain::run::RunState;
 use nocturne::domain::schedule::Slot;
 use nocturne::report::mail::recipients;
 use nocturne::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Transport};
-use nocturne::store::{AttemptEnd, MailRow, NewRun};
+use nocturne::store::{AttemptEnd, Base, MailRow, NewRun, Role};
 use tempfile::TempDir;
 
 use crate::support::smtp::{Offer, Received, SmtpServer, Temper};
@@ -154,7 +154,16 @@ async fn begin(app: &App) -> nocturne::store::Claim {
         now: app.clock.now(),
     };
     let run = app.store.create_run(new).await.unwrap().unwrap();
-    app.store.claim_run(&run.run_id, "test", app.clock.now()).await.unwrap()
+    let tenure = app.own(Role::Command).await.unwrap().unwrap();
+    app.store.claim_run(&run.run_id, &tenure, app.clock.now()).await.unwrap()
+}
+
+/// Does a job with one attempt.
+async fn attempt(app: &App, claim: &nocturne::store::Claim, job: &str, end: AttemptEnd) {
+    let job = job.parse().unwrap();
+    let fence = format!("{}.{job}.1", claim.run_id);
+    let begun = app.store.begin_attempt(claim, &job, &fence, app.clock.now()).await.unwrap();
+    app.store.finish_attempt(&begun.attempt, end, app.clock.now()).await.unwrap();
 }
 
 fn digest(word: Word) -> MailRecord {
@@ -173,11 +182,8 @@ fn digest(word: Word) -> MailRecord {
 
 /// Commits a digest of that verdict as the job `digest` does.
 async fn commit_digest(app: &App, claim: &nocturne::store::Claim, word: Word) {
-    let (job, now) = ("digest".parse().unwrap(), app.clock.now());
-    let attempt = app.store.start_attempt(claim, &job, now).await.unwrap();
-    let outcome = Outcome { mails: vec![digest(word)], ..Outcome::default() };
-    let end = AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: None };
-    app.store.finish_attempt(claim, &job, attempt, end, now).await.unwrap();
+    let outcome = Box::new(Outcome { mails: vec![digest(word)], ..Outcome::default() });
+    attempt(app, claim, "digest", AttemptEnd::Succeeded { outcome, fingerprint: None, base: Base::default() }).await;
 }
 
 async fn rows(app: &App) -> Vec<MailRow> {
@@ -230,7 +236,7 @@ async fn a_death_between_the_servers_answer_and_our_note_repeats_the_message_id(
     drop(app);
 
     let next = house.app().await;
-    next.beside(async {}).await;
+    next.begin_tenure().await.unwrap();
     next.send_due_mail().await.unwrap();
 
     let mut ids: Vec<_> = house.heard("Message-ID").into_iter().filter_map(|(_, id)| id).collect();
@@ -290,10 +296,8 @@ async fn a_night_that_is_over_without_a_digest_is_told_with_the_job_that_failed(
     let app = house.app().await;
     let claim = begin(&app).await;
     for job in ["pull", "digest"] {
-        let job = job.parse().unwrap();
-        let attempt = app.store.start_attempt(&claim, &job, app.clock.now()).await.unwrap();
-        let end = AttemptEnd::Failed { error: "no space left on device".to_owned(), retry_at: None };
-        app.store.finish_attempt(&claim, &job, attempt, end, app.clock.now()).await.unwrap();
+        let error = "no space left on device".to_owned();
+        attempt(&app, &claim, job, AttemptEnd::Failed { error, retry_at: None }).await;
     }
     app.store.finish_run(&claim, RunState::Failed, app.clock.now()).await.unwrap();
 
@@ -356,14 +360,14 @@ async fn the_watchdog_leaves_a_living_owner_its_work() {
     let house = House::new(Temper::Accepts).await;
     let app = house.app().await;
     std::fs::create_dir_all(house.folder.path().join("var")).unwrap();
-    let lock = app.lock().unwrap().unwrap();
-    begin(&app).await;
+    // The claim holds the owner's right.
+    let claim = begin(&app).await;
 
     house.clock.move_to("2026-11-20T06:31:00Z");
 
     assert_eq!(house.watchdog().watch().await.unwrap(), Watch::Owner);
     assert!(house.server.received().is_empty());
-    drop(lock);
+    drop(claim);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,9 +138,9 @@ async fn parts_are_committed_and_the_child_hears_what_became_of_them() {
     staged.prepare("part-2", &outcome("second"));
 
     let script = "read -r order; echo noise; \
-                  mv part-1 part-2 $RESULTS/; printf '{\"part\":1}\\n'; read -r answer; echo \"$answer\" > answers; \
-                  printf '{\"part\":2}\\n'; read -r answer; echo \"$answer\" >> answers; \
-                  printf '{\"part\":3}\\n'; read -r answer; echo \"$answer\" >> answers; mv outcome $RESULTS/";
+                  mv part-1 part-2 $RESULTS/; printf '{\"part\":{\"number\":1,\"name\":\"p\"}}\\n'; read -r answer; echo \"$answer\" > answers; \
+                  printf '{\"part\":{\"number\":2,\"name\":\"p\"}}\\n'; read -r answer; echo \"$answer\" >> answers; \
+                  printf '{\"part\":{\"number\":3,\"name\":\"p\"}}\\n'; read -r answer; echo \"$answer\" >> answers; mv outcome $RESULTS/";
     staged.carry_out(script).await.unwrap();
 
     assert_eq!(*staged.parts.0.lock().unwrap(), ["first"]);
