@@ -237,8 +237,13 @@ impl App {
         let dags = Dags::of(&self.config);
         self.begin_tenure().await?;
         let dags = || dags.all_that_are_valid();
-        let schedule = scheduler::run(&self.engine, tenure, &dags, stop);
-        let keep = self.keep_again_and_again(stop);
+        let ended = CancellationToken::new();
+        let schedule = async {
+            let end = scheduler::run(&self.engine, tenure, &dags, stop).await;
+            ended.cancel();
+            end
+        };
+        let keep = self.keep_again_and_again(&ended);
         let (end, ()) = self.as_owner(tenure, async { tokio::join!(schedule, keep) }).await;
         end?;
         self.settle_all().await?;

@@ -69,10 +69,10 @@ pub struct Lake {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
-    /// How often a run's owner says that it lives, and looks for a request to stop, in seconds.
+    /// How often a request to cancel a run is looked for, in seconds.
     #[schemars(range(min = 1, max = 60))]
     pub heartbeat_secs: u64,
-    /// How long an attempt that is told to stop may take, in seconds.
+    /// How long an attempt may take that is told to stop, or whose process is told to end, in seconds.
     #[schemars(range(min = 0, max = 3600))]
     pub stop_grace_secs: u64,
     /// Where the bodies of jobs run.

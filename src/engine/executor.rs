@@ -337,6 +337,10 @@ impl Progress<'_> {
     }
 
     async fn look_for_cancel(&mut self) -> Result<(), StoreError> {
+        if self.claim.tenure.is_lost() {
+            // Whoever has taken over does the run's jobs now: what runs here is stopped, and nothing more is written.
+            return self.claim.tenure.check();
+        }
         match self.engine.store.run(&self.claim.run_id).await {
             Ok(run) => self.is_cancelled |= run.is_some_and(|run| run.cancel_requested),
             // The next look may succeed; what must be written is asked for again and again.

@@ -148,12 +148,19 @@ async fn look_and_take(
 /// When the state store fails.
 pub async fn is_owned(store: &dyn StateStore) -> Result<Option<Role>, StoreError> {
     let mut watch = Watch::default();
+    let mut tries = 0;
     loop {
         let observed = store.observe_owner().await?;
-        match watch.look(&observed, Instant::now()) {
-            Seen::Free => return Ok(None),
-            Seen::Alive => return Ok(Some(observed.owner.map_or(Role::Command, |(_, role)| role))),
-            Seen::Unknown => tokio::time::sleep(LOOK).await,
+        match (watch.look(&observed, Instant::now()), observed.owner) {
+            (Seen::Free, _) => return Ok(None),
+            (Seen::Alive, Some((_, role))) => return Ok(Some(role)),
+            // It has the lock, and has not said yet what it is.
+            (Seen::Alive, None) if tries < LOCK_TRIES => {
+                tries += 1;
+                tokio::time::sleep(LOCK_WAIT).await;
+            }
+            (Seen::Alive, None) => return Ok(Some(Role::Command)),
+            (Seen::Unknown, _) => tokio::time::sleep(LOOK).await,
         }
     }
 }

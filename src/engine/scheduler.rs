@@ -134,6 +134,7 @@ impl<'a> Scheduler<'a> {
 
     /// Does all that is to be done at this moment.
     pub(super) async fn look(&mut self, dags: &[Dag]) -> Result<(), StoreError> {
+        self.tenure.check()?;
         let now = self.engine.now();
         // What was left running is taken up before the slots are looked at: it then counts as what it is.
         let mut open = self.open_runs().await?;

@@ -8,6 +8,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +80,7 @@ struct Inner {
     epoch: i64,
     /// When it was last renewed, where it must be.
     renewed: Option<Mutex<Instant>>,
+    is_lost: AtomicBool,
     _lock: Option<File>,
 }
 
@@ -99,6 +101,25 @@ impl Tenure {
         renewed.is_some_and(|at| at.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= TENURE)
     }
 
+    /// Returns whether another is known to have taken over: then nothing may ever be committed under it again.
+    pub fn is_lost(&self) -> bool {
+        self.0.is_lost.load(Ordering::SeqCst)
+    }
+
+    /// Returns an error when nothing may be committed under it now.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOwner`], final when another has taken over.
+    pub fn check(&self) -> Result<(), StoreError> {
+        if self.is_lost() {
+            return Err(self.refused());
+        }
+        if self.is_over() {
+            return Err(StoreError::NotOwner { owner: self.0.owner.clone(), is_final: false });
+        }
+        Ok(())
+    }
+
     fn renewed_at(&self, instant: Instant) {
         if let Some(at) = &self.0.renewed {
             *at.lock().unwrap_or_else(PoisonError::into_inner) = instant;
@@ -109,18 +130,19 @@ impl Tenure {
     pub(super) async fn hold(&self, tx: &mut Transaction) -> Result<(), StoreError> {
         self.check()?;
         if tx.execute(HOLD, &[self.0.epoch.into()]).await? == 0 {
-            return Err(self.refused(true));
+            return Err(self.lost());
         }
         Ok(())
     }
 
-    /// Checks that the tenure was renewed in time.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
-        if self.is_over() { Err(self.refused(false)) } else { Ok(()) }
+    fn refused(&self) -> StoreError {
+        StoreError::NotOwner { owner: self.0.owner.clone(), is_final: true }
     }
 
-    fn refused(&self, is_final: bool) -> StoreError {
-        StoreError::NotOwner { owner: self.0.owner.clone(), is_final }
+    /// Notes that another has taken over.
+    fn lost(&self) -> StoreError {
+        self.0.is_lost.store(true, Ordering::SeqCst);
+        self.refused()
     }
 }
 
@@ -171,7 +193,13 @@ pub(super) async fn take(
     let epoch = row.int("epoch")?;
     tx.commit().await?;
     let renewed = lock.is_none().then(|| Mutex::new(asked));
-    Ok(Some(Tenure(Arc::new(Inner { owner: owner.to_owned(), epoch, renewed, _lock: lock }))))
+    Ok(Some(Tenure(Arc::new(Inner {
+        owner: owner.to_owned(),
+        epoch,
+        renewed,
+        is_lost: AtomicBool::new(false),
+        _lock: lock,
+    }))))
 }
 
 /// Says that the owner lives. The tenure counts from before the question, not from the answer.
@@ -179,7 +207,7 @@ pub(super) async fn renew(database: &Database, tenure: &Tenure) -> Result<(), St
     let asked = Instant::now();
     let mut tx = database.begin("renewing ownership").await?;
     if tx.execute(RENEW, &[tenure.0.epoch.into()]).await? == 0 {
-        return Err(tenure.refused(true));
+        return Err(tenure.lost());
     }
     tx.commit().await?;
     tenure.renewed_at(asked);

@@ -2,7 +2,7 @@
 //!
 //! A job of the night waits on a pipe, so that a test knows where the night stands without looking at a clock.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use nocturne::telemetry::spawn_blocking;
 use sqlx::Connection as _;
@@ -10,9 +10,13 @@ use sqlx::Connection as _;
 use crate::support::limit::{Patience, Running};
 use crate::support::site::{SMALL, Site, text};
 
+mod daemon;
+
 const SITE: &str = r#"
 [paths]
 jobs = "dags"
+[engine]
+stop_grace_secs = 1
 "#;
 
 const DAG: &str = r#"
@@ -34,7 +38,11 @@ with = { report = "digest" }
 const NIGHT: [&str; 4] = ["run", "night", "--date", "2026-11-20"];
 
 fn site() -> Site {
-    let site = Site::new(&format!("{SMALL}{SITE}"));
+    site_with("")
+}
+
+fn site_with(configuration: &str) -> Site {
+    let site = Site::new(&format!("{SMALL}{SITE}{configuration}"));
     site.write("dags/night.toml", DAG);
     site.pipe("began.pipe");
     site.pipe("go.pipe");
@@ -58,8 +66,7 @@ fn go(site: &Site) {
 }
 
 fn signal(child: &Running, name: &str) {
-    // The shell's own `kill`: a small machine has no other.
-    assert!(Command::new("sh").args(["-c", &format!("kill {name} {}", child.id())]).status().unwrap().success());
+    child.signal(name);
 }
 
 fn ended(output: &Output) -> (Option<i32>, String) {

@@ -88,7 +88,7 @@ impl House {
         let here = self.folder.path().display();
         let text = format!(
             "[paths]\nstate = '{here}/var'\njobs = '{here}/jobs'\nscratch = '{here}/var/scratch'\nlogs = '{here}/var/logs'\n\
-             [state]\nurl = 'sqlite://{here}/var/nocturne.db'\n[lake]\nurl = 'memory://'\n\
+             [state]\nurl = 'sqlite://{here}/var/nocturne.db'\n[lake]\nurl = 'memory://'\n[engine]\nisolation = 'thread'\n\
              [mail]\ntransport = 'smtp'\nhost = 'localhost'\nport = {}\nsecurity = 'starttls'\nca_file = '{here}/ca.pem'\n\
              user = 'nocturne'\npassword = 'env:SMTP_PASSWORD'\n\
              hello_name = 'night.example.edu'\nfrom = 'nocturne@example.edu'\n\

@@ -6,6 +6,7 @@
 
 mod architecture;
 mod bad_input;
+mod crash;
 mod engine;
 mod interrupted;
 mod isolation;

@@ -56,6 +56,17 @@ impl Running {
         self.0.as_ref().unwrap().id()
     }
 
+    /// Returns whether it has ended by now.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.as_mut().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Sends it a signal, by the shell's own `kill`: a small machine has no other.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill {name} {}", self.id());
+        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
     pub(crate) fn kill(&mut self) -> std::io::Result<()> {
         self.0.as_mut().unwrap().kill()
     }
