@@ -244,8 +244,8 @@ mod tests {
     use super::*;
 
     /// Stages and adds, as a pull and its commit do; returns how many there are then.
-    fn add_identities(folder: &Path, key: &PrivacyKey, new: Identities) -> Result<usize, IdentityError> {
-        stage_identities(folder, key, "night.2026-11-20.1.pull.1", &new)?;
+    fn add_identities(folder: &Path, key: &PrivacyKey, new: &Identities) -> Result<usize, IdentityError> {
+        stage_identities(folder, key, "night.2026-11-20.1.pull.1", new)?;
         add_staged(folder, key, "night.2026-11-20.1.pull.1")?;
         assert!(fs::read_dir(folder.join(STAGED)).unwrap().next().is_none(), "a staged file was left");
         Ok(open_identities(folder, key)?.len())
@@ -276,8 +276,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = PrivacyKey::demo();
 
-        add_identities(folder.path(), &key, some(&[("aa", "17"), ("bb", "18")])).unwrap();
-        let total = add_identities(folder.path(), &key, some(&[("bb", "18"), ("cc", "19")])).unwrap();
+        add_identities(folder.path(), &key, &some(&[("aa", "17"), ("bb", "18")])).unwrap();
+        let total = add_identities(folder.path(), &key, &some(&[("bb", "18"), ("cc", "19")])).unwrap();
 
         assert_eq!(total, 3);
         let opened = open_identities(folder.path(), &key).unwrap();
@@ -289,7 +289,7 @@ mod tests {
     fn the_same_identities_are_the_same_bytes_and_hold_no_plain_id() {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let bytes = folders.each_ref().map(|folder| {
-            add_identities(folder.path(), &PrivacyKey::demo(), some(&[("aa", "4711471147114711")])).unwrap();
+            add_identities(folder.path(), &PrivacyKey::demo(), &some(&[("aa", "4711471147114711")])).unwrap();
             fs::read(folder.path().join(FILE)).unwrap()
         });
 
@@ -301,7 +301,7 @@ mod tests {
     fn another_key_is_told_apart_from_damage() {
         let folder = tempfile::tempdir().unwrap();
         let key = PrivacyKey::new(&[9; 32]).unwrap();
-        add_identities(folder.path(), &key, some(&[("aa", "17")])).unwrap();
+        add_identities(folder.path(), &key, &some(&[("aa", "17")])).unwrap();
 
         let other = open_identities(folder.path(), &PrivacyKey::demo()).unwrap_err();
         let path = folder.path().join(FILE);

@@ -343,7 +343,8 @@ async fn the_watchdog_hands_over_the_digest_that_waits() {
     let app = house.app().await;
     let claim = begin(&app).await;
     commit_digest(&app, &claim, Word::Ok).await;
-    drop(app);
+    // The owner dies, and its right with it.
+    drop((app, claim));
 
     house.clock.move_to("2026-11-20T06:31:00Z");
     assert_eq!(house.watchdog().watch().await.unwrap(), Watch::Sent(3));

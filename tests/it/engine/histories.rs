@@ -127,7 +127,7 @@ fn behaviour(seed: u64, job: &str, attempt: u32) -> Does {
             Does::HandOver(
                 "part",
                 part,
-                Box::new(if hash.as_bytes()[5] % 2 == 0 { Does::Succeed(rest) } else { Does::Retry }),
+                Box::new(if hash.as_bytes()[5].is_multiple_of(2) { Does::Succeed(rest) } else { Does::Retry }),
             )
         }
     }

@@ -87,7 +87,7 @@ async fn live(store: &TestStore, asked: &[Ask]) {
         match answer {
             Ok(()) => {}
             Err(StoreError::Illegal(_) | StoreError::OpenJobs { .. } | StoreError::Fenced { .. }) => {
-                assert_eq!(before, after, "{one:?}")
+                assert_eq!(before, after, "{one:?}");
             }
             Err(other) => panic!("{one:?}: {other}"),
         }
