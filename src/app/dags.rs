@@ -1,6 +1,9 @@
 //! The DAG files of the site: `jobs/<name>.toml`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -16,12 +19,23 @@ use crate::jobs::KindNames;
 pub struct Dags {
     folder: PathBuf,
     zone: String,
+    /// What was read last of each file, for whoever asks again and again.
+    read: Mutex<BTreeMap<String, Read>>,
+}
+
+/// A file as it was read.
+struct Read {
+    modified: Option<SystemTime>,
+    size_bytes: u64,
+    /// `None`: it is not valid, and that was logged.
+    dag: Option<Dag>,
 }
 
 impl Dags {
     /// Returns the DAGs of this configuration.
     pub fn of(config: &Config) -> Self {
-        Self { folder: config.paths.jobs.clone(), zone: config.institution.timezone.clone() }
+        let (folder, zone) = (config.paths.jobs.clone(), config.institution.timezone.clone());
+        Self { folder, zone, read: Mutex::default() }
     }
 
     /// Returns every DAG, by name.
@@ -41,19 +55,31 @@ impl Dags {
         Mistakes::unless_none(mistakes, dags).map_err(AppError::Dag)
     }
 
-    /// Returns the DAGs that are valid; the others are logged: one broken file must not stop the other schedules.
+    /// Returns the DAGs that are valid; the others are logged: one broken file must not stop the other schedules. A file
+    /// is read again, and told of again, when it has changed.
     pub fn all_that_are_valid(&self) -> Vec<Dag> {
-        let names = self.names().unwrap_or_default();
-        names
-            .iter()
-            .filter_map(|name| match self.one(name) {
-                Ok(dag) => Some(dag),
-                Err(error) => {
-                    tracing::error!(dag = %name, "{:#}", anyhow::Error::new(error));
-                    None
-                }
-            })
-            .collect()
+        let names = match self.names() {
+            Ok(names) => names,
+            Err(error) => {
+                tracing::error!("{:#}", anyhow::Error::new(error));
+                return Vec::new();
+            }
+        };
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.retain(|name, _| names.contains(name));
+        for name in &names {
+            let found = std::fs::metadata(self.folder.join(format!("{name}.toml")));
+            let (modified, size_bytes) = found.map_or((None, 0), |found| (found.modified().ok(), found.len()));
+            let is_known = read.get(name).is_some_and(|known| {
+                modified.is_some() && known.modified == modified && known.size_bytes == size_bytes
+            });
+            if !is_known {
+                let dag =
+                    self.one(name).map_err(|error| tracing::error!(dag = %name, "{:#}", anyhow::Error::new(error)));
+                read.insert(name.clone(), Read { modified, size_bytes, dag: dag.ok() });
+            }
+        }
+        read.values().filter_map(|known| known.dag.clone()).collect()
     }
 
     /// Returns the DAG `name`.

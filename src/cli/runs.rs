@@ -82,6 +82,11 @@ async fn list(app: &App, dag: Option<DagName>, limit: u32, global: &Global) -> R
         ]
     });
     output::table(&["run", "state", "asked by", "queued", "took"], &[4], rows.collect())?;
+    let skipped = app.store.skipped_slots(&filter).await.map_err(unreachable)?;
+    let oldest = runs.last().map(|run| run.queued_at);
+    for slot in skipped.iter().filter(|slot| oldest.is_none_or(|oldest| slot.at >= oldest)) {
+        output::line(&format!("Skipped the slot {} of {}: {}", slot.at, slot.dag, slot.why))?;
+    }
     Ok(ExitCode::Done)
 }
 

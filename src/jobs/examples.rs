@@ -49,14 +49,16 @@ impl JobContext {
             let dataset = Dataset::feature_set(&name);
             let manifest = self.manifest(&dataset).await?.ok_or_else(|| no_dataset(&dataset))?;
             inputs.push(format!("{dataset}@{}", manifest.id()));
-            let parts: Vec<Part> = manifest
-                .parts
-                .into_iter()
-                .filter(|part| part.partition.get(STAGE).is_some_and(|found| found == stage))
-                .filter(|part| {
-                    wanted == Wanted::Past || part.partition.get(AS_OF) == Some(&self.input.logical_date.to_string())
-                })
-                .collect();
+            let mut parts: Vec<Part> = manifest.parts;
+            parts.retain(|part| part.partition.get(STAGE).is_some_and(|found| found == stage));
+            if wanted == Wanted::Current {
+                let date = self.input.logical_date.to_string();
+                let built_for = parts.first().and_then(|part| part.partition.get(AS_OF).cloned());
+                parts.retain(|part| part.partition.get(AS_OF) == Some(&date));
+                if let Some(other) = built_for.filter(|_| parts.is_empty()) {
+                    return Err(other_date(&dataset, &other, self));
+                }
+            }
             is_reconstructed |=
                 parts.iter().any(|part| part.partition.get(BASIS).is_some_and(|basis| basis == "reconstructed"));
             if parts.is_empty() {
@@ -141,6 +143,14 @@ impl JobContext {
         }
         Ok((features, sets))
     }
+}
+
+/// Those in progress are known as of one date: what was built for another says nothing of who is enrolled on this one.
+fn other_date(dataset: &Dataset, built_for: &str, cx: &JobContext) -> JobError {
+    let (dag, date) = (&cx.input.dag, cx.input.logical_date);
+    JobError::Fail(anyhow::anyhow!(
+        "`{dataset}` is built for {built_for}, not for {date}: run the whole night of that date (`nocturne run {dag} --date {date}`)"
+    ))
 }
 
 fn no_dataset(dataset: &Dataset) -> JobError {

@@ -205,6 +205,7 @@ fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
         (reason != Reason::UpToDate).then(|| format!("{}: {}", job.name, reason.words()))
     });
     let mut notes: Vec<String> = notes.collect();
+    notes.extend(cx.input.skipped.iter().map(|slot| format!("The slot of {} was skipped: {}.", slot.at, slot.why)));
     notes.extend(config.institution.attribution.clone());
     Ok(ReportView {
         institution: config.institution.name.clone(),

@@ -2,22 +2,48 @@
 //!
 //! One commit per settled snapshot, with `add` and `remove` actions over parts that lie where they lay. Protocol
 //! reader 1, writer 2; no partition columns, because parts hold all their columns. The log is derived: it may be
-//! deleted and comes again with the next snapshot. Times in it are zero, so that the same snapshots give the same log.
+//! deleted and comes again with the next snapshot; one that cannot be read is begun anew. Times in it are zero, so that the same snapshots give the same log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use tracing::warn;
 
 use super::keys::Dataset;
 use super::store::{Lake, LakeError};
 use crate::domain::lineage::{Manifest, ManifestColumn, Part};
+
+/// How often a version that another writer has taken is looked at.
+const MOST_RIVALS: u32 = 5;
 
 /// Adds the commit that makes the log say what `manifest` says; nothing when it says so already.
 ///
 /// # Errors
 /// When the store fails.
 pub(super) async fn follow(lake: &Lake, dataset: &Dataset, manifest: &Manifest) -> Result<(), LakeError> {
-    let (version, known, schema) = replay(lake, dataset).await?;
+    // Another writer may have taken the version that was free: then its commit is read, and followed.
+    for _ in 0..MOST_RIVALS {
+        let log = match replay(lake, dataset).await {
+            Err(LakeError::Unreadable { key, why }) => {
+                warn!(key, "A commit of the Delta log was not readable ({why}); beginning the log anew");
+                lake.remove_all(&dataset.delta_log(None)).await?;
+                (None, BTreeSet::new(), None)
+            }
+            other => other?,
+        };
+        if commit(lake, dataset, manifest, log).await? {
+            return Ok(());
+        }
+    }
+    Err(LakeError::Changed { key: dataset.delta_log(None).to_string() })
+}
+
+/// The log as it is: its last version, the parts it holds, its schema.
+type Log = (Option<u64>, BTreeSet<String>, Option<String>);
+
+/// Adds one commit; returns whether the log says what the manifest says then.
+async fn commit(lake: &Lake, dataset: &Dataset, manifest: &Manifest, log: Log) -> Result<bool, LakeError> {
+    let (version, known, schema) = log;
     let wanted: BTreeMap<&str, &Part> = manifest.parts.iter().map(|part| (part.path.as_str(), part)).collect();
     let schema_string = schema_string(&manifest.schema);
     let mut actions = Vec::new();
@@ -40,21 +66,30 @@ pub(super) async fn follow(lake: &Lake, dataset: &Dataset, manifest: &Manifest) 
         } }));
     }
     if actions.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     actions.push(json!({ "commitInfo": { "timestamp": 0, "operation": "WRITE", "snapshot": manifest.id() } }));
     let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
     let next = version.map_or(0, |version| version + 1);
-    lake.put_new(&dataset.delta_log(Some(next)), (lines.join("\n") + "\n").into()).await
+    let (key, bytes) = (dataset.delta_log(Some(next)), bytes::Bytes::from(lines.join("\n") + "\n"));
+    match lake.put_new(&key, bytes.clone()).await {
+        // What is there may be as long and say something else.
+        Ok(()) => Ok(lake.get(&key).await? == bytes),
+        Err(LakeError::Changed { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
-/// Reads the log: its last version, the parts it holds, its schema.
-async fn replay(lake: &Lake, dataset: &Dataset) -> Result<(Option<u64>, BTreeSet<String>, Option<String>), LakeError> {
+/// Reads the log.
+async fn replay(lake: &Lake, dataset: &Dataset) -> Result<Log, LakeError> {
     let mut parts = BTreeSet::new();
     let mut schema = None;
     let mut version = None;
     for object in lake.list(&dataset.delta_log(None)).await? {
         let bytes = lake.get(&object.location).await?;
+        if bytes.is_empty() {
+            return Err(LakeError::Unreadable { key: object.location.to_string(), why: "it is empty".to_owned() });
+        }
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let action: Value = serde_json::from_slice(line)
                 .map_err(|error| LakeError::Unreadable { key: object.location.to_string(), why: error.to_string() })?;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::keys::{self, Dataset};
 use super::parts;
@@ -180,8 +181,14 @@ impl Lake {
     /// When the store fails; calling again repairs it.
     pub async fn settle(&self, committed: &SnapshotRef) -> Result<(), LakeError> {
         let dataset = Dataset::parse(&committed.dataset)?;
-        if self.latest(&dataset).await?.is_some_and(|latest| latest.snapshot == committed.snapshot) {
-            return Ok(());
+        match self.latest(&dataset).await {
+            Ok(Some(latest)) if latest.snapshot == committed.snapshot => return Ok(()),
+            Ok(_) => {}
+            // What cannot be read is as good as missing: it is derived, and written again.
+            Err(LakeError::Unreadable { key, why }) => {
+                warn!(key, "A pointer was not readable ({why}); writing it again")
+            }
+            Err(error) => return Err(error),
         }
         let manifest = self.manifest(&dataset, &committed.snapshot).await?;
         super::delta::follow(self, &dataset, &manifest).await?;
@@ -228,10 +235,6 @@ impl Lake {
     /// # Errors
     /// When the store fails.
     pub async fn remove_staged(&self, attempt: &str) -> Result<(), LakeError> {
-        let folder = keys::browsed(&keys::staged_folder(attempt))?;
-        for object in self.list(&folder).await? {
-            self.remove(&object.location).await?;
-        }
-        Ok(())
+        self.remove_all(&keys::browsed(&keys::staged_folder(attempt))?).await
     }
 }

@@ -252,6 +252,17 @@ impl Lake {
         }
     }
 
+    /// Removes every object below a folder.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn remove_all(&self, folder: &Path) -> Result<(), LakeError> {
+        for object in self.list(folder).await? {
+            self.remove(&object.location).await?;
+        }
+        Ok(())
+    }
+
     /// Returns an object's bytes.
     ///
     /// # Errors

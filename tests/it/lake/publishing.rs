@@ -136,6 +136,42 @@ async fn a_file_gets_its_name_only_when_it_is_put_in_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pointers_that_cannot_be_read_are_written_again() {
+    for (store, lake) in Lakes::open().await.iter() {
+        let first = publish(lake, vec![frame(0, 10)]).await;
+        for broken in ["", "{ garbage"] {
+            for key in [dataset().latest(), dataset().delta_log(Some(0))] {
+                lake.put_pointer(&key, broken.into()).await.unwrap();
+            }
+
+            lake.settle(&first).await.unwrap();
+
+            assert_eq!(lake.latest(&dataset()).await.unwrap().unwrap().snapshot, first.snapshot, "{store}");
+            let (files, commits) = delta_files(lake).await;
+            assert_eq!((files.len(), commits), (1, 1), "{store}: the log was begun anew");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_the_log_that_somebody_else_wrote_is_followed_and_not_taken_for_ours() {
+    for (store, lake) in Lakes::open().await.iter() {
+        publish(lake, vec![frame(0, 10)]).await;
+        let ours = lake.get(&dataset().delta_log(Some(0))).await.unwrap();
+        // A rival of the same length took the next version: it removed our part.
+        let part = lake.manifest_of(&dataset(), None).await.unwrap().parts.remove(0).path;
+        let rival = format!("{{\"remove\":{{\"path\":\"{part}\",\"dataChange\":true}}}}\n");
+        lake.put_pointer(&dataset().delta_log(Some(1)), rival.into()).await.unwrap();
+
+        let second = publish(lake, vec![frame(0, 10), frame(10, 5)]).await;
+
+        assert_eq!(lake.latest(&dataset()).await.unwrap().unwrap().snapshot, second.snapshot, "{store}");
+        assert_eq!(lake.get(&dataset().delta_log(Some(0))).await.unwrap(), ours, "{store}");
+        assert_eq!(delta_files(lake).await.0.len(), 2, "{store}: the log names both parts");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_was_changed_in_the_store_is_found_by_verify() {
     for (store, lake) in Lakes::open().await.iter() {
         publish(lake, vec![frame(0, 10), frame(10, 5)]).await;
