@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
@@ -37,12 +38,13 @@ use crate::config::{Config, Environment as Variables, Layers, LogFormat, Use, pr
 use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;
 use crate::domain::document::Mistakes;
+use crate::domain::run::RunState;
 use crate::domain::schedule::parse_zone;
 use crate::engine::process::MemoryMeans;
 use crate::engine::{Engine, Stop, ownership, scheduler, settle as settling};
 use crate::jobs::Environment;
 use crate::lake::{Lake, LakeError, LakeOptions};
-use crate::store::{self, MailRow, Role, StateStore, StoreError, Tenure, ToSettle};
+use crate::store::{self, MailRow, Role, RunFilter, StateStore, StoreError, Tenure, ToSettle};
 use crate::telemetry::{self, SystemClock};
 
 /// How often a daemon looks whether anything is beyond its limits.
@@ -261,10 +263,20 @@ impl App {
     /// Does what every owner does first: looks through what earlier ones may have left undone.
     ///
     /// # Errors
-    /// When the state store cannot be written.
-    pub async fn begin_tenure(&self) -> Result<(), StoreError> {
+    /// When the state store cannot be read or written, or the lake cannot be read.
+    pub async fn begin_tenure(&self) -> Result<(), AppError> {
         self.outbox.take_over().await;
-        self.store.want_all_settled(self.clock.now()).await
+        if self.was_cut_off().await? {
+            self.lake.remove_half_written().await?;
+        }
+        Ok(self.store.want_all_settled(self.clock.now()).await?)
+    }
+
+    /// Whether the last owner left something under way.
+    async fn was_cut_off(&self) -> Result<bool, StoreError> {
+        let open = self.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await?;
+        let is_running = open.iter().any(|run| run.state == RunState::Running);
+        Ok(is_running || !self.store.to_settle(Timestamp::MAX).await?.is_empty())
     }
 
     /// Carries `work` out as the owner, and beside it what an owner owes: it keeps its tenure, does what must follow

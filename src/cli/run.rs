@@ -88,7 +88,7 @@ async fn here(app: &App, tenure: &Tenure, new: NewRun, talk: Talk, strict: Stric
     let stop = Stop::default();
     let signals = app.listen(&stop, Interrupt::Cancels);
     let mut listener = Listener::default();
-    app.begin_tenure().await.map_err(follow::unreachable)?;
+    app.begin_tenure().await?;
     let same = go_on_with_what_was_left(app, tenure, &new, &stop, talk, &mut listener).await?;
     if stop.drain.is_cancelled() || stop.cancel.is_cancelled() {
         return Ok(signal_code(&signals, ExitCode::Terminated));

@@ -3,7 +3,8 @@
 //! `keys` builds every key; `store` talks to the store; `parts` turns frames into Parquet and back; `publish` stages,
 //! verifies and settles snapshots; `versions` merges deliveries into tables that keep every version; `delta` writes the
 //! log that outside readers follow; `cache` brings parts to local paths for polars; `browse` answers questions;
-//! `agreement` compares the lake with the state store; `files` opens a folder or prefix as a source. The commit itself is the state store's.
+//! `agreement` compares the lake with the state store; `leftovers` removes what a killed process was writing; `files` opens
+//! a folder or prefix as a source. The commit itself is the state store's.
 
 mod agreement;
 mod browse;
@@ -11,6 +12,7 @@ mod cache;
 mod delta;
 mod files;
 pub mod keys;
+mod leftovers;
 mod parts;
 mod publish;
 mod store;
