@@ -2,7 +2,8 @@
 //! in the end nobody can tell them from undisturbed ones.
 //!
 //! The moments are drawn from a seed; which instruction they hit is chance. The short form runs with every test; the long
-//! one is `NOCTURNE_CRASHES=200 cargo nextest run crash` (so many on each database), and prints what was tried.
+//! one is `NOCTURNE_CRASHES=200 cargo test --test it crash -- --nocapture` (so many on each database), and prints what was
+//! tried.
 
 use std::collections::BTreeMap;
 use std::fs;

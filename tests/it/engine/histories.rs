@@ -1,6 +1,6 @@
 //! Whole histories of a run, drawn from a seed: jobs that fail, vanish and stall, processes that die or are told to end
 //! at any moment, a store whose answers are lost. In the end each run is done, every event is legal, and every effect is
-//! there once. `NOCTURNE_HISTORIES=10000` runs as many; without it a short form.
+//! there once. The long form is `NOCTURNE_HISTORIES=10000 cargo test --test it histories -- --nocapture`.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
