@@ -139,7 +139,10 @@ async fn go_on_with_what_was_left(
             if talk == Talk::Lines {
                 listener.line(&format!("Going on with {run_id}, which was left open"));
             }
-            app.engine.execute(tenure, &run_id, stop).await.map_err(follow::unreachable)?;
+            // One that cannot be carried out keeps nobody from the run that was asked for.
+            if let Err(failure) = app.engine.execute(tenure, &run_id, stop).await {
+                tracing::error!(run.id = %run_id, "It stays open: {:#}", anyhow::Error::new(failure));
+            }
         }
     }
     Ok(same)

@@ -186,7 +186,7 @@ impl Lake {
             Ok(_) => {}
             // What cannot be read is as good as missing: it is derived, and written again.
             Err(LakeError::Unreadable { key, why }) => {
-                warn!(key, "A pointer was not readable ({why}); writing it again")
+                warn!(key, "A pointer was not readable ({why}); writing it again");
             }
             Err(error) => return Err(error),
         }
