@@ -68,13 +68,13 @@ fn instant(text: &str) -> Timestamp {
 }
 
 /// A folder with a state store, a DAG and a clock, and the server it sends to.
-struct House {
+struct MailSite {
     folder: TempDir,
     server: SmtpServer,
     clock: Arc<Hands>,
 }
 
-impl House {
+impl MailSite {
     async fn new(temper: Temper) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("jobs")).unwrap();
@@ -192,14 +192,14 @@ async fn rows(app: &App) -> Vec<MailRow> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_refused_recipient_of_three_keeps_nobody_else_waiting() {
-    let house = House::new(Temper::RefusesOne("data@example.edu")).await;
-    let app = house.app().await;
+    let site = MailSite::new(Temper::RefusesOne("data@example.edu")).await;
+    let app = site.app().await;
     let claim = begin(&app).await;
     commit_digest(&app, &claim, Word::Ok).await;
 
     let unsent = app.send_due_mail().await.unwrap();
 
-    let to: Vec<String> = house.heard("To").into_iter().map(|(to, _)| to).collect();
+    let to: Vec<String> = site.heard("To").into_iter().map(|(to, _)| to).collect();
     assert_eq!(to, ["board@example.edu", "dean@example.edu"]);
     assert_eq!((unsent.len(), unsent[0].state, unsent[0].tries), (1, MailState::GivenUp, 1));
     assert!(unsent[0].last_error.as_ref().unwrap().contains("550"), "{unsent:?}");
@@ -207,39 +207,39 @@ async fn one_refused_recipient_of_three_keeps_nobody_else_waiting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_greylisted_e_mail_goes_out_five_minutes_later() {
-    let house = House::new(Temper::GreylistsOnce).await;
-    let app = house.app().await;
+    let site = MailSite::new(Temper::GreylistsOnce).await;
+    let app = site.app().await;
     let claim = begin(&app).await;
     commit_digest(&app, &claim, Word::Ok).await;
 
     let waiting = app.send_due_mail().await.unwrap();
-    house.clock.move_to("2026-11-20T02:34:59Z");
+    site.clock.move_to("2026-11-20T02:34:59Z");
     app.send_due_mail().await.unwrap();
-    let too_early = house.server.received().len();
-    house.clock.move_to("2026-11-20T02:35:00Z");
+    let too_early = site.server.received().len();
+    site.clock.move_to("2026-11-20T02:35:00Z");
     let left = app.send_due_mail().await.unwrap();
 
     assert!(waiting.iter().all(|mail| mail.state == MailState::Waiting && mail.tries == 1), "{waiting:?}");
-    assert_eq!((waiting.len(), too_early, left.len(), house.server.received().len()), (3, 0, 0, 3));
+    assert_eq!((waiting.len(), too_early, left.len(), site.server.received().len()), (3, 0, 0, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_between_the_servers_answer_and_our_note_repeats_the_message_id() {
-    let house = House::new(Temper::Accepts).await;
-    let app = house.app().await;
+    let site = MailSite::new(Temper::Accepts).await;
+    let app = site.app().await;
     let claim = begin(&app).await;
     commit_digest(&app, &claim, Word::Ok).await;
     let due = app.store.mail_due(app.clock.now()).await.unwrap();
     assert!(app.store.mail_begin(&due[0].id, "the one that dies", app.clock.now()).await.unwrap());
-    let transport = Transport::Smtp(Box::new(Smtp::new(house.settings()).unwrap()));
+    let transport = Transport::Smtp(Box::new(Smtp::new(site.settings()).unwrap()));
     transport.send(&due[0].outgoing).await.unwrap();
     drop(app);
 
-    let next = house.app().await;
+    let next = site.app().await;
     next.begin_tenure().await.unwrap();
     next.send_due_mail().await.unwrap();
 
-    let mut ids: Vec<_> = house.heard("Message-ID").into_iter().filter_map(|(_, id)| id).collect();
+    let mut ids: Vec<_> = site.heard("Message-ID").into_iter().filter_map(|(_, id)| id).collect();
     assert_eq!(ids.len(), 4);
     ids.dedup();
     assert_eq!(ids.len(), 3, "the one that was heard twice has one Message-ID");
@@ -248,52 +248,52 @@ async fn a_death_between_the_servers_answer_and_our_note_repeats_the_message_id(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_night_is_told_at_its_deadline_and_the_digest_corrects_it() {
-    let house = House::new(Temper::Accepts).await;
-    let app = house.app().await;
+    let site = MailSite::new(Temper::Accepts).await;
+    let app = site.app().await;
     let claim = begin(&app).await;
-    house.clock.move_to("2026-11-20T06:29:59Z");
+    site.clock.move_to("2026-11-20T06:29:59Z");
     app.look_at_deadlines().await.unwrap();
     app.send_due_mail().await.unwrap();
-    assert!(house.server.received().is_empty());
+    assert!(site.server.received().is_empty());
 
-    house.clock.move_to("2026-11-20T06:30:00Z");
+    site.clock.move_to("2026-11-20T06:30:00Z");
     app.look_at_deadlines().await.unwrap();
     app.look_at_deadlines().await.unwrap();
     app.send_due_mail().await.unwrap();
-    let told = house.heard("Subject");
+    let told = site.heard("Subject");
     commit_digest(&app, &claim, Word::Ok).await;
     app.send_due_mail().await.unwrap();
 
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told.iter().all(|(_, subject)| subject.as_ref().unwrap().contains("LATE")), "{told:?}");
-    let answers: Vec<_> = house.heard("In-Reply-To").into_iter().filter_map(|(_, id)| id).collect();
-    let ids: Vec<_> = house.heard("Message-ID").into_iter().filter_map(|(_, id)| id).collect();
+    let answers: Vec<_> = site.heard("In-Reply-To").into_iter().filter_map(|(_, id)| id).collect();
+    let ids: Vec<_> = site.heard("Message-ID").into_iter().filter_map(|(_, id)| id).collect();
     assert_eq!((answers.len(), ids.len()), (3, 6));
     assert!(answers.iter().all(|answer| ids.contains(answer)), "{answers:?} {ids:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_nobody_took_is_told_to_have_never_begun() {
-    let house = House::new(Temper::Accepts).await;
-    let app = house.app().await;
+    let site = MailSite::new(Temper::Accepts).await;
+    let app = site.app().await;
     let name = "nightly".parse().unwrap();
     let yesterday = instant("2026-11-19T02:30:00Z");
     app.store.skip_slot(&name, yesterday, "first seen", None, yesterday).await.unwrap();
 
-    house.clock.move_to("2026-11-20T06:30:00Z");
+    site.clock.move_to("2026-11-20T06:30:00Z");
     app.look_at_deadlines().await.unwrap();
     app.look_at_deadlines().await.unwrap();
     app.send_due_mail().await.unwrap();
 
-    let told = house.heard("Subject");
+    let told = site.heard("Subject");
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told.iter().all(|(_, subject)| subject.as_ref().unwrap().contains("NEVER BEGAN")), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_night_that_is_over_without_a_digest_is_told_with_the_job_that_failed() {
-    let house = House::new(Temper::Accepts).await;
-    let app = house.app().await;
+    let site = MailSite::new(Temper::Accepts).await;
+    let app = site.app().await;
     let claim = begin(&app).await;
     for job in ["pull", "digest"] {
         let error = "no space left on device".to_owned();
@@ -301,11 +301,11 @@ async fn a_night_that_is_over_without_a_digest_is_told_with_the_job_that_failed(
     }
     app.store.finish_run(&claim, RunState::Failed, app.clock.now()).await.unwrap();
 
-    house.clock.move_to("2026-11-20T06:31:00Z");
+    site.clock.move_to("2026-11-20T06:31:00Z");
     app.look_at_deadlines().await.unwrap();
     app.send_due_mail().await.unwrap();
 
-    let received = house.server.received();
+    let received = site.server.received();
     assert_eq!(received.len(), 3);
     let message = MessageParser::default().parse(&received[0].message).unwrap();
     let text = message.body_text(0).unwrap();
@@ -317,67 +317,67 @@ async fn a_night_that_is_over_without_a_digest_is_told_with_the_job_that_failed(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watchdog_sends_what_a_dead_daemon_owes_once_and_the_next_owner_knows() {
-    let house = House::new(Temper::Accepts).await;
-    let app = house.app().await;
+    let site = MailSite::new(Temper::Accepts).await;
+    let app = site.app().await;
     begin(&app).await;
     drop(app);
-    let watchdog = house.watchdog();
+    let watchdog = site.watchdog();
     assert_eq!(watchdog.watch().await.unwrap(), Watch::Well, "nothing is due yet");
 
-    house.clock.move_to("2026-11-20T06:31:00Z");
+    site.clock.move_to("2026-11-20T06:31:00Z");
     assert_eq!(watchdog.watch().await.unwrap(), Watch::Sent(3));
     assert_eq!(watchdog.watch().await.unwrap(), Watch::Well, "it was told once");
 
-    let next = house.app().await;
+    let next = site.app().await;
     next.look_at_deadlines().await.unwrap();
     next.send_due_mail().await.unwrap();
-    assert_eq!(house.server.received().len(), 3);
+    assert_eq!(site.server.received().len(), 3);
     assert!(rows(&next).await.iter().all(|row| row.state == MailState::Sent && row.id.revision == 0));
-    let left = std::fs::read_dir(house.folder.path().join("var/watchdog")).unwrap();
+    let left = std::fs::read_dir(site.folder.path().join("var/watchdog")).unwrap();
     assert_eq!(left.filter(|entry| entry.as_ref().unwrap().path().extension().is_some()).count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watchdog_hands_over_the_digest_that_waits() {
-    let house = House::new(Temper::Accepts).await;
-    let app = house.app().await;
+    let site = MailSite::new(Temper::Accepts).await;
+    let app = site.app().await;
     let claim = begin(&app).await;
     commit_digest(&app, &claim, Word::Ok).await;
     // The owner dies, and its right with it.
     drop((app, claim));
 
-    house.clock.move_to("2026-11-20T06:31:00Z");
-    assert_eq!(house.watchdog().watch().await.unwrap(), Watch::Sent(3));
+    site.clock.move_to("2026-11-20T06:31:00Z");
+    assert_eq!(site.watchdog().watch().await.unwrap(), Watch::Sent(3));
 
-    assert!(house.heard("Subject").iter().all(|(_, subject)| subject.as_deref() == Some("The night")));
-    let next = house.app().await;
+    assert!(site.heard("Subject").iter().all(|(_, subject)| subject.as_deref() == Some("The night")));
+    let next = site.app().await;
     next.look_at_deadlines().await.unwrap();
     assert_eq!(next.send_due_mail().await.unwrap(), vec![]);
-    assert_eq!(house.server.received().len(), 3);
+    assert_eq!(site.server.received().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watchdog_leaves_a_living_owner_its_work() {
-    let house = House::new(Temper::Accepts).await;
-    let app = house.app().await;
-    std::fs::create_dir_all(house.folder.path().join("var")).unwrap();
+    let site = MailSite::new(Temper::Accepts).await;
+    let app = site.app().await;
+    std::fs::create_dir_all(site.folder.path().join("var")).unwrap();
     // The claim holds the owner's right.
     let claim = begin(&app).await;
 
-    house.clock.move_to("2026-11-20T06:31:00Z");
+    site.clock.move_to("2026-11-20T06:31:00Z");
 
-    assert_eq!(house.watchdog().watch().await.unwrap(), Watch::Owner);
-    assert!(house.server.received().is_empty());
+    assert_eq!(site.watchdog().watch().await.unwrap(), Watch::Owner);
+    assert!(site.server.received().is_empty());
     drop(claim);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watchdog_tells_that_nothing_is_known_where_the_state_is_gone() {
-    let house = House::new(Temper::Accepts).await;
-    house.clock.move_to("2026-11-20T06:31:00Z");
-    let folder = house.folder.path().join("outbox");
+    let site = MailSite::new(Temper::Accepts).await;
+    site.clock.move_to("2026-11-20T06:31:00Z");
+    let folder = site.folder.path().join("outbox");
     let transport = Transport::EmlFolder(EmlFolder::new(&folder));
-    let watchdog = Watchdog::with(house.config(), transport, Arc::clone(&house.clock) as _).unwrap();
+    let watchdog = Watchdog::with(site.config(), transport, Arc::clone(&site.clock) as _).unwrap();
 
     assert_eq!(watchdog.watch().await.unwrap(), Watch::Sent(3));
 
