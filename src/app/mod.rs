@@ -50,8 +50,11 @@ use crate::telemetry::{self, SystemClock};
 /// How often a daemon looks whether anything is beyond its limits.
 const KEEP: Duration = Duration::from_secs(600);
 
-/// How long a run asks a state store that does not answer, before it is left for the next take-up.
+/// How long a command's run asks a state store that does not answer, before it is left for the next take-up.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a daemon's run asks: an attempt's work is not thrown away because a database restarts.
+const DAEMON_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Everything, put together.
 pub struct App {
@@ -240,8 +243,9 @@ impl App {
         self.begin_tenure().await?;
         let dags = || dags.all_that_are_valid();
         let ended = CancellationToken::new();
+        let engine = Engine { patience: DAEMON_PATIENCE, ..self.engine.clone() };
         let schedule = async {
-            let end = scheduler::run(&self.engine, tenure, &dags, stop).await;
+            let end = scheduler::run(&engine, tenure, &dags, stop).await;
             ended.cancel();
             end
         };
