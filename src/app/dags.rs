@@ -29,6 +29,7 @@ struct Read {
     size_bytes: u64,
     /// `None`: it is not valid, and that was logged.
     dag: Option<Dag>,
+    last_valid: Option<Dag>,
 }
 
 impl Dags {
@@ -58,6 +59,20 @@ impl Dags {
     /// Returns the DAGs that are valid; the others are logged: one broken file must not stop the other schedules. A file
     /// is read again, and told of again, when it has changed.
     pub fn all_that_are_valid(&self) -> Vec<Dag> {
+        self.read_changed(|read| read.dag.clone())
+    }
+
+    /// Returns each DAG as it was when its file was last valid; one that never was since this was made is left out.
+    pub fn as_last_valid(&self) -> Vec<Dag> {
+        self.read_changed(|read| read.last_valid.clone())
+    }
+
+    /// Whether every file can be read and is valid.
+    pub fn are_all_valid(&self) -> bool {
+        self.all().is_ok()
+    }
+
+    fn read_changed(&self, choose: impl Fn(&Read) -> Option<Dag>) -> Vec<Dag> {
         let names = match self.names() {
             Ok(names) => names,
             Err(error) => {
@@ -76,10 +91,13 @@ impl Dags {
             if !is_known {
                 let dag =
                     self.one(name).map_err(|error| tracing::error!(dag = %name, "{:#}", anyhow::Error::new(error)));
-                read.insert(name.clone(), Read { modified, size_bytes, dag: dag.ok() });
+                let dag = dag.ok();
+                let before = read.remove(name).and_then(|known| known.last_valid);
+                let last_valid = dag.clone().or(before);
+                read.insert(name.clone(), Read { modified, size_bytes, dag, last_valid });
             }
         }
-        read.values().filter_map(|known| known.dag.clone()).collect()
+        read.values().filter_map(choose).collect()
     }
 
     /// Returns the DAG `name`.

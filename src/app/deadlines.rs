@@ -56,6 +56,7 @@ pub(super) struct Deadlines {
     outbox: Arc<Outbox>,
     renderer: Renderer,
     /// What was forecast last, by run: told once.
+    dags: Dags,
     told: Mutex<BTreeMap<RunId, Known>>,
 }
 
@@ -74,7 +75,8 @@ impl Deadlines {
         outbox: Arc<Outbox>,
     ) -> Result<Self, AppError> {
         let renderer = Renderer::new().map_err(|error| AppError::Mail(error.into()))?;
-        Ok(Self { config: Arc::clone(config), store, clock, outbox, renderer, told: Mutex::default() })
+        let dags = Dags::of(config);
+        Ok(Self { config: Arc::clone(config), store, clock, outbox, renderer, dags, told: Mutex::default() })
     }
 
     /// Looks at deadlines again and again, until it is cancelled.
@@ -91,7 +93,8 @@ impl Deadlines {
     /// Looks once: records what the watchdog did, tells what is due, and forecasts.
     pub(super) async fn look(&self) -> anyhow::Result<()> {
         claims::record(&self.config.paths.state, &*self.store, self.clock.now()).await?;
-        let dags = Dags::of(&self.config).all_that_are_valid();
+        // A file that is broken now still owes what it promised when it was valid.
+        let dags = self.dags.as_last_valid();
         self.promise_what_nobody_took(&dags).await?;
         let open = self.store.mails_open(Timestamp::MAX).await?;
         let mut told = false;
@@ -180,8 +183,13 @@ impl Deadlines {
             Some(known) => known,
             None => Known { usual: self.usual(dag).await?, told: None },
         };
+        let now = self.clock.now();
+        if now >= deadline {
+            // Whoever waits has been told of what is, which is more than a forecast.
+            return Ok(());
+        }
         let jobs = self.store.jobs(&run.run_id).await?;
-        let expected = forecast::forecast(dag, &jobs, &known.usual, self.clock.now());
+        let expected = forecast::forecast(dag, &jobs, &known.usual, now);
         if expected.end > deadline && forecast::is_news(known.told.as_ref(), &expected) {
             let at = |instant| day_and_time(instant, &dag.timezone).unwrap_or_else(|_| format!("{instant}"));
             let because = expected.longest.as_ref().map_or_else(String::new, |job| {

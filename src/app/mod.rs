@@ -40,6 +40,7 @@ use crate::domain::dag::Dag;
 use crate::domain::document::Mistakes;
 use crate::domain::run::RunState;
 use crate::domain::schedule::parse_zone;
+use crate::engine::persist::persist;
 use crate::engine::process::MemoryMeans;
 use crate::engine::{Engine, Stop, ownership, scheduler, settle as settling};
 use crate::jobs::Environment;
@@ -52,6 +53,9 @@ const KEEP: Duration = Duration::from_secs(600);
 
 /// How long a command's run asks a state store that does not answer, before it is left for the next take-up.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long an owner asks a state store that does not answer when its tenure begins.
+const TENURE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a daemon's run asks: an attempt's work is not thrown away because a database restarts.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(600);
@@ -270,10 +274,10 @@ impl App {
     /// When the state store cannot be read or written, or the lake cannot be read.
     pub async fn begin_tenure(&self) -> Result<(), AppError> {
         self.outbox.take_over().await;
-        if self.was_cut_off().await? {
+        if persist(TENURE_PATIENCE, || self.was_cut_off()).await? {
             self.lake.remove_half_written().await?;
         }
-        Ok(self.store.want_all_settled(self.clock.now()).await?)
+        Ok(persist(TENURE_PATIENCE, || self.store.want_all_settled(self.clock.now())).await?)
     }
 
     /// Whether the last owner left something under way.

@@ -113,11 +113,12 @@ impl Watchdog {
         if lock.try_lock().is_err() {
             return Ok(Watch::Another);
         }
-        let dags = Dags::of(&self.config).all_that_are_valid();
+        let files = Dags::of(&self.config);
+        let dags = files.all_that_are_valid();
         let now = self.clock.now();
         let nights: Vec<Night<'_>> = dags.iter().filter_map(|dag| self.due(dag, now)).collect();
         match self.store().await {
-            Ok(store) => self.watch_with(&*store, &nights).await,
+            Ok(store) => self.watch_with(&*store, &nights, files.are_all_valid()).await,
             Err(error) => self.watch_blind(&nights, &error).await,
         }
     }
@@ -145,9 +146,13 @@ impl Watchdog {
         (!owed.is_empty()).then_some(Night { dag, slot, deadline, owed })
     }
 
-    async fn watch_with(&self, store: &dyn StateStore, nights: &[Night<'_>]) -> anyhow::Result<Watch> {
+    async fn watch_with(
+        &self,
+        store: &dyn StateStore,
+        nights: &[Night<'_>],
+        mut is_well: bool,
+    ) -> anyhow::Result<Watch> {
         let mut to_send = Vec::new();
-        let mut is_well = true;
         for night in nights {
             // A slot that was dealt with and promised nothing owes nothing; one that nobody took owes all.
             let watermark = store.watermark(&night.dag.name).await?;

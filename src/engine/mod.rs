@@ -13,7 +13,7 @@ pub mod deadline;
 pub mod executor;
 pub mod forecast;
 pub mod ownership;
-mod persist;
+pub(crate) mod persist;
 pub mod plan;
 pub mod process;
 pub mod promises;

@@ -15,7 +15,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Asks until the answer is one, or an error that will not pass, or `patience` is over.
-pub(super) async fn persist<T, A>(patience: Duration, ask: impl FnMut() -> A) -> Result<T, StoreError>
+pub(crate) async fn persist<T, A>(patience: Duration, ask: impl FnMut() -> A) -> Result<T, StoreError>
 where
     A: Future<Output = Result<T, StoreError>>,
 {

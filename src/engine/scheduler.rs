@@ -26,6 +26,7 @@ use super::tick::{self, Act, Runs};
 use crate::domain::dag::{Dag, OverlapPolicy};
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job::Force;
+use crate::domain::run::RunState;
 use crate::domain::schedule::{self, Slot};
 use crate::store::{NewRun, Promise, RunFilter, RunRecord, StoreError, Tenure, Watermark};
 use crate::telemetry::chain;
@@ -95,6 +96,8 @@ pub(super) struct Scheduler<'a> {
     /// Only the owner moves watermarks, so they are read once.
     watermarks: BTreeMap<DagName, Option<Watermark>>,
     allows_overlap: BTreeMap<RunId, bool>,
+    /// Runs that an earlier owner, or a failure, had left running when they were taken up.
+    cut_off: BTreeSet<RunId>,
 }
 
 impl<'a> Scheduler<'a> {
@@ -110,6 +113,7 @@ impl<'a> Scheduler<'a> {
             resting: Arc::default(),
             watermarks: BTreeMap::new(),
             allows_overlap: BTreeMap::new(),
+            cut_off: BTreeSet::new(),
         }
     }
 
@@ -137,8 +141,7 @@ impl<'a> Scheduler<'a> {
         self.tenure.check()?;
         let now = self.engine.now();
         // What was left running is taken up before the slots are looked at: it then counts as what it is.
-        let mut open = self.open_runs().await?;
-        self.take_up(&open).await?;
+        let open = self.take_up_what_is_open().await?;
         if !self.clock.believes(now, Instant::now()) {
             warn!("The clock has jumped ahead to {now}; slots wait until it has stood there for two minutes");
             return Ok(());
@@ -148,10 +151,22 @@ impl<'a> Scheduler<'a> {
             has_made |= self.deal_with(dag, &open, now).await?;
         }
         if has_made {
-            open = self.open_runs().await?;
-            self.take_up(&open).await?;
+            self.take_up_what_is_open().await?;
         }
         Ok(())
+    }
+
+    /// Begins what may begin; returns the open runs as they were before.
+    async fn take_up_what_is_open(&mut self) -> Result<Vec<RunRecord>, StoreError> {
+        // In this order: a run that ends in between counts as still carried out, and is not begun again.
+        let taken_up = self.carried_out();
+        let open = self.open_runs().await?;
+        self.take_up(&open, taken_up).await?;
+        Ok(open)
+    }
+
+    fn carried_out(&self) -> BTreeSet<RunId> {
+        self.taken_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn open_runs(&self) -> Result<Vec<RunRecord>, StoreError> {
@@ -170,7 +185,7 @@ impl<'a> Scheduler<'a> {
             self.watermarks.insert(dag.name.clone(), watermark);
         }
         let watermark = self.watermarks.get(&dag.name).cloned().flatten();
-        let taken_up = self.taken_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let taken_up = &self.carried_out() - &self.cut_off;
         let acts = match tick::due(dag, watermark.as_ref(), Runs { open, taken_up: &taken_up }, now) {
             Ok(acts) => acts,
             Err(mistake) => {
@@ -244,13 +259,13 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Begins every open run that may begin.
-    async fn take_up(&mut self, open: &[RunRecord]) -> Result<(), StoreError> {
+    async fn take_up(&mut self, open: &[RunRecord], mut taken_up: BTreeSet<RunId>) -> Result<(), StoreError> {
         if self.stop.drain.is_cancelled() {
             return Ok(());
         }
         self.learn_overlap(open).await?;
         let now = Instant::now();
-        let mut taken_up = self.taken_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.cut_off.retain(|run_id| open.iter().any(|run| run.run_id == *run_id));
         let resting: BTreeSet<RunId> = {
             let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
             resting.retain(|run_id, _| open.iter().any(|run| run.run_id == *run_id));
@@ -259,6 +274,9 @@ impl<'a> Scheduler<'a> {
         // A run that rests keeps its DAG busy, and is not begun.
         taken_up.extend(resting);
         for run_id in tick::to_take_up(Runs { open, taken_up: &taken_up }, &self.allows_overlap) {
+            if open.iter().any(|run| run.run_id == run_id && run.state == RunState::Running) {
+                self.cut_off.insert(run_id.clone());
+            }
             self.begin(run_id);
         }
         Ok(())

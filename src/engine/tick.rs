@@ -55,7 +55,7 @@ pub enum Act {
 pub struct Runs<'a> {
     /// Those that are not done.
     pub open: &'a [RunRecord],
-    /// Those that this scheduler carries out now.
+    /// Those that this scheduler carries out now; for `due`, those of them that were not cut off before.
     pub taken_up: &'a BTreeSet<RunId>,
 }
 
@@ -137,11 +137,13 @@ fn owed(
     Ok(slots.into_iter().map(act).collect())
 }
 
-/// Whether an open run costs the next slot: only a whole run for a slot that goes on as it should. One that was cut off
-/// is late through no fault of its schedule, and one made by hand is nobody's night.
+/// Whether an open run costs the next slot: only a whole run, made when its slot came, that goes on as it should. One that
+/// was cut off or made up for is late through no fault of its schedule, and one made by hand is nobody's night.
 fn is_in_the_way(run: &RunRecord, runs: Runs<'_>) -> bool {
     let goes_on = run.state == RunState::Queued || (run.taken_up <= 1 && runs.taken_up.contains(&run.run_id));
-    run.trigger == SCHEDULED && run.only.is_none() && goes_on
+    let slot = run.slot.map(|at| Slot { at, date: run.logical_date });
+    let was_in_time = slot.is_none_or(|slot| !schedule::is_missed(&slot, run.queued_at));
+    run.trigger == SCHEDULED && run.only.is_none() && goes_on && was_in_time
 }
 
 /// Returns the open runs that may begin now, in this order: those left running first, then the queued, oldest first; those

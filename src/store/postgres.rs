@@ -20,10 +20,10 @@ pub(super) async fn connect(url: &str) -> Result<Database, StoreError> {
     let options: PgConnectOptions = url
         .parse()
         .map_err(|cause| StoreError::Open { url: "postgres://… (the URL is not readable)".to_owned(), cause })?;
-    // A worker that hangs inside a transaction must not hold a run's row for ever.
+    // An owner that stands still inside a transaction holds rows; they are free before another may take over.
     let options = options
         .application_name("nocturne")
-        .options([("lock_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
+        .options([("lock_timeout", "30s"), ("idle_in_transaction_session_timeout", "10s")]);
     let shown = shown(&options);
 
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);

@@ -291,6 +291,24 @@ async fn a_slot_that_nobody_took_is_told_to_have_never_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_night_whose_file_was_broken_before_its_slot_is_told_all_the_same() {
+    let site = MailSite::new(Temper::Accepts).await;
+    let app = site.app().await;
+    let yesterday = instant("2026-11-19T02:30:00Z");
+    app.store.skip_slot(&"nightly".parse().unwrap(), yesterday, "first seen", None, yesterday).await.unwrap();
+    app.look_at_deadlines().await.unwrap();
+
+    std::fs::write(site.folder.path().join("jobs/nightly.toml"), "jobs = [").unwrap();
+    site.clock.move_to("2026-11-20T06:30:00Z");
+    app.look_at_deadlines().await.unwrap();
+    app.send_due_mail().await.unwrap();
+
+    let told = site.heard("Subject");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.iter().all(|(_, subject)| subject.as_ref().unwrap().contains("NEVER BEGAN")), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_night_that_is_over_without_a_digest_is_told_with_the_job_that_failed() {
     let site = MailSite::new(Temper::Accepts).await;
     let app = site.app().await;

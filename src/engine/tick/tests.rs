@@ -141,11 +141,20 @@ fn a_run_that_was_cut_off_never_costs_the_next_slot() {
     let again = RunRecord { taken_up: 2, ..run(1, RunState::Running) };
     let by_hand = RunRecord { trigger: "command".to_owned(), ..run(1, RunState::Running) };
     let one_job = RunRecord { only: Some(vec!["digest".parse().unwrap()]), ..run(1, RunState::Running) };
+    let made_up_for = RunRecord {
+        slot: Some(at("2026-11-20T07:30:00Z")),
+        queued_at: at("2026-11-21T07:20:00Z"),
+        ..run(1, RunState::Queued)
+    };
     let taken_up = BTreeSet::from([left.run_id.clone()]);
 
-    for (open, taken_up) in
-        [(left, BTreeSet::new()), (again, taken_up.clone()), (by_hand, taken_up.clone()), (one_job, taken_up)]
-    {
+    for (open, taken_up) in [
+        (left, BTreeSet::new()),
+        (again, taken_up.clone()),
+        (by_hand, taken_up.clone()),
+        (one_job, taken_up),
+        (made_up_for, BTreeSet::new()),
+    ] {
         let mut world = World::default();
         world.wake(&dag, at("2026-11-20T12:00:00Z"));
         world.wake_beside(&dag, &[open], &taken_up, at("2026-11-21T07:30:00Z"));

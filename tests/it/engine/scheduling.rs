@@ -90,6 +90,25 @@ async fn a_run_that_was_cut_off_and_the_slot_that_came_meanwhile_both_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_night_cut_off_just_before_the_next_slot_does_not_cost_that_slot() {
+    let world = World::new().await;
+    let engine = world.engine(Told::new(|_| Does::Succeed(Outcome::default())));
+    let mut dag = every_second(OverlapPolicy::Skip);
+    dag.schedule.as_mut().unwrap().cron = "0 30 2 * * *".to_owned();
+    let yesterday = "2026-11-19T07:30:00Z".parse().unwrap();
+    world.store.set_watermark(&dag.name, &Watermark { at: yesterday, schedule: None }).await.unwrap();
+    let cut_off = world.make_for_slot(&dag, yesterday).await;
+    world.store.claim_run(&cut_off, &world.tenure, yesterday).await.unwrap();
+
+    world.wall.set("2026-11-20T07:30:02Z");
+    let two = |runs: &[RunRecord]| runs.iter().filter(|run| run.state.is_done()).count() == 2;
+    let runs = run_until(&world, &engine, &dag, two).await;
+
+    assert_eq!(world.store.skipped_slots(&RunFilter::default()).await.unwrap(), []);
+    assert_eq!(runs.len(), 2, "{runs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_is_skipped_is_a_row_with_its_reason_which_the_next_run_is_told() {
     let world = World::new().await;
     let told = Told::new(|work| {

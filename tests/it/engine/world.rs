@@ -165,15 +165,24 @@ impl World {
 
     /// Makes a run of `dag` and returns its id.
     pub(super) async fn make(&self, dag: &Dag) -> RunId {
+        self.make_from(dag, None).await
+    }
+
+    /// Makes a run as the schedule of `dag` would at `slot`, and returns its id.
+    pub(super) async fn make_for_slot(&self, dag: &Dag, slot: Timestamp) -> RunId {
+        self.make_from(dag, Some(slot)).await
+    }
+
+    async fn make_from(&self, dag: &Dag, slot: Option<Timestamp>) -> RunId {
         let new = NewRun {
             dag: dag.clone(),
             logical_date: DAY,
-            trigger: "command".to_owned(),
-            slot: None,
+            trigger: if slot.is_some() { "schedule" } else { "command" }.to_owned(),
+            slot,
             only: None,
             force: Force::No,
             expected: Vec::new(),
-            now: self.wall.now(),
+            now: slot.unwrap_or_else(|| self.wall.now()),
         };
         self.store.create_run(new).await.unwrap().unwrap().run_id
     }

@@ -2,6 +2,9 @@
 
 use std::process::Stdio;
 
+use nocturne::telemetry::spawn_blocking;
+use sqlx::{Connection as _, PgConnection};
+
 use super::{NIGHT, Running, Site, begin, ended, go, letters, runs, signal, site, site_with, text, wait_for_hold};
 use crate::support::limit::Patience;
 use crate::support::postgres;
@@ -137,7 +140,36 @@ fn the_schedule_of_a_daemon_fires() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres_a_night_is_whole_and_an_owner_that_stood_still_commits_nothing_more() {
     let url = postgres::new_database().await;
-    nocturne::telemetry::spawn_blocking(move || stand_still(&url)).await;
+    spawn_blocking(move || stand_still(&url)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres_a_night_goes_on_when_every_connection_of_it_is_cut() {
+    let url = postgres::new_database().await;
+    let configuration = format!("[state]\nurl = \"{url}\"\n");
+    let (site, daemon) = spawn_blocking(move || {
+        let site = site_with(&configuration);
+        let daemon = site.start(&["daemon"]);
+        enqueue(&site);
+        (site, daemon)
+    })
+    .await;
+
+    let mut beside = PgConnection::connect(&url).await.unwrap();
+    let cut = sqlx::query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+    let cut = cut.fetch_all(&mut beside).await.unwrap().len();
+
+    spawn_blocking(move || {
+        go(&site);
+        wait_until_succeeded(&site);
+        end(daemon);
+        assert!(cut > 0, "there was no connection to cut");
+        assert_eq!((attempts(&site, "pull"), attempts(&site, "hold"), letters(&site)), (1, 1, 1));
+    })
+    .await;
 }
 
 fn stand_still(url: &str) {
