@@ -39,11 +39,25 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
     match args {
         Args::Migrate => {
             let report = store::migrate(url).await.map_err(unreachable)?;
-            output::line(&format!("{report:?}"))?;
+            output::line(&match report.before {
+                0 => format!("Made a state store with schema {}", report.now),
+                before if before == report.now => format!("The schema is {before} already"),
+                before => format!("Brought the schema from {before} to {}", report.now),
+            })?;
         }
         Args::Check => {
             let report = store::check(url).await.map_err(unreachable)?;
-            output::line(&format!("{report:#?}"))?;
+            output::line(&format!(
+                "Schema {}: read {} runs, {} attempts and {} audit entries; {} problems",
+                report.schema,
+                report.runs,
+                report.attempts,
+                report.audit_entries,
+                report.problems.len()
+            ))?;
+            for problem in &report.problems {
+                output::line(problem)?;
+            }
             if !report.problems.is_empty() {
                 return Ok(ExitCode::RunFailed);
             }
