@@ -12,14 +12,14 @@ use tracing::error;
 
 use super::AppError;
 use super::outbox::Outbox;
-use crate::canvas::identity::{add_staged, remove_staged};
+use crate::canvas::identity::{add_staged, remove_staged, staged_by};
 use crate::canvas::privacy::PrivacyKey;
 use crate::config::Config;
 use crate::engine::Settler;
 use crate::lake::{Lake, keys};
 use crate::report::Renderer;
 use crate::report::view::{FolderEntry, FolderView};
-use crate::store::StateStore;
+use crate::store::{StateStore, identities_target};
 use crate::telemetry::spawn_blocking;
 
 /// Does what follows a commit.
@@ -96,11 +96,11 @@ impl Settle {
         Ok(())
     }
 
-    /// Adds the entries of the identity map that an attempt has committed.
-    async fn identities(&self, attempt: &str) -> anyhow::Result<()> {
+    /// Adds entries of the identity map that were committed, by the name under which they are staged.
+    async fn identities(&self, staged: &str) -> anyhow::Result<()> {
         let key = self.privacy_key.clone().context("the identity map needs the pseudonym key (`privacy.key`)")?;
-        let (folder, attempt) = (self.state_folder.clone(), attempt.to_owned());
-        spawn_blocking(move || add_staged(&folder, &key, &attempt)).await?;
+        let (folder, staged) = (self.state_folder.clone(), staged.to_owned());
+        spawn_blocking(move || add_staged(&folder, &key, &staged)).await?;
         Ok(())
     }
 
@@ -110,8 +110,14 @@ impl Settle {
             anyhow::bail!("a backup was put back: nothing is removed until state and lake are found to agree");
         }
         self.lake.remove_staged(attempt).await?;
-        let (folder, attempt) = (self.state_folder.clone(), attempt.to_owned());
-        spawn_blocking(move || remove_staged(&folder, &attempt)).await?;
+        let (folder, by) = (self.state_folder.clone(), attempt.to_owned());
+        for name in spawn_blocking(move || staged_by(&folder, &by)).await? {
+            // What was committed with a part waits for its turn.
+            if !self.store.is_to_settle(&identities_target(&name)).await? {
+                let folder = self.state_folder.clone();
+                spawn_blocking(move || remove_staged(&folder, &name)).await?;
+            }
+        }
         Ok(())
     }
 }
@@ -126,7 +132,7 @@ impl Settler for Settle {
         match target.split_once(' ') {
             Some(("dataset", dataset)) => self.dataset(dataset).await,
             Some(("file", key)) => self.file(key).await,
-            Some(("identities", attempt)) => self.identities(attempt).await,
+            Some(("identities", staged)) => self.identities(staged).await,
             Some(("staged", attempt)) => self.staged(attempt).await,
             _ => anyhow::bail!("`{target}` is not a target that this program knows: a newer one wrote it"),
         }

@@ -164,6 +164,28 @@ pub fn add_staged(folder: &Path, key: &PrivacyKey, name: &str) -> Result<(), Ide
     remove_staged(folder, name)
 }
 
+/// Returns the names under which an attempt has staged entries: its own, and those that begin with it and a dot.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn staged_by(folder: &Path, attempt: &str) -> Result<Vec<String>, IdentityError> {
+    let path = folder.join(STAGED);
+    let read = |cause| IdentityError::Read { path: path.clone(), cause };
+    let entries = match fs::read_dir(&path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(read)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(read)?.file_name().to_string_lossy().into_owned();
+        if name.strip_prefix(attempt).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Removes the entries that were staged under a name, if there are any.
 ///
 /// # Errors

@@ -24,15 +24,19 @@ pub struct TermLookup {
 }
 
 impl TermLookup {
+    /// Returns whether a table's rows teach the terms of other tables' rows: courses do, and enrolments, which say
+    /// their course; what looks its own term up by an enrolment teaches nothing.
+    pub fn is_taught_by(contract: &TableContract) -> bool {
+        let says_course = matches!(contract.term, TermRule::Course { .. });
+        teaches_courses(contract) || (says_course && teaches_enrollments(contract))
+    }
+
     /// Learns from a frame of `courses` or `enrollments` that holds its key and `_term`; other tables teach nothing.
     ///
     /// # Errors
     /// When the frame lacks those columns.
     pub fn learn(&mut self, contract: &TableContract, frame: &DataFrame) -> PolarsResult<()> {
-        let (Some(key), true) = (contract.key.first(), teaches_courses(contract) || teaches_enrollments(contract))
-        else {
-            return Ok(());
-        };
+        let (Some(key), true) = (contract.key.first(), Self::is_taught_by(contract)) else { return Ok(()) };
         let terms = frame.column(TERM)?.str()?.clone();
         let mut shared: HashMap<&str, Arc<str>> = HashMap::new();
         let mut share = |term| Arc::clone(shared.entry(term).or_insert_with(|| Arc::from(term)));

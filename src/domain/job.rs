@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::check::Finding;
 use super::ids::{DagName, JobName, KindName, RunId};
 use super::outcome::{ModelRecord, Outcome, SnapshotRef};
 use super::run::JobState;
@@ -48,6 +49,9 @@ pub struct JobInput {
     /// The parts of its outcome that earlier attempts of this job in this run have committed, by name.
     #[serde(default)]
     pub parts: BTreeMap<String, Outcome>,
+    /// The findings in parts of jobs of this run that failed all the same.
+    #[serde(default)]
+    pub left_findings: Vec<Finding>,
     /// The slots of this DAG's schedule that were skipped since its last run for a slot, oldest first.
     #[serde(default)]
     pub skipped: Vec<SkippedSlot>,

@@ -41,7 +41,7 @@ pub struct Outcome {
     pub facts: BTreeMap<String, serde_json::Value>,
     /// Entries for the audit log, such as a reading of the identity map.
     pub audit: Vec<String>,
-    /// New entries of the identity map: the name of a sealed file beside it, which is the attempt's.
+    /// New entries of the identity map: the name of a sealed file beside it, which begins with the attempt's name.
     pub identities: Option<String>,
 }
 

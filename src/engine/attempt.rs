@@ -59,6 +59,7 @@ pub(super) fn assignment(run: &RunRecord, dag: &Dag, job: &Job, jobs: &Standings
         jobs: jobs.others(&job.name, committed.standing),
         last_success,
         parts: committed.parts,
+        left_findings: committed.left_findings,
         skipped: committed.skipped,
     };
     Assignment { input, last_fingerprint: last_fingerprint.flatten(), fence: begun.attempt.fence.clone() }

@@ -1,9 +1,11 @@
 //! `canvas_pull`: reads what a source has delivered and makes new versions of the tables.
 //!
 //! Reads the source's deliveries that are newer than each table's cursor; writes `restricted/tables/<table>` and, for
-//! rows that do not fit, `restricted/quarantine/<table>`. Another try makes sense when the source or the lake could
-//! not be reached. A table whose delivery is damaged keeps its last good snapshot, marked stale; without one the job
-//! fails. A delivery later than the night of the logical date is left for its own night, unless it is the source's first.
+//! rows that do not fit, `restricted/quarantine/<table>`. Each table of a delivery is committed as soon as it is done:
+//! what is cut off later is not read again. Another try makes sense when the source or the lake could not be reached.
+//! A table whose delivery is damaged keeps its last good snapshot, marked stale; without one the job fails, after it has
+//! renewed the others. A delivery later than the night of the logical date is left for its own night, unless it is the
+//! source's first.
 //!
 //! ```toml
 //! [jobs.pull]
@@ -21,19 +23,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
+use super::pull_parts::Told;
 use super::pull_source::open_source;
 use super::pull_table::{Pulled, source_error, standing_rows};
 use super::tables::lake_error;
 use crate::canvas::TermLookup;
 use crate::canvas::contracts::Contracts;
 use crate::canvas::delivery::{Delivery, DeliveryError, find_deliveries};
-use crate::canvas::identity::{Identities, stage_identities};
 use crate::canvas::privacy::{PrivacyKey, SourceNature, gate};
 use crate::config::SourceKind;
-use crate::domain::check::Finding;
 use crate::domain::ids::content_hash;
 use crate::domain::measurement::Measurement;
-use crate::domain::outcome::{JobError, Outcome, SnapshotRef};
+use crate::domain::outcome::{JobError, Outcome};
 use crate::domain::source::FileSource;
 use crate::domain::table::{TERM, TableContract};
 use crate::lake::{self, Dataset, versions};
@@ -86,20 +87,28 @@ impl JobKind for CanvasPull {
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
         let mut pull = Pull::open(&params, cx).await?;
-        pull.learn_terms(cx).await?;
+        pull.take_up(cx).await?;
         for delivery in std::mem::take(&mut pull.deliveries) {
-            if pull.newest_cursor(cx).is_none_or(|newest| delivery.mode.known_at() > newest) {
-                pull.findings.extend(delivery.findings.iter().cloned());
-            }
-            for contract in pull.contracts.clone() {
+            pull.learn_terms(cx).await?;
+            pull.introduce(cx, &delivery).await?;
+            // What other tables' rows get their terms from is committed last: an attempt that begins in the middle of
+            // a delivery learns the same terms from what stands as the one before it.
+            let (teaching, others): (Vec<_>, Vec<_>) =
+                pull.contracts.clone().into_iter().partition(TermLookup::is_taught_by);
+            for contract in teaching.iter().chain(&others) {
                 cx.go_on()?;
-                pull.table(cx, &contract, &delivery).await?;
+                pull.table(cx, contract, &delivery).await?;
+                if !TermLookup::is_taught_by(contract) {
+                    pull.hand_over(cx, contract, &delivery).await?;
+                }
+            }
+            for contract in &teaching {
+                pull.hand_over(cx, contract, &delivery).await?;
             }
         }
         pull.settle_failures()?;
-        pull.stage_quarantine(cx).await?;
-        let identities = pull.stage_identities(cx).await?;
-        Ok(Outcome { identities, ..pull.outcome(cx)? })
+        pull.stage_quarantines(cx).await?;
+        pull.outcome(cx)
     }
 }
 
@@ -109,15 +118,14 @@ pub(super) struct Pull {
     pub(super) source: Arc<dyn FileSource>,
     deliveries: Vec<Delivery>,
     /// Every contract of the source.
-    known: Contracts,
+    pub(super) known: Contracts,
     /// Those of the tables asked for, in reading order.
     pub(super) contracts: Vec<TableContract>,
     pub(super) nature: SourceNature,
     pub(super) key: PrivacyKey,
     pub(super) terms: Arc<TermLookup>,
-    pub(super) identities: Identities,
     pub(super) tables: BTreeMap<String, Pulled>,
-    pub(super) findings: Vec<Finding>,
+    pub(super) told: Told,
 }
 
 impl Pull {
@@ -157,25 +165,21 @@ impl Pull {
             nature,
             key,
             terms: Arc::default(),
-            identities: Identities::default(),
             tables: BTreeMap::new(),
-            findings: Vec::new(),
+            told: Told::default(),
         })
-    }
-
-    /// Up to when anything of this source was taken in: what a delivery before it says of itself was told in its night.
-    fn newest_cursor(&self, cx: &JobContext) -> Option<Timestamp> {
-        let taken = self.known.iter().filter_map(|contract| cx.input.cursors.get(&self.cursor_name(contract)));
-        taken.filter_map(|cursor| cursor.parse().ok()).max()
     }
 
     /// Fills the term lookup from what stands, for deliveries that bring no courses or enrolments.
     async fn learn_terms(&mut self, cx: &JobContext) -> Result<(), JobError> {
-        for table in ["courses", "enrollments"] {
-            let Some(contract) = self.known.find(table) else { continue };
+        let lake = &cx.environment.lake;
+        let mut terms = TermLookup::default();
+        for contract in self.known.iter().filter(|contract| TermLookup::is_taught_by(contract)) {
+            let Some(key) = contract.key.first().cloned() else { continue };
             let dataset = Dataset::table(&contract.name);
-            let Some(reference) = cx.input.snapshot(dataset.as_str()) else { continue };
-            let lake = &cx.environment.lake;
+            let standing = cx.input.snapshot(dataset.as_str());
+            let taken_in = self.tables.get(contract.name.as_str()).and_then(|pulled| pulled.reference.as_ref());
+            let Some(reference) = taken_in.or(standing) else { continue };
             let manifest = lake.manifest(&dataset, &reference.snapshot).await.map_err(lake_error)?;
             let current: Vec<_> = manifest.parts_where(versions::VERSIONS, "current").cloned().collect();
             let paths = lake.local_parts(&dataset, &current).await.map_err(lake_error)?;
@@ -183,38 +187,28 @@ impl Pull {
                 continue;
             }
             let frame = spawn_blocking(move || {
-                lake::scan(&paths)?.select([polars::prelude::col("id"), polars::prelude::col(TERM)]).collect()
+                lake::scan(&paths)?.select([polars::prelude::col(key), polars::prelude::col(TERM)]).collect()
             })
             .await
             .context("reading the terms of what stands")?;
-            Arc::make_mut(&mut self.terms).learn(contract, &frame).context("reading the terms of what stands")?;
+            terms.learn(contract, &frame).context("reading the terms of what stands")?;
         }
+        self.terms = Arc::new(terms);
         Ok(())
     }
 
-    /// Stages the way back from new pseudonyms, sealed; with the commit it joins the identity map.
-    async fn stage_identities(&mut self, cx: &JobContext) -> Result<Option<String>, JobError> {
-        let new = std::mem::take(&mut self.identities);
-        if new.is_empty() {
-            return Ok(None);
-        }
-        let (folder, key, name) =
-            (cx.environment.config.paths.state.clone(), self.key.clone(), cx.input.attempt_name());
-        let staged = name.clone();
-        spawn_blocking(move || stage_identities(&folder, &key, &staged, &new)).await.map_err(JobError::fail)?;
-        Ok(Some(name))
-    }
-
-    fn outcome(self, cx: &JobContext) -> Result<Outcome, JobError> {
+    /// The outcome: what the parts say together, and what is not handed over.
+    fn outcome(mut self, cx: &JobContext) -> Result<Outcome, JobError> {
         if let Some(again) = self.nothing_new(cx) {
             return Ok(again);
         }
-        let mut outcome = Outcome { findings: self.findings.clone(), ..Outcome::default() };
+        let mut outcome = Outcome { findings: self.told.all(), ..Outcome::default() };
         let mut views = Vec::new();
         let mut held_back = 0;
         for contract in &self.contracts {
-            let Some(pulled) = self.tables.get(contract.name.as_str()) else { continue };
-            let (Some(reference), Some(manifest)) = (&pulled.reference, &pulled.manifest) else { continue };
+            let Some(pulled) = self.tables.get_mut(contract.name.as_str()) else { continue };
+            outcome.snapshots.extend(pulled.take_snapshots());
+            let Some(manifest) = &pulled.manifest else { continue };
             held_back += pulled.held_back;
             let rows = standing_rows(manifest);
             views.push(TableView {
@@ -236,10 +230,6 @@ impl Pull {
             outcome
                 .measurements
                 .push(Measurement::new("table.closed", pulled.closed as f64).unit("rows").of("table", &contract.name));
-            if pulled.is_changed || pulled.is_stale {
-                outcome.snapshots.push(SnapshotRef { stale: pulled.is_stale, ..reference.clone() });
-            }
-            outcome.snapshots.extend(pulled.quarantine.clone());
             if let Some(cursor) = pulled.cursor {
                 outcome.cursors.insert(self.cursor_name(contract), cursor.to_string());
             }

@@ -17,6 +17,7 @@ mod drift_report;
 pub mod environment;
 mod examples;
 mod kind;
+mod pull_parts;
 mod pull_source;
 mod pull_table;
 mod quality_check;

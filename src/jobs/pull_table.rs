@@ -1,6 +1,6 @@
 //! One table of a `canvas_pull`: from a delivery's files to a staged snapshot.
 //!
-//! What a delivery brings is read, merged into the standing versions and staged; nothing is committed here. A delivery
+//! What a delivery brings is read, merged into the standing versions and staged; `pull_parts` commits it. A delivery
 //! of the table that is corrupt, or not what its contract says, leaves the last good snapshot standing, marked stale,
 //! with a finding; without one the job fails. What is not the delivery's fault fails the job.
 
@@ -16,6 +16,7 @@ use super::canvas_pull::Pull;
 use super::kind::JobContext;
 use super::tables::lake_error;
 use crate::canvas::delivery::{Delivery, DeliveryMode, TableDelivery};
+use crate::canvas::identity::Identities;
 use crate::canvas::privacy::PrivacyError;
 use crate::canvas::pull::{Effect, IdentityUse, ReadError, TableReading, TableRequest, read_table};
 use crate::domain::check::{Finding, Severity};
@@ -36,13 +37,19 @@ const BATCH_ROWS: usize = 131_072;
 pub(super) struct Pulled {
     pub(super) reference: Option<SnapshotRef>,
     pub(super) manifest: Option<Manifest>,
-    pub(super) quarantine: Option<SnapshotRef>,
-    /// The rows that were held back, of all deliveries.
-    held: Option<DataFrame>,
+    /// The rows that were held back in this run, as they are staged.
+    pub(super) quarantine: Option<(SnapshotRef, Manifest)>,
+    pub(super) is_quarantine_handed_over: bool,
+    /// The rows that were held back and are not staged yet.
+    pub(super) held: Option<DataFrame>,
+    /// New entries of the identity map that are not handed over yet.
+    pub(super) identities: Identities,
     /// Why the last delivery of the table could not be used; a later one that can makes up for it.
-    failure: Option<Failure>,
+    pub(super) failure: Option<Failure>,
     pub(super) cursor: Option<Timestamp>,
     pub(super) is_changed: bool,
+    /// Whether what has changed is committed, as a part of the outcome.
+    pub(super) is_handed_over: bool,
     pub(super) is_stale: bool,
     pub(super) held_back: u64,
     pub(super) opened: u64,
@@ -52,7 +59,7 @@ pub(super) struct Pulled {
 
 /// A delivery of a table that could not be used.
 #[derive(Debug, Clone)]
-struct Failure {
+pub(super) struct Failure {
     check: &'static str,
     why: String,
     advice: &'static str,
@@ -159,6 +166,7 @@ impl Pull {
 
     /// Turns what no later delivery has made up for into findings, or into the job's failure where nothing stands.
     pub(super) fn settle_failures(&mut self) -> Result<(), JobError> {
+        let mut findings = Vec::new();
         for (name, pulled) in &self.tables {
             let Some(Failure { check, why, advice, is_fatal }) = &pulled.failure else { continue };
             if *is_fatal && pulled.manifest.is_none() {
@@ -170,22 +178,34 @@ impl Pull {
                 Some(_) => format!("`{name}` could not be renewed, its last good snapshot stands in for it: {why}"),
                 None => why.clone(),
             };
-            self.findings.push(Finding::new(Severity::Warning, check, name, message, *advice));
+            findings.push(Finding::new(Severity::Warning, check, name, message, *advice));
+        }
+        self.tell_last(findings);
+        Ok(())
+    }
+
+    /// Stages the rows of all tables that were held back and are not handed over with their table.
+    pub(super) async fn stage_quarantines(&mut self, cx: &JobContext) -> Result<(), JobError> {
+        for contract in self.contracts.clone() {
+            self.stage_quarantine(cx, &contract).await?;
         }
         Ok(())
     }
 
-    /// Stages the rows that were held back, of all deliveries of a table together.
-    pub(super) async fn stage_quarantine(&mut self, cx: &JobContext) -> Result<(), JobError> {
-        for contract in &self.contracts {
-            let Some(pulled) = self.tables.get_mut(contract.name.as_str()) else { continue };
-            let Some(frame) = pulled.held.take() else { continue };
-            let dataset = Dataset::quarantine(&contract.name);
-            let mut staging = Staging::new(&cx.environment.lake, dataset, lake::schema(&frame));
-            staging.add(frame, BTreeMap::new()).await.map_err(lake_error)?;
-            let provenance = Provenance { privacy_key_id: Some(self.key.key_id().to_owned()), ..Provenance::default() };
-            pulled.quarantine = Some(staging.finish(provenance).await.map_err(lake_error)?.reference);
+    /// Stages the rows of a table that were held back, with those of earlier deliveries of this run.
+    pub(super) async fn stage_quarantine(&mut self, cx: &JobContext, contract: &TableContract) -> Result<(), JobError> {
+        let Some(pulled) = self.tables.get_mut(contract.name.as_str()) else { return Ok(()) };
+        let Some(frame) = pulled.held.take() else { return Ok(()) };
+        let dataset = Dataset::quarantine(&contract.name);
+        let mut staging = Staging::new(&cx.environment.lake, dataset, lake::schema(&frame));
+        if let Some((_, staged)) = &pulled.quarantine {
+            staged.parts.iter().for_each(|part| staging.keep(part.clone()));
         }
+        staging.add(frame, BTreeMap::new()).await.map_err(lake_error)?;
+        let provenance = Provenance { privacy_key_id: Some(self.key.key_id().to_owned()), ..Provenance::default() };
+        let staged = staging.finish(provenance).await.map_err(lake_error)?;
+        pulled.quarantine = Some((staged.reference, staged.manifest));
+        pulled.is_quarantine_handed_over = false;
         Ok(())
     }
 
@@ -248,9 +268,9 @@ impl Pull {
         if rows.height() == 0 && extent == Extent::Full && had_rows {
             return Err(TableError::unusable(anyhow!("its full export is empty, and the table had rows")));
         }
-        self.findings.extend(reading.findings);
+        self.tell(at, contract, reading.findings);
         Arc::make_mut(&mut self.terms).extend(reading.terms);
-        self.identities.merge(reading.identities);
+        pulled.identities.merge(reading.identities);
         // Where the key of a row cannot be read, any row that is missing may be that one: none is taken for deleted.
         let unknown = reading.held_back > reading.held_keys.height() as u64;
         let extent = if unknown { Extent::Changes } else { extent };
@@ -394,6 +414,7 @@ impl Pull {
         pulled.manifest = Some(staged.manifest);
         pulled.cursor = Some(at);
         pulled.is_changed = true;
+        pulled.is_handed_over = false;
         pulled.is_stale = false;
         pulled.failure = None;
         Ok(())

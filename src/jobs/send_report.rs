@@ -199,6 +199,7 @@ fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
         .iter()
         .filter_map(|job| job.outcome.as_ref())
         .flat_map(|outcome| outcome.findings.iter().cloned())
+        .chain(cx.input.left_findings.iter().cloned())
         .collect();
     let notes = done.iter().filter_map(|job| {
         let reason = job.outcome.as_ref()?.reason?;

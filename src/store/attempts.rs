@@ -16,6 +16,7 @@ use super::database::{Bind, Database, Transaction};
 use super::error::StoreError;
 use super::row::Row;
 use super::{runs, settle};
+use crate::domain::check::Finding;
 use crate::domain::dag::Job;
 use crate::domain::ids::{DagName, JobName, RunId};
 use crate::domain::job::{JobView, attempt_name};
@@ -35,6 +36,7 @@ const ATTEMPT_INSERT: &str = include_str!("../../sql/state/attempt_insert.sql");
 const ATTEMPT_END: &str = include_str!("../../sql/state/attempt_end.sql");
 const ATTEMPT: &str = "SELECT state, fence FROM attempts WHERE run_id = $1 AND job = $2 AND attempt = $3";
 const PART_INSERT: &str = include_str!("../../sql/state/part_insert.sql");
+const PARTS_LEFT: &str = include_str!("../../sql/state/parts_left.sql");
 const PARTS: &str = "SELECT name, outcome FROM parts WHERE run_id = $1 AND job = $2 ORDER BY part";
 const DURATIONS: &str = include_str!("../../sql/state/job_durations.sql");
 const LAST_SUCCESS: &str = include_str!("../../sql/state/last_success.sql");
@@ -154,6 +156,15 @@ pub(super) async fn commit_part(
 pub(super) async fn parts(tx: &mut Transaction, at: JobAt<'_>) -> Result<BTreeMap<String, Outcome>, StoreError> {
     let rows = tx.rows(PARTS, &[at.run_id.into(), at.job.into()]).await?;
     rows.iter().map(|row| Ok((row.text("name")?, row.json("outcome")?))).collect()
+}
+
+/// Returns the findings in parts of the run's other jobs that failed all the same: nobody else tells them.
+pub(super) async fn left_findings(tx: &mut Transaction, at: JobAt<'_>) -> Result<Vec<Finding>, StoreError> {
+    let mut findings = Vec::new();
+    for row in tx.rows(PARTS_LEFT, &[at.run_id.into(), at.job.into()]).await? {
+        findings.extend(row.json::<Outcome>("outcome")?.findings);
+    }
+    Ok(findings)
 }
 
 /// Ends an attempt; with an outcome, commits all its effects.

@@ -77,6 +77,7 @@ pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>) -> Result<(Committ
         last_success: attempts::last_success_within(tx, &dag, at.job).await?,
         standing: standing.iter().map(attempts::view_of).collect::<Result<Vec<JobView>, _>>()?,
         parts: attempts::parts(tx, at).await?,
+        left_findings: attempts::left_findings(tx, at).await?,
         skipped: schedule::skipped_since(tx, &dag, at.run_id).await?,
     };
     Ok((committed, base))
@@ -104,7 +105,7 @@ pub(super) async fn write_effects(
     write_models(tx, &committing, &outcome.models).await?;
     settle::want_files(tx, attempt, now, &outcome.files).await?;
     if let Some(sealed) = &outcome.identities {
-        settle::want(tx, &settle::identities(sealed), now).await?;
+        settle::want(tx, &settle::identities_target(sealed), now).await?;
     }
     let mut mails: Vec<_> = outcome.mails.iter().collect();
     mails.sort_by_key(|mail| (&mail.dag, mail.logical_date, &mail.audience));

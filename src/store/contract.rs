@@ -20,6 +20,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::ExpectedMail;
 use crate::domain::ids::{DagName, JobName, RunId, SnapshotId};
@@ -139,6 +140,8 @@ pub struct Committed {
     pub standing: Vec<JobView>,
     /// The parts that earlier attempts of the job in this run have committed, by name.
     pub parts: BTreeMap<String, Outcome>,
+    /// The findings in parts of jobs of this run that failed all the same.
+    pub left_findings: Vec<Finding>,
     /// The slots of the DAG that were skipped since its last run for a slot.
     pub skipped: Vec<SkippedSlot>,
 }
@@ -419,6 +422,9 @@ pub trait StateStore: Keeping + MailStore {
 
     /// Returns what is still to be settled and whose next try is due, the longest wanted first.
     async fn to_settle(&self, now: Timestamp) -> Result<Vec<ToSettle>, StoreError>;
+
+    /// Returns whether a target is still to be settled, whenever its next try is.
+    async fn is_to_settle(&self, target: &str) -> Result<bool, StoreError>;
 
     /// Records that a target is settled as it was wanted then; it stays when it is wanted again meanwhile.
     async fn settled(&self, target: &str, wanted: i64) -> Result<(), StoreError>;

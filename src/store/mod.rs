@@ -40,4 +40,5 @@ pub use mail_contract::{DueMail, HandedOver, MailRow, MailStore, Outgoing, Promi
 pub use maintenance::{CheckReport, MigrationReport, backup, check, migrate};
 pub use ownership::{Observed, Role, StoreLock, TENURE, Tenure, keep_from_owners};
 pub use restore::{RestoreReport, restore};
+pub(crate) use settle::identities_target;
 pub use sql_store::{look, open};

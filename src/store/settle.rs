@@ -1,7 +1,7 @@
 //! What must follow commits: a durable row for each target, until what is current then is carried out.
 //!
 //! A target is a word and a name: `dataset <key>` (the pointers for outside readers), `file <key>` (a file under its
-//! name), `identities <attempt>` (its new entries of the identity map), `staged <attempt>` (what one that ended without a
+//! name), `identities <name>` (new entries of the identity map, staged under that name), `staged <attempt>` (what one that ended without a
 //! commit has staged, to be removed). A commit raises the target's `wanted` in its own
 //! transaction; whoever settles deletes the row only if `wanted` has not moved meanwhile, so a commit that comes while
 //! its predecessor is being settled is settled too. Sending e-mail is the outbox's.
@@ -19,6 +19,7 @@ const WANT_DATASETS: &str = include_str!("../../sql/state/settle_want_datasets.s
 const WANT_FILES: &str = include_str!("../../sql/state/settle_want_files.sql");
 const DUE: &str =
     "SELECT target, wanted, since, tries, last_error FROM to_settle WHERE next_try <= $1 ORDER BY since, target";
+const WANTED: &str = "SELECT wanted FROM to_settle WHERE target = $1";
 const SETTLED: &str = "DELETE FROM to_settle WHERE target = $1 AND wanted = $2";
 const NOT_SETTLED: &str = "UPDATE to_settle SET tries = tries + 1, last_error = $2, next_try = $3 WHERE target = $1";
 const FILE_PUT: &str = include_str!("../../sql/state/published_file_put.sql");
@@ -29,9 +30,9 @@ pub(super) fn dataset(key: &str) -> String {
     format!("dataset {key}")
 }
 
-/// Returns the target of new entries of the identity map.
-pub(super) fn identities(attempt: &str) -> String {
-    format!("identities {attempt}")
+/// Returns the target of new entries of the identity map, by the name under which they are staged.
+pub(crate) fn identities_target(staged: &str) -> String {
+    format!("identities {staged}")
 }
 
 /// Returns the target of what an attempt has staged and not committed.
@@ -75,6 +76,11 @@ pub(super) async fn want_files(
 /// Returns what is to be settled now.
 pub(super) async fn due(database: &Database, now: Timestamp) -> Result<Vec<ToSettle>, StoreError> {
     database.rows("reading what is to be settled", DUE, &[now.into()]).await?.iter().map(target_of).collect()
+}
+
+/// Returns whether a target is still to be settled.
+pub(super) async fn is_wanted(database: &Database, target: &str) -> Result<bool, StoreError> {
+    Ok(database.row("looking for what is to be settled", WANTED, &[target.into()]).await?.is_some())
 }
 
 /// Records that a target is settled as it was wanted.

@@ -196,6 +196,10 @@ impl StateStore for SqlStore {
         settle::due(&self.database, now).await
     }
 
+    async fn is_to_settle(&self, target: &str) -> Result<bool, StoreError> {
+        settle::is_wanted(&self.database, target).await
+    }
+
     async fn settled(&self, target: &str, wanted: i64) -> Result<(), StoreError> {
         settle::settled(&self.database, target, wanted).await
     }

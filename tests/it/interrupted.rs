@@ -181,7 +181,7 @@ async fn a_night_whose_state_cannot_be_written_ends_and_says_so() {
         (site, night)
     })
     .await;
-    let url = format!("sqlite://{}", site.path().join("var/nocturne.db").display());
+    let url = site.state_url();
     let mut state = sqlx::SqliteConnection::connect(&url).await.unwrap();
     sqlx::query("ALTER TABLE attempts RENAME TO gone").execute(&mut state).await.unwrap();
 

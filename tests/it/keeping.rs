@@ -47,7 +47,7 @@ fn runs(site: &Site) -> Vec<String> {
 }
 
 fn execute(site: &Site, statements: &'static str) {
-    let url = format!("sqlite://{}", site.path().join("var/nocturne.db").display());
+    let url = site.state_url();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let mut state = SqliteConnection::connect(&url).await.unwrap();

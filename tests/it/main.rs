@@ -14,6 +14,7 @@ mod keeping;
 mod lake;
 mod mail;
 mod night;
+mod parts;
 mod privacy;
 mod report;
 mod store;

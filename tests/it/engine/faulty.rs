@@ -108,6 +108,7 @@ faulty! {
     models() -> Vec<ModelRecord>;
     last_success(dag: &DagName, job: &JobName, logical_date: Option<Date>) -> Option<LastSuccess>;
     to_settle(now: Timestamp) -> Vec<ToSettle>;
+    is_to_settle(target: &str) -> bool;
     settled(target: &str, wanted: i64) -> ();
     not_settled(target: &str, error: &str, next_try: Timestamp) -> ();
     want_all_settled(now: Timestamp) -> ();

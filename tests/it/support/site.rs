@@ -27,6 +27,11 @@ impl Site {
         self.0.path()
     }
 
+    /// Returns the URL of its state store, which is SQLite.
+    pub(crate) fn state_url(&self) -> String {
+        format!("sqlite://{}", self.path().join("var/nocturne.db").display())
+    }
+
     /// Writes a file of the site.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path().join(name);

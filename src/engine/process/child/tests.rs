@@ -48,6 +48,7 @@ fn assignment() -> Assignment {
             jobs: Vec::new(),
             last_success: None,
             parts: BTreeMap::new(),
+            left_findings: Vec::new(),
             skipped: Vec::new(),
         },
         last_fingerprint: None,

@@ -1,0 +1,147 @@
+//! A pull that is cut off between two tables: what it had handed over stands, and nothing is read again or told twice.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use nocturne::store::RunFilter;
+use sha2::{Digest as _, Sha256};
+
+use crate::support::limit::Patience;
+use crate::support::site::{SMALL, Site, text};
+
+const SITE: &str = r#"
+[sources.canvas]
+kind = "files"
+path = "exports"
+anonymous = true
+[paths]
+jobs = "dags"
+"#;
+
+const DAG: &str = r#"
+name = "night"
+[jobs.pull]
+kind = "canvas_pull"
+with = { source = "canvas" }
+retry = { attempts = 1 }
+[jobs.digest]
+kind = "send_report"
+needs = ["pull"]
+when = "all_done"
+with = { report = "digest" }
+"#;
+
+const PART: &str = "exports/2026-11-20/submissions/part-00000.jsonl.gz";
+const MANIFEST: &str = "exports/2026-11-20/manifest.json";
+
+/// A site that has had a night for the export of the 17th, and has another of the 20th, in which a course has a column
+/// that nobody knows.
+fn site() -> Site {
+    let site = Site::new(&format!("{SMALL}{SITE}"));
+    site.write("dags/night.toml", DAG);
+    for date in ["2026-11-17", "2026-11-20"] {
+        let made = site.nocturne(&["sim", "generate", &format!("exports/{date}"), "--date", date]);
+        assert_eq!(made.status.code(), Some(0), "{}", text(&made));
+    }
+    add_column(&site);
+    assert_eq!(night(&site, "2026-11-17").0, Some(0));
+    site
+}
+
+fn add_column(site: &Site) {
+    let name = "exports/2026-11-20/courses/part-00000.jsonl.gz";
+    let packed = fs::read(site.path().join(name)).unwrap();
+    let mut lines = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(packed.as_slice()), &mut lines).unwrap();
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gz, lines.replacen("\"value\":{", "\"value\":{\"novel\":1,", 1).as_bytes()).unwrap();
+    site.write(name, gz.finish().unwrap());
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(site.path().join(MANIFEST)).unwrap()).unwrap();
+    for table in ["courses", "submissions"] {
+        assert!(manifest["tables"].as_object_mut().unwrap().remove(table).is_some(), "the manifest names {table}");
+    }
+    site.write(MANIFEST, manifest.to_string());
+}
+
+fn night(site: &Site, date: &str) -> (Option<i32>, String) {
+    let output = site.nocturne(&["run", "night", "--date", date]);
+    let shown = text(&site.nocturne(&["runs", "show", "last"]));
+    (output.status.code(), format!("{}\n{shown}", text(&output)))
+}
+
+/// The hash of every file of the lake that the same inputs must make the same.
+fn hashes(site: &Site) -> BTreeMap<String, String> {
+    let files = site.files("var/lake").into_iter().filter(|path| !path.ends_with("timings.json"));
+    let hash = |path: &std::path::Path| hex::encode(Sha256::digest(fs::read(path).unwrap()));
+    files.map(|path| (path.strip_prefix(site.path()).unwrap().display().to_string(), hash(&path))).collect()
+}
+
+/// How often each table was committed by the newest run, if there is one.
+fn commits(site: &Site) -> BTreeMap<String, usize> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let events = runtime.block_on(async {
+        let store = nocturne::store::look(&site.state_url()).await.unwrap();
+        let newest = store.runs(&RunFilter { limit: Some(1), ..RunFilter::default() }).await.unwrap();
+        store.events(&newest[0].run_id, 0).await.unwrap()
+    });
+    let mut commits = BTreeMap::new();
+    for event in events.iter().map(|event| &event.event).filter(|event| event["event"] == "part_committed") {
+        let (_, table) = event["part"].as_str().unwrap().split_once(' ').unwrap();
+        *commits.entry(table.to_owned()).or_insert(0) += 1;
+    }
+    commits
+}
+
+fn runs(site: &Site) -> usize {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(nocturne::store::look(&site.state_url())).unwrap();
+    runtime.block_on(store.runs(&RunFilter::default())).unwrap().len()
+}
+
+#[test]
+fn a_pull_that_is_killed_between_two_tables_goes_on_with_the_next_and_says_what_it_would_have_said() {
+    let (calm, stormy) = (site(), site());
+    let (code, undisturbed) = night(&calm, "2026-11-20");
+    assert_eq!(code, Some(9), "{undisturbed}");
+    assert!(undisturbed.contains("novel"), "{undisturbed}");
+    let mut killed = stormy.start(&["run", "night", "--date", "2026-11-20"]);
+    let patience = Patience::new("a part of the second night");
+    while runs(&stormy) < 2 || commits(&stormy).is_empty() {
+        patience.again();
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let before = commits(&stormy);
+
+    let (code, told) = night(&stormy, "2026-11-20");
+
+    assert_eq!(code, Some(9), "{told}");
+    assert!(!before.contains_key("submissions") && !before.contains_key("courses"), "it was killed late: {before:?}");
+    assert!(commits(&calm).len() > before.len() && commits(&calm).values().all(|times| *times == 1));
+    assert_eq!(commits(&stormy), commits(&calm));
+    assert_eq!(hashes(&stormy), hashes(&calm));
+    let findings = |told: &str| told.lines().filter(|line| line.contains("novel")).count();
+    assert_eq!(findings(&told), findings(&undisturbed), "{told}\nundisturbed:\n{undisturbed}");
+}
+
+#[test]
+fn a_pull_that_fails_for_good_keeps_what_it_had_handed_over_and_its_findings_are_told() {
+    let site = site();
+    let whole = fs::read(site.path().join(PART)).unwrap();
+    fs::remove_dir_all(site.path().join("var")).unwrap();
+    fs::remove_dir_all(site.path().join("exports/2026-11-17")).unwrap();
+    site.write(PART, &whole[..whole.len() / 2]);
+
+    let (code, told) = night(&site, "2026-11-20");
+
+    assert_eq!(code, Some(1), "{told}");
+    let digest = fs::read_to_string(site.path().join("var/outbox/night-digest.html")).unwrap();
+    assert!(digest.contains("novel"), "the digest says nothing of what the courses bring");
+    let listed = text(&site.nocturne(&["lake", "ls", "restricted/tables"]));
+    assert!(listed.contains("courses") && !listed.contains("submissions"), "{listed}");
+    site.write(PART, whole);
+    let (code, told) = night(&site, "2026-11-20");
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(commits(&site), BTreeMap::from([("submissions".to_owned(), 1)]), "{told}");
+}
