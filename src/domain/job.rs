@@ -5,6 +5,7 @@
 //! and a body could run in another process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -43,7 +44,8 @@ pub struct JobInput {
     /// The champions and challengers, newest first.
     pub models: Vec<ModelRecord>,
     /// The run's other jobs so far, in the order in which they began.
-    pub jobs: Vec<JobView>,
+    #[serde(with = "shared")]
+    pub jobs: Vec<Arc<JobView>>,
     /// The outcome of this job's last success for the same DAG, whatever its date.
     pub last_success: Option<Outcome>,
     /// The parts of its outcome that earlier attempts of this job in this run have committed, by name.
@@ -71,6 +73,23 @@ pub struct SkippedSlot {
     pub at: Timestamp,
     /// Why.
     pub why: String,
+}
+
+/// Values that many inputs share in memory, and that are written out in each.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(values: &[Arc<T>], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(AsRef::as_ref))
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Arc<T>>, D::Error> {
+        Ok(Vec::<T>::deserialize(from)?.into_iter().map(Arc::new).collect())
+    }
 }
 
 /// Whether what is up to date is done again.

@@ -20,7 +20,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::attempt::{self, Attempting, HandedOver};
 use super::persist::persist;
-use super::plan;
+use super::plan::{self, Next};
 use super::promises::Promises;
 use super::runner::{Done, Isolation};
 use super::standing::Standings;
@@ -162,7 +162,7 @@ impl Progress<'_> {
             if stop.drain.is_cancelled() {
                 self.stop_attempts(&AttemptEnd::Drained, Wait::ForEnd).await?;
                 // What ended in its grace may have been the last of the run.
-                return self.settle_unattempted().await;
+                return Ok(self.settle_unattempted().await?.end);
             }
             if let Some(end) = self.start_what_is_ready().await? {
                 return Ok(Some(end));
@@ -179,12 +179,12 @@ impl Progress<'_> {
         }
     }
 
-    /// Ends what needs no attempt; returns the run's end when that was all.
-    async fn settle_unattempted(&mut self) -> Result<Option<RunState>, StoreError> {
+    /// Ends what needs no attempt; returns what is next then.
+    async fn settle_unattempted(&mut self) -> Result<Next, StoreError> {
         loop {
             let next = plan::next(&self.dag, self.jobs.states());
             if next.unattempted.is_empty() {
-                return Ok(next.end);
+                return Ok(next);
             }
             for (job, end) in next.unattempted {
                 let engine = self.engine;
@@ -197,11 +197,11 @@ impl Progress<'_> {
     }
 
     async fn start_what_is_ready(&mut self) -> Result<Option<RunState>, StoreError> {
-        if let Some(end) = self.settle_unattempted().await? {
-            return Ok(Some(end));
+        let next = self.settle_unattempted().await?;
+        if next.end.is_some() {
+            return Ok(next.end);
         }
-        let ready = plan::next(&self.dag, self.jobs.states()).ready;
-        for job in self.jobs.due().into_iter().chain(ready) {
+        for job in self.jobs.due().into_iter().chain(next.ready) {
             if self.running.len() >= self.dag.max_parallel {
                 break;
             }

@@ -24,10 +24,8 @@ pub struct Next {
 pub fn next(dag: &Dag, states: &BTreeMap<JobName, JobState>) -> Next {
     let mut ready = Vec::new();
     let mut unattempted = Vec::new();
-    for job in dag.jobs.values() {
-        if states.get(&job.name) != Some(&JobState::Queued) {
-            continue;
-        }
+    for (name, _) in states.iter().filter(|(_, state)| **state == JobState::Queued) {
+        let Some(job) = dag.jobs.get(name) else { continue };
         match verdict(job, states) {
             Verdict::Wait => {}
             Verdict::Ready => ready.push(job.name.clone()),
@@ -45,6 +43,9 @@ enum Verdict {
 }
 
 fn verdict(job: &Job, states: &BTreeMap<JobName, JobState>) -> Verdict {
+    if job.when == When::AllSuccess && waits(job, states) {
+        return Verdict::Wait;
+    }
     let needs: Vec<(&JobName, JobState)> =
         job.needs.iter().filter_map(|need| Some((need, *states.get(need)?))).collect();
     let all_done = needs.iter().all(|(_, state)| state.is_done());
@@ -72,6 +73,16 @@ fn verdict(job: &Job, states: &BTreeMap<JobName, JobState>) -> Verdict {
         When::OneSuccess if succeeded => Verdict::Ready,
         When::OneSuccess => skipped("none of its needs succeeded"),
     }
+}
+
+/// Whether a need of a job is still to be done, and none has failed so far: what most jobs of a large DAG do.
+fn waits(job: &Job, states: &BTreeMap<JobName, JobState>) -> bool {
+    let mut states = job.needs.iter().filter_map(|need| states.get(need));
+    let mut waits = false;
+    states.all(|state| {
+        waits |= !state.is_done();
+        !state.is_failure()
+    }) && waits
 }
 
 fn end_of(states: &BTreeMap<JobName, JobState>) -> RunState {

@@ -4,7 +4,8 @@
 //! monotonic clock, so that a clock on the wall that is set neither hastens nor delays a retry; across a restart the
 //! stored instant counts, and never for longer than the policy's longest wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,8 +21,10 @@ use crate::store::JobStanding;
 pub(super) struct Standings {
     jobs: BTreeMap<JobName, JobStanding>,
     states: BTreeMap<JobName, JobState>,
-    /// Those that have begun, in that order.
-    begun: Vec<JobName>,
+    /// The views of those that have begun, in that order; every attempt is given them.
+    begun: Vec<Arc<JobView>>,
+    place: HashMap<JobName, usize>,
+    unbegun: BTreeMap<JobName, Arc<JobView>>,
     /// Jobs between two attempts, and when the next may begin.
     waiting: BTreeMap<JobName, Instant>,
 }
@@ -29,8 +32,14 @@ pub(super) struct Standings {
 impl Standings {
     /// Returns the jobs as they are when their run is taken up, at `now`.
     pub(super) fn new(dag: &Dag, standings: Vec<JobStanding>, now: Timestamp) -> Self {
-        let mut found =
-            Self { jobs: BTreeMap::new(), states: BTreeMap::new(), begun: Vec::new(), waiting: BTreeMap::new() };
+        let mut found = Self {
+            jobs: BTreeMap::new(),
+            states: BTreeMap::new(),
+            begun: Vec::new(),
+            place: HashMap::new(),
+            unbegun: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+        };
         for standing in standings {
             let longest = dag.jobs.get(&standing.view.name).map_or(Duration::ZERO, |job| job.retry.max_backoff);
             let wait = standing.not_before.map_or(Duration::ZERO, |at| until(now, at).min(longest));
@@ -42,9 +51,7 @@ impl Standings {
     /// Takes what the store has answered about a job; a next attempt may begin after `wait`.
     pub(super) fn take(&mut self, standing: JobStanding, wait: Duration) {
         let name = standing.view.name.clone();
-        if standing.view.started_at.is_some() && !self.begun.contains(&name) {
-            self.begun.push(name.clone());
-        }
+        self.show(Arc::new(standing.view.clone()));
         if standing.view.state == JobState::Retrying {
             self.waiting.insert(name.clone(), Instant::now() + wait);
         } else {
@@ -52,6 +59,18 @@ impl Standings {
         }
         self.states.insert(name.clone(), standing.view.state);
         self.jobs.insert(name, standing);
+    }
+
+    fn show(&mut self, view: Arc<JobView>) {
+        match self.place.get(&view.name) {
+            Some(place) => self.begun[*place] = view,
+            None if view.started_at.is_some() => {
+                self.unbegun.remove(&view.name);
+                self.place.insert(view.name.clone(), self.begun.len());
+                self.begun.push(view);
+            }
+            None => drop(self.unbegun.insert(view.name.clone(), view)),
+        }
     }
 
     pub(super) fn states(&self) -> &BTreeMap<JobName, JobState> {
@@ -75,14 +94,11 @@ impl Standings {
 
     /// Returns the run's other jobs as `job` is given them: in the order in which they began, then the others by name.
     /// Jobs that were not asked for are shown as they ended last for the same date, where they did.
-    pub(super) fn others(&self, job: &JobName, standing: Vec<JobView>) -> Vec<JobView> {
-        let mut stood: BTreeMap<JobName, JobView> =
-            standing.into_iter().map(|view| (view.name.clone(), view)).collect();
-        let unbegun = self.jobs.keys().filter(|name| !self.begun.contains(name));
-        let names = self.begun.iter().chain(unbegun).filter(|name| *name != job);
-        names
-            .filter_map(|name| stood.remove(name).or_else(|| self.jobs.get(name).map(|job| job.view.clone())))
-            .collect()
+    pub(super) fn others(&self, job: &JobName, standing: Vec<JobView>) -> Vec<Arc<JobView>> {
+        let mut stood: BTreeMap<JobName, Arc<JobView>> =
+            standing.into_iter().map(|view| (view.name.clone(), Arc::new(view))).collect();
+        let views = self.begun.iter().chain(self.unbegun.values()).filter(|view| view.name != *job);
+        views.map(|view| stood.remove(&view.name).unwrap_or_else(|| Arc::clone(view))).collect()
     }
 }
 

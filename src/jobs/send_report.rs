@@ -190,7 +190,7 @@ fn undrawn(why: &str) -> Finding {
 /// The report: the same for the same inputs, without times, run ids and attempts.
 fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
     let config = &cx.environment.config;
-    let done: Vec<&job::JobView> = cx.input.jobs.iter().filter(|job| job.state.is_done()).collect();
+    let done: Vec<_> = cx.input.jobs.iter().filter(|job| job.state.is_done()).collect();
     let jobs: Vec<JobView> = done
         .iter()
         .map(|job| JobView { name: job.name.to_string(), end: end(job.state), summary: summary(job) })

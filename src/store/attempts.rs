@@ -25,7 +25,7 @@ use crate::domain::retry::{LOST_BUDGET, SUPERSEDED_BUDGET};
 use crate::domain::run::{IllegalTransition, JobEvent, JobState, LOST};
 
 const JOB_INSERT: &str = "INSERT INTO jobs (run_id, job, kind, state, attempts) VALUES ($1, $2, $3, 'queued', 0)";
-const JOB_STATE: &str = "SELECT state, attempts, lost, superseded FROM jobs WHERE run_id = $1 AND job = $2";
+const JOB_STATE: &str = include_str!("../../sql/state/job_state.sql");
 const JOB_BEGIN: &str = include_str!("../../sql/state/job_begin.sql");
 const JOB_CHANGE: &str = include_str!("../../sql/state/job_change.sql");
 const OPEN_JOBS: &str = "SELECT job, state, attempts, lost FROM jobs \
@@ -36,8 +36,8 @@ const ATTEMPT_INSERT: &str = include_str!("../../sql/state/attempt_insert.sql");
 const ATTEMPT_END: &str = include_str!("../../sql/state/attempt_end.sql");
 const ATTEMPT: &str = "SELECT state, fence FROM attempts WHERE run_id = $1 AND job = $2 AND attempt = $3";
 const PART_INSERT: &str = include_str!("../../sql/state/part_insert.sql");
-const PARTS_LEFT: &str = include_str!("../../sql/state/parts_left.sql");
-const PARTS: &str = "SELECT name, outcome FROM parts WHERE run_id = $1 AND job = $2 ORDER BY part";
+const PARTS: &str = "SELECT name FROM parts WHERE run_id = $1 AND job = $2 ORDER BY part";
+const PARTS_TO_READ: &str = include_str!("../../sql/state/parts_to_read.sql");
 const DURATIONS: &str = include_str!("../../sql/state/job_durations.sql");
 const LAST_SUCCESS: &str = include_str!("../../sql/state/last_success.sql");
 const LAST_SUCCESS_OF_DATE: &str = include_str!("../../sql/state/last_success_of_date.sql");
@@ -76,6 +76,14 @@ struct Standing {
     attempts: u32,
     lost: u32,
     superseded: u32,
+    /// The state and the fence of its last attempt.
+    last: Option<(String, String)>,
+}
+
+impl Standing {
+    fn is_running_under(&self, fence: &str) -> bool {
+        self.last.as_ref().is_some_and(|(state, stored)| state == "running" && stored == fence)
+    }
 }
 
 /// Puts a job of a new run in the queue.
@@ -93,31 +101,30 @@ pub(super) async fn begin(
     now: Timestamp,
 ) -> Result<Begun, StoreError> {
     let mut tx = database.begin("beginning an attempt").await?;
-    runs::hold_running(&mut tx, claim).await?;
+    let held = runs::hold_running(&mut tx, claim).await?;
     let at = JobAt { run_id: &claim.run_id, job, now };
     let before = standing(&mut tx, at.run_id, job).await?;
-    let attempt = if is_running_under(&mut tx, at, before.attempts, fence).await? {
+    let (attempt, standing) = if before.is_running_under(fence) {
         // Asked again, because the answer was lost.
-        before.attempts
+        (before.attempts, job_standing(&mut tx, at).await?)
     } else {
-        start(&mut tx, at, &before, fence).await?
+        (before.attempts + 1, start(&mut tx, at, &before, fence).await?)
     };
-    let (committed, base) = commit::read(&mut tx, at).await?;
-    let standing = job_standing(&mut tx, at).await?;
+    let (committed, base) = commit::read(&mut tx, at, &held).await?;
     tx.commit().await?;
     let attempt = AttemptClaim { claim: claim.clone(), job: job.clone(), attempt, fence: fence.to_owned() };
     Ok(Begun { attempt, standing, committed, base })
 }
 
-async fn start(tx: &mut Transaction, at: JobAt<'_>, before: &Standing, fence: &str) -> Result<u32, StoreError> {
+async fn start(tx: &mut Transaction, at: JobAt<'_>, before: &Standing, fence: &str) -> Result<JobStanding, StoreError> {
     let JobAt { run_id, job, now } = at;
     let attempt = before.attempts + 1;
     let event = JobEvent::AttemptStarted { attempt };
     let after = before.state.after(&event)?;
     tx.execute(ATTEMPT_INSERT, &[run_id.into(), job.into(), attempt.into(), now.into(), fence.into()]).await?;
-    tx.execute(JOB_BEGIN, &[run_id.into(), job.into(), after.as_str().into(), attempt.into(), now.into()]).await?;
-    runs::write_job_event(tx, at, &event).await?;
-    Ok(attempt)
+    let seq = runs::write_job_event(tx, at, &event).await?;
+    let binds = [run_id.into(), job.into(), after.as_str().into(), attempt.into(), now.into(), seq.into()];
+    changed(tx.row(JOB_BEGIN, &binds).await?, at)
 }
 
 /// Commits a part of a running attempt's outcome.
@@ -129,10 +136,10 @@ pub(super) async fn commit_part(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("committing a part of an outcome").await?;
-    runs::hold_running(&mut tx, &attempt.claim).await?;
+    let held = runs::hold_running(&mut tx, &attempt.claim).await?;
     let at = attempt.at(now);
     let before = standing(&mut tx, at.run_id, at.job).await?;
-    if before.attempts != attempt.attempt || !is_running_under(&mut tx, at, attempt.attempt, &attempt.fence).await? {
+    if before.attempts != attempt.attempt || !before.is_running_under(&attempt.fence) {
         return Err(StoreError::Fenced { run_id: at.run_id.clone() });
     }
     let known = tx.rows(PARTS, &[at.run_id.into(), at.job.into()]).await?;
@@ -145,26 +152,29 @@ pub(super) async fn commit_part(
     let event = JobEvent::PartCommitted { attempt: attempt.attempt, part: name.to_owned() };
     before.state.after(&event)?;
     runs::write_job_event(&mut tx, at, &event).await?;
-    let json = readable_json(&tx, part)?;
+    let (json, _) = readable_json(&tx, part)?;
     let binds = [at.run_id.into(), at.job.into(), attempt.attempt.into(), name.into(), (&json).into()];
     tx.execute(PART_INSERT, &binds).await?;
-    commit::write_effects(&mut tx, attempt, now, part, base).await?;
+    commit::write_effects(&mut tx, (attempt, &held), now, part, base).await?;
     tx.commit().await
 }
 
-/// Returns the parts that a job has committed in its run, by name.
-pub(super) async fn parts(tx: &mut Transaction, at: JobAt<'_>) -> Result<BTreeMap<String, Outcome>, StoreError> {
-    let rows = tx.rows(PARTS, &[at.run_id.into(), at.job.into()]).await?;
-    rows.iter().map(|row| Ok((row.text("name")?, row.json("outcome")?))).collect()
-}
-
-/// Returns the findings in parts of the run's other jobs that failed all the same: nobody else tells them.
-pub(super) async fn left_findings(tx: &mut Transaction, at: JobAt<'_>) -> Result<Vec<Finding>, StoreError> {
-    let mut findings = Vec::new();
-    for row in tx.rows(PARTS_LEFT, &[at.run_id.into(), at.job.into()]).await? {
-        findings.extend(row.json::<Outcome>("outcome")?.findings);
+/// Returns the parts that a job has committed in its run, by name, and the findings in those of other jobs that failed
+/// all the same: nobody else tells them.
+pub(super) async fn parts(
+    tx: &mut Transaction,
+    at: JobAt<'_>,
+) -> Result<(BTreeMap<String, Outcome>, Vec<Finding>), StoreError> {
+    let (mut own, mut left) = (BTreeMap::new(), Vec::new());
+    for row in tx.rows(PARTS_TO_READ, &[at.run_id.into(), at.job.into()]).await? {
+        let part: Outcome = row.json("outcome")?;
+        if row.text("job")? == at.job.as_str() {
+            own.insert(row.text("name")?, part);
+        } else {
+            left.extend(part.findings);
+        }
     }
-    Ok(findings)
+    Ok((own, left))
 }
 
 /// Ends an attempt; with an outcome, commits all its effects.
@@ -175,16 +185,22 @@ pub(super) async fn finish(
     now: Timestamp,
 ) -> Result<JobStanding, StoreError> {
     let mut tx = database.begin("ending an attempt").await?;
-    runs::hold_running(&mut tx, &attempt.claim).await?;
+    let held = runs::hold_running(&mut tx, &attempt.claim).await?;
     let at = attempt.at(now);
     let before = standing(&mut tx, at.run_id, at.job).await?;
-    let outcome = match &end {
+    let (json, outcome) = match &end {
         AttemptEnd::Succeeded { outcome, .. } => Some(readable_json(&tx, outcome)?),
         _ => None,
-    };
+    }
+    .unzip();
     let event = event_of(attempt.attempt, &end, &before);
-    let ending = ending_of(&end, outcome.as_deref());
-    match stored(&mut tx, at, attempt.attempt).await? {
+    let ending = ending_of(&end, json.as_deref());
+    let stored = if attempt.attempt == before.attempts {
+        before.last.clone()
+    } else {
+        stored(&mut tx, at, attempt.attempt).await?
+    };
+    match stored {
         Some((state, fence)) if fence == attempt.fence && state == ending.state && state != "running" => {
             // Asked again, because the answer was lost.
             return job_standing(&mut tx, at).await;
@@ -199,13 +215,13 @@ pub(super) async fn finish(
         }
     }
 
-    let seq = apply(&mut tx, at, before.state, &event).await?;
+    let (seq, mut standing) = apply(&mut tx, at, before.state, &event).await?;
     end_attempt(&mut tx, at, attempt.attempt, &ending, seq).await?;
     if let AttemptEnd::Succeeded { outcome, base, .. } = &end {
-        commit::write_effects(&mut tx, attempt, now, outcome, base).await?;
+        commit::write_effects(&mut tx, (attempt, &held), now, outcome, base).await?;
     }
-    let standing = job_standing(&mut tx, at).await?;
     tx.commit().await?;
+    standing.view.outcome = outcome;
     Ok(standing)
 }
 
@@ -226,24 +242,27 @@ pub(super) async fn finish_unattempted(
         Unattempted::UpstreamFailed { upstream } => (JobState::UpstreamFailed, JobEvent::UpstreamFailed { upstream }),
         Unattempted::Cancelled => (JobState::Cancelled, JobEvent::Cancelled),
     };
-    if before.state != state {
-        let seq = apply(&mut tx, at, before.state, &event).await?;
+    let standing = if before.state == state {
+        job_standing(&mut tx, at).await?
+    } else {
+        let (seq, standing) = apply(&mut tx, at, before.state, &event).await?;
         if before.state == JobState::Running {
             end_attempt(&mut tx, at, before.attempts, &cancelled(), seq).await?;
         }
-    }
-    let standing = job_standing(&mut tx, at).await?;
+        standing
+    };
     tx.commit().await?;
     Ok(standing)
 }
 
-/// Changes a job's state by an event, writes the event and returns its number.
+/// Changes a job's state by an event, writes the event, and returns its number and the job as it is then, without the
+/// outcome of the attempt that the event ends.
 pub(super) async fn apply(
     tx: &mut Transaction,
     at: JobAt<'_>,
     before: JobState,
     event: &JobEvent,
-) -> Result<i64, StoreError> {
+) -> Result<(i64, JobStanding), StoreError> {
     let JobAt { run_id, job, now } = at;
     let after = before.after(event)?;
     let finished_at = after.is_done().then_some(now);
@@ -266,8 +285,8 @@ pub(super) async fn apply(
         lost.into(),
         superseded.into(),
     ];
-    tx.execute(JOB_CHANGE, &binds).await?;
-    runs::write_job_event(tx, at, event).await
+    let standing = changed(tx.row(JOB_CHANGE, &binds).await?, at)?;
+    Ok((runs::write_job_event(tx, at, event).await?, standing))
 }
 
 /// Returns what a job says after an event.
@@ -298,7 +317,7 @@ pub(super) async fn lose_running(tx: &mut Transaction, run_id: &RunId, now: Time
         let at = JobAt { run_id, job: &job, now };
         if before == JobState::Running {
             let event = JobEvent::AttemptLost { attempt, why: LOST.to_owned(), gives_up: lost + 1 >= LOST_BUDGET };
-            let seq = apply(tx, at, before, &event).await?;
+            let (seq, _) = apply(tx, at, before, &event).await?;
             end_attempt(tx, at, attempt, &Ending { state: "lost", error: Some(LOST), ..Ending::default() }, seq)
                 .await?;
         }
@@ -310,7 +329,7 @@ pub(super) async fn lose_running(tx: &mut Transaction, run_id: &RunId, now: Time
 pub(super) async fn cancel_open(tx: &mut Transaction, run_id: &RunId, now: Timestamp) -> Result<(), StoreError> {
     for (job, before, attempt, _) in open_jobs(tx, run_id).await? {
         let at = JobAt { run_id, job: &job, now };
-        let seq = apply(tx, at, before, &JobEvent::Cancelled).await?;
+        let (seq, _) = apply(tx, at, before, &JobEvent::Cancelled).await?;
         if before == JobState::Running {
             end_attempt(tx, at, attempt, &cancelled(), seq).await?;
         }
@@ -340,7 +359,11 @@ pub(super) async fn job_standings(database: &Database, run_id: &RunId) -> Result
 }
 
 async fn job_standing(tx: &mut Transaction, at: JobAt<'_>) -> Result<JobStanding, StoreError> {
-    let row = tx.row(JOB, &[at.run_id.into(), at.job.into()]).await?;
+    changed(tx.row(JOB, &[at.run_id.into(), at.job.into()]).await?, at)
+}
+
+/// Returns the job of a row, which is missing where there is no such job.
+fn changed(row: Option<Row>, at: JobAt<'_>) -> Result<JobStanding, StoreError> {
     let missing = || StoreError::NoSuchJob { run_id: at.run_id.clone(), job: at.job.clone() };
     standing_of(&row.ok_or_else(missing)?)
 }
@@ -398,14 +421,14 @@ pub(super) async fn durations(
     rows.iter().map(|row| row.int("took").map(SignedDuration::from_micros)).collect()
 }
 
-/// Returns an outcome as JSON that reads back: a figure that is NaN or infinite is written as `null`, and would make
-/// the run unreadable for ever.
-fn readable_json(tx: &Transaction, outcome: &Outcome) -> Result<String, StoreError> {
+/// Returns an outcome as JSON that reads back, and what is read back: a figure that is NaN or infinite is written as
+/// `null`, and would make the run unreadable for ever.
+fn readable_json(tx: &Transaction, outcome: &Outcome) -> Result<(String, Outcome), StoreError> {
     // Its e-mails are in the outbox; with the outcome they would be shown, and kept, a second time.
     let outcome = &Outcome { mails: Vec::new(), ..outcome.clone() };
     let json = tx.json("an outcome", outcome)?;
     match serde_json::from_str::<Outcome>(&json) {
-        Ok(_) => Ok(json),
+        Ok(read) => Ok((json, read)),
         Err(cause) => Err(StoreError::NotReadBack { what: "an outcome", cause }),
     }
 }
@@ -418,6 +441,7 @@ async fn standing(tx: &mut Transaction, run_id: &RunId, job: &JobName) -> Result
         attempts: row.count("attempts")?,
         lost: row.count("lost")?,
         superseded: row.count("superseded")?,
+        last: row.text_or_null("attempt_state")?.zip(row.text_or_null("fence")?),
     })
 }
 
@@ -425,10 +449,6 @@ async fn standing(tx: &mut Transaction, run_id: &RunId, job: &JobName) -> Result
 async fn stored(tx: &mut Transaction, at: JobAt<'_>, attempt: u32) -> Result<Option<(String, String)>, StoreError> {
     let row = tx.row(ATTEMPT, &[at.run_id.into(), at.job.into(), attempt.into()]).await?;
     row.map(|row| Ok((row.text("state")?, row.text("fence")?))).transpose()
-}
-
-async fn is_running_under(tx: &mut Transaction, at: JobAt<'_>, attempt: u32, fence: &str) -> Result<bool, StoreError> {
-    Ok(stored(tx, at, attempt).await?.is_some_and(|(state, stored)| state == "running" && stored == fence))
 }
 
 async fn open_jobs(tx: &mut Transaction, run_id: &RunId) -> Result<Vec<(JobName, JobState, u32, u32)>, StoreError> {

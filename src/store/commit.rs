@@ -18,13 +18,12 @@ use super::contract::{AttemptClaim, Base, Committed};
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::row::Row;
-use super::runs::NOT_ASKED_FOR;
+use super::runs::{Held, NOT_ASKED_FOR};
 use super::{revisions, schedule, settle};
 use crate::domain::ids::{DagName, SnapshotId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, Reason, SnapshotRef};
 
-const RUN: &str = "SELECT dag, logical_date FROM runs WHERE run_id = $1";
 const SNAPSHOT_INSERT: &str = include_str!("../../sql/state/snapshot_insert.sql");
 const MAKE_CURRENT: &str = include_str!("../../sql/state/snapshot_make_current.sql");
 const SNAPSHOT_CURRENT: &str = include_str!("../../sql/state/snapshot_current.sql");
@@ -45,14 +44,13 @@ const STANDING: &str = include_str!("../../sql/state/standing.sql");
 struct Committing<'a> {
     attempt: &'a AttemptClaim,
     base: &'a Base,
-    dag: DagName,
+    dag: &'a DagName,
     date: Date,
     now: Timestamp,
 }
 
 /// Returns what an attempt reads, and what its commit replaces.
-pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>) -> Result<(Committed, Base), StoreError> {
-    let (dag, _) = run_of(tx, at).await?;
+pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>, run: &Held) -> Result<(Committed, Base), StoreError> {
     let mut snapshots = BTreeMap::new();
     for row in tx.rows(SNAPSHOTS, &[]).await? {
         let found = snapshot_of(&row)?;
@@ -69,16 +67,20 @@ pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>) -> Result<(Committ
         let found = snapshot_of(&row)?;
         snapshots.insert(found.dataset.clone(), found);
     }
-    let standing = tx.rows(STANDING, &[at.run_id.into(), NOT_ASKED_FOR.into()]).await?;
+    let standing = match run.is_partial {
+        true => tx.rows(STANDING, &[at.run_id.into(), NOT_ASKED_FOR.into()]).await?,
+        false => Vec::new(),
+    };
+    let (parts, left_findings) = attempts::parts(tx, at).await?;
     let committed = Committed {
         snapshots,
         cursors,
         models,
-        last_success: attempts::last_success_within(tx, &dag, at.job).await?,
+        last_success: attempts::last_success_within(tx, &run.dag, at.job).await?,
         standing: standing.iter().map(attempts::view_of).collect::<Result<Vec<JobView>, _>>()?,
-        parts: attempts::parts(tx, at).await?,
-        left_findings: attempts::left_findings(tx, at).await?,
-        skipped: schedule::skipped_since(tx, &dag, at.run_id).await?,
+        parts,
+        left_findings,
+        skipped: schedule::skipped_since(tx, &run.dag, at.run_id).await?,
     };
     Ok((committed, base))
 }
@@ -91,13 +93,12 @@ fn champions(models: &[ModelRecord]) -> BTreeMap<String, String> {
 /// Writes all effects of an outcome, or of a part of it.
 pub(super) async fn write_effects(
     tx: &mut Transaction,
-    attempt: &AttemptClaim,
+    (attempt, run): (&AttemptClaim, &Held),
     now: Timestamp,
     outcome: &Outcome,
     base: &Base,
 ) -> Result<(), StoreError> {
-    let (dag, date) = run_of(tx, attempt.at(now)).await?;
-    let committing = Committing { attempt, base, dag, date, now };
+    let committing = Committing { attempt, base, dag: &run.dag, date: run.date, now };
     write_snapshots(tx, &committing, &outcome.snapshots).await?;
     for (name, position) in &outcome.cursors {
         write_cursor(tx, &committing, name, position).await?;
@@ -120,12 +121,6 @@ pub(super) async fn write_effects(
         audit::append(tx, origin, entry, now).await?;
     }
     Ok(())
-}
-
-async fn run_of(tx: &mut Transaction, at: JobAt<'_>) -> Result<(DagName, Date), StoreError> {
-    let row = tx.row(RUN, &[at.run_id.into()]).await?;
-    let row = row.ok_or_else(|| StoreError::NoRun { run_id: at.run_id.clone() })?;
-    Ok((row.parse("dag")?, row.parse("logical_date")?))
 }
 
 impl Committing<'_> {

@@ -5,6 +5,7 @@
 //! token by updating the run's row, so that on PostgreSQL all writers of one run wait for each other there.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::attempts::{self, JobAt};
 use super::audit;
@@ -17,7 +18,7 @@ use super::revisions;
 use super::row::Row;
 use super::schedule;
 use crate::domain::dag::Dag;
-use crate::domain::ids::{RunId, content_hash};
+use crate::domain::ids::{DagName, RunId, content_hash};
 use crate::domain::job::Force;
 use crate::domain::run::{IllegalTransition, JobEvent, JobState, RunEvent, RunState};
 
@@ -31,7 +32,9 @@ const SELECT_DAG: &str = include_str!("../../sql/state/runs_of_dag.sql");
 const SELECT_DATE: &str = include_str!("../../sql/state/runs_of_date.sql");
 const KEEP_DAG: &str = include_str!("../../sql/state/dag_version_insert.sql");
 const LOCK: &str = "UPDATE runs SET token = token WHERE run_id = $1 RETURNING state, cancel_requested";
-const HOLD: &str = "UPDATE runs SET token = token WHERE run_id = $1 AND token = $2 RETURNING state";
+const HOLD: &str = "UPDATE runs SET token = token WHERE run_id = $1 AND token = $2 \
+                    RETURNING state, dag, logical_date, \
+                    CAST(CASE WHEN only_jobs IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_partial";
 const FINISH: &str = "UPDATE runs SET state = $2, finished_at = $3 WHERE run_id = $1";
 const WISH_CANCEL: &str = "UPDATE runs SET cancel_requested = 1 WHERE run_id = $1";
 const EXISTS: &str = "SELECT run_id FROM runs WHERE run_id = $1";
@@ -141,7 +144,7 @@ pub(super) async fn finish(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("ending a run").await?;
-    if hold(&mut tx, claim).await? == state && state.is_done() {
+    if hold(&mut tx, claim).await?.state == state && state.is_done() {
         // Asked again, because the answer was lost.
         return Ok(());
     }
@@ -180,12 +183,24 @@ async fn end(tx: &mut Transaction, run_id: &RunId, event: &RunEvent, now: Timest
     write_run_event(tx, run_id, event, now).await
 }
 
-/// Checks that `claim` still holds its run, and returns the run's state.
-pub(super) async fn hold(tx: &mut Transaction, claim: &Claim) -> Result<RunState, StoreError> {
+/// A run that a transaction holds.
+pub(super) struct Held {
+    state: RunState,
+    /// Its DAG.
+    pub(super) dag: DagName,
+    /// Its logical date.
+    pub(super) date: Date,
+    /// Whether it is for some of the DAG's jobs only.
+    pub(super) is_partial: bool,
+}
+
+/// Checks that `claim` still holds its run, and returns the run.
+pub(super) async fn hold(tx: &mut Transaction, claim: &Claim) -> Result<Held, StoreError> {
     let run_id = &claim.run_id;
     claim.tenure.check()?;
     if let Some(row) = tx.row(HOLD, &[run_id.into(), claim.token.into()]).await? {
-        return row.parse("state");
+        let (state, dag, date) = (row.parse("state")?, row.parse("dag")?, row.parse("logical_date")?);
+        return Ok(Held { state, dag, date, is_partial: row.flag("is_partial")? });
     }
     match tx.row(EXISTS, &[run_id.into()]).await? {
         Some(_) => Err(StoreError::Fenced { run_id: run_id.clone() }),
@@ -194,12 +209,12 @@ pub(super) async fn hold(tx: &mut Transaction, claim: &Claim) -> Result<RunState
 }
 
 /// Like [`hold`], for news of the run's jobs: only a running run takes them.
-pub(super) async fn hold_running(tx: &mut Transaction, claim: &Claim) -> Result<(), StoreError> {
-    let state = hold(tx, claim).await?;
-    if state == RunState::Running {
-        return Ok(());
+pub(super) async fn hold_running(tx: &mut Transaction, claim: &Claim) -> Result<Held, StoreError> {
+    let held = hold(tx, claim).await?;
+    if held.state == RunState::Running {
+        return Ok(held);
     }
-    Err(IllegalTransition { what: "run", state: state.as_str(), event: "news of its jobs".to_owned() }.into())
+    Err(IllegalTransition { what: "run", state: held.state.as_str(), event: "news of its jobs".to_owned() }.into())
 }
 
 async fn lock(tx: &mut Transaction, run_id: &RunId) -> Result<(RunState, bool), StoreError> {

@@ -1,0 +1,216 @@
+//! What the program costs around its work: its start, a child process, a start after `kill -9`, an idle daemon.
+//!
+//! FIGURES
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::say;
+
+const QUIET: Duration = Duration::from_secs(60);
+
+const WAITING: &str = r#"
+name = "waiting"
+[jobs.wait]
+kind = "command"
+with = { program = "sh", args = ["-c", "echo $$ >> began; exec sleep 600"] }
+"#;
+
+/// A folder in which the program runs, with the shipped configuration, SQL and DAGs, and a DAG of its own.
+pub(crate) struct Place(tempfile::TempDir);
+
+impl Place {
+    pub(crate) fn new(folder: &Path, configuration: &str, dag: &str) -> Self {
+        let place = tempfile::tempdir_in(folder).unwrap();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for shared in ["sql", "config"] {
+            std::os::unix::fs::symlink(repository.join(shared), place.path().join(shared)).unwrap();
+        }
+        std::fs::create_dir(place.path().join("jobs")).unwrap();
+        std::fs::copy(repository.join("jobs/nightly.toml"), place.path().join("jobs/nightly.toml")).unwrap();
+        std::fs::write(place.path().join("jobs/own.toml"), dag).unwrap();
+        std::fs::write(place.path().join("site.toml"), configuration).unwrap();
+        Self(place)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite://{}/var/nocturne.db", self.path().display())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nocturne"));
+        command.args(["--config", "site.toml"]).args(arguments).current_dir(self.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end, which must be a good one.
+    pub(crate) fn done(&self, arguments: &[&str]) {
+        let status = self.command(arguments).status().unwrap();
+        assert!(status.success(), "{arguments:?}: {status}");
+    }
+
+    fn start(&self, arguments: &[&str]) -> Running {
+        Running(self.command(arguments).spawn().unwrap())
+    }
+}
+
+/// A program that is killed when it is no longer of use.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// The fastest of some tries: what the machine can do when nothing else disturbs it.
+pub(crate) fn fastest(tries: u32, act: impl Fn()) -> Duration {
+    let time = |_| {
+        let began = Instant::now();
+        act();
+        began.elapsed()
+    };
+    (0..tries).map(time).min().unwrap_or_default()
+}
+
+pub(crate) fn measure(folder: &Path) {
+    start(folder);
+    children(folder);
+    recovery(folder);
+    idle(folder);
+}
+
+fn start(folder: &Path) {
+    let place = Place::new(folder, "", WAITING);
+    place.done(&["db", "migrate"]);
+    for arguments in [&["--version"][..], &["--help"], &["dags", "list"], &["runs", "list"], &["config", "check"]] {
+        let took = fastest(20, || place.done(arguments));
+        say(&format!("`nocturne {}`", arguments.join(" ")), &format!("{took:.1?} (the fastest of 20)"));
+    }
+}
+
+/// A night in which every job is up to date: what is left is the cost of carrying jobs out.
+fn children(folder: &Path) {
+    let night = ["run", "nightly", "--date", "2026-11-20"];
+    let small = "[simulation]\nstudents = 40\nfirst_year = 2026\n";
+    let [thread, process] = ["thread", "process"].map(|isolation| {
+        let place = Place::new(folder, &format!("{small}[engine]\nisolation = \"{isolation}\"\n"), WAITING);
+        let first = place.command(&night).status().unwrap();
+        assert!(matches!(first.code(), Some(0 | 9)), "{first}");
+        let took = fastest(10, || {
+            let again = place.command(&night).status().unwrap();
+            assert!(matches!(again.code(), Some(0 | 9)), "{again}");
+        });
+        say(&format!("A night that is up to date, isolation = \"{isolation}\""), &format!("{took:.0?}"));
+        took
+    });
+    let dag = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs/nightly.toml")).unwrap();
+    let jobs = dag.lines().filter(|line| line.starts_with("[jobs.")).count();
+    let each = process.saturating_sub(thread) / u32::try_from(jobs).unwrap();
+    say("A child process, of each job of that night", &format!("{each:.1?} ({jobs} jobs)"));
+}
+
+/// From the start of a daemon after `kill -9` to the second beginning of the job that was cut off.
+fn recovery(folder: &Path) {
+    let place = Place::new(folder, "", WAITING);
+    let began = place.path().join("began");
+    let mut took = Vec::new();
+    for already in 0..2 {
+        let mut night = place.start(&["run", "waiting", "--date", "2026-11-20"]);
+        wait_for_lines(&began, already * 2 + 1);
+        night.0.kill().unwrap();
+        night.0.wait().unwrap();
+        let started = Instant::now();
+        let daemon = place.start(&["daemon"]);
+        wait_for_lines(&began, already * 2 + 2);
+        took.push(started.elapsed());
+        place.done(&["runs", "cancel", "last"]);
+        let gone = Instant::now();
+        while is_running(&place) && gone.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        drop(daemon);
+    }
+    let best = took.iter().min().unwrap();
+    say("From the start after kill -9 to the job's next beginning", &format!("{best:.0?}"));
+}
+
+fn is_running(place: &Place) -> bool {
+    let listed = place.command(&["--json", "runs", "list"]).stdout(Stdio::piped()).output().unwrap();
+    String::from_utf8_lossy(&listed.stdout).contains("\"running\"")
+}
+
+fn wait_for_lines(path: &Path, lines: usize) {
+    let since = Instant::now();
+    while std::fs::read_to_string(path).unwrap_or_default().lines().count() < lines {
+        assert!(since.elapsed() < Duration::from_secs(60), "waited for line {lines} of {}", path.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A daemon that has nothing to do for a minute.
+fn idle(folder: &Path) {
+    let place = Place::new(folder, "", WAITING);
+    let daemon = place.start(&["daemon"]);
+    std::thread::sleep(Duration::from_secs(15));
+    let before = Io::of(&daemon);
+    let cpu = cpu(&daemon);
+    std::thread::sleep(QUIET);
+    let after = Io::of(&daemon);
+    let status = std::fs::read_to_string(proc(&daemon, "status")).unwrap();
+    let memory = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    };
+    say(
+        "An idle daemon: resident memory",
+        &format!(
+            "{} MiB (its own {} MiB, the program's file {} MiB)",
+            memory("VmRSS:"),
+            memory("RssAnon:"),
+            memory("RssFile:")
+        ),
+    );
+    say(
+        &format!("An idle daemon: in {} s", QUIET.as_secs()),
+        &format!(
+            "{} calls that write, {} bytes written to storage, {} ticks of 10 ms",
+            after.calls - before.calls,
+            after.bytes - before.bytes,
+            self::cpu(&daemon) - cpu
+        ),
+    );
+}
+
+fn proc(daemon: &Running, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/{file}", daemon.0.id()))
+}
+
+fn cpu(daemon: &Running) -> u64 {
+    let stat = std::fs::read_to_string(proc(daemon, "stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+struct Io {
+    calls: u64,
+    bytes: u64,
+}
+
+impl Io {
+    fn of(daemon: &Running) -> Self {
+        let io = std::fs::read_to_string(proc(daemon, "io")).unwrap();
+        let field = |name: &str| {
+            let line = io.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().parse().unwrap()
+        };
+        Self { calls: field("syscw: "), bytes: field("write_bytes: ") }
+    }
+}
