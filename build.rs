@@ -20,6 +20,12 @@ fn main() -> Result<()> {
     for path in PROGRAM {
         println!("cargo::rerun-if-changed={path}");
     }
+    #[expect(clippy::disallowed_methods, reason = "this is how cargo tells a build script its target")]
+    let target_env = std::env::var("CARGO_CFG_TARGET_ENV");
+    if target_env.is_ok_and(|env| env == "gnu") {
+        // 170,000 relocations in 60 kB instead of 5 MB, all of which a start reads: they count as a process's memory.
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     println!("cargo::rustc-env=NOCTURNE_PROGRAM_HASH={}", hash(&PROGRAM)?);
     println!("cargo::rustc-env=NOCTURNE_FEATURES_HASH={}", hash(&FEATURES)?);
     Ok(())

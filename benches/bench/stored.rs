@@ -46,13 +46,16 @@ pub(crate) async fn measure(folder: &Path) {
         say(what, &format!("{:.1?} (the whole command, the fastest of 20)", fastest(20, || place.done(arguments))));
     }
     let store = store::look(&place.url()).await.unwrap();
+    let newest = RunFilter { limit: Some(20), ..RunFilter::default() };
     let id = RunId::from_stored("night.2000-01-01.50000".to_owned());
-    let began = Instant::now();
-    assert!(store.run(&id).await.unwrap().is_some());
-    say("A look-up by id, the statement alone", &format!("{:.2?}", began.elapsed()));
-    let began = Instant::now();
-    store.runs(&RunFilter { limit: Some(20), ..RunFilter::default() }).await.unwrap();
-    say("The 20 newest runs, the statement alone", &format!("{:.2?}", began.elapsed()));
+    for _ in 0..2 {
+        let began = Instant::now();
+        assert!(store.run(&id).await.unwrap().is_some());
+        say("A look-up by id, the statement alone", &format!("{:.2?}", began.elapsed()));
+        let began = Instant::now();
+        assert_eq!(store.runs(&newest).await.unwrap().len(), 20);
+        say("The 20 newest runs, the statement alone", &format!("{:.2?}", began.elapsed()));
+    }
     say("A night of three programs, on few runs", &format!("{on_few:.0?}"));
     say("The same on all of them", &format!("{:.0?}", night()));
 }

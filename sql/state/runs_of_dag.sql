@@ -1,8 +1,9 @@
 -- Purpose: a DAG's runs, newest first (index runs_by_dag).
+-- Two terms of order: see runs_newest.sql.
 SELECT
     run_id, dag, dag_version, logical_date, asked_by, slot, only_jobs, force, state, cancel_requested, token,
     queued_at, started_at, finished_at
 FROM runs
 WHERE dag = $1
-ORDER BY queued_at DESC, logical_date DESC, n DESC, run_id DESC
+ORDER BY queued_at DESC, run_id DESC
 LIMIT $2

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nocturne::domain::outcome::Outcome;
 use nocturne::store::{MigrationReport, RunFilter, StoreError, backup, check, migrate, open};
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 use tokio::task::JoinSet;
 
 use super::fixtures::{Place, at, full_outcome, new_run, running, succeed};
@@ -225,4 +225,29 @@ async fn a_backup_that_is_made_while_others_write_is_one_whole_state() {
     }
     assert!(copies > 1, "there was one copy, which may have been made before anybody wrote");
     assert_eq!(check(&place.url).await.unwrap().runs, 48);
+}
+
+#[tokio::test]
+async fn lists_of_runs_read_no_more_runs_than_they_show() {
+    let place = Place::sqlite();
+    drop(place.open().await);
+    let mut state = SqliteConnection::connect(&place.url).await.unwrap();
+
+    for (name, statement) in [
+        ("runs_newest", include_str!("../../../sql/state/runs_newest.sql")),
+        ("runs_of_dag", include_str!("../../../sql/state/runs_of_dag.sql")),
+        ("runs_of_date", include_str!("../../../sql/state/runs_of_date.sql")),
+        ("runs_open", include_str!("../../../sql/state/runs_open.sql")),
+        ("run_select", include_str!("../../../sql/state/run_select.sql")),
+    ] {
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
+        let steps: Vec<String> =
+            plan.fetch_all(&mut state).await.unwrap().iter().map(|step| step.get("detail")).collect();
+        let first = &steps[0];
+        assert!(first.contains("USING") && first.contains("INDEX"), "{name} reads every run: {steps:?}");
+        let sorts_all = steps.iter().any(|step| step == "USE TEMP B-TREE FOR ORDER BY");
+        let is_of_few = first.contains("runs_open") || first.contains("logical_date");
+        assert!(!sorts_all || is_of_few, "{name} sorts every run: {steps:?}");
+    }
+    state.close().await.unwrap();
 }
