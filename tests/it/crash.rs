@@ -1,18 +1,22 @@
-//! Nights of a tiny institution that are killed and told to end at random moments, again and again, until they are done:
-//! in the end nobody can tell them from undisturbed ones.
+//! Nights of a tiny institution that are disturbed at random moments, again and again, until they are done: in the end
+//! nobody can tell them from undisturbed ones.
 //!
-//! The moments are drawn from a seed; which instruction they hit is chance. The short form runs with every test; the long
-//! one is `NOCTURNE_CRASHES=200 cargo test --test it crash -- --nocapture` (so many on each database), and prints what was
-//! tried.
+//! A disturbance is a kill, a request to end, or a full disk; on PostgreSQL also a database that goes away for a while, and
+//! an owner that stands still for longer than its time and then goes on. The moments are drawn from a seed; which
+//! instruction they hit is chance. The short form runs with every test. The long one is
+//! `NOCTURNE_CRASHES=200 cargo test --release --test it crash -- --nocapture`: so many on each database, with every job of
+//! the shipped night; it prints what was tried.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nocturne::telemetry::spawn_blocking;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::support::limit::Running;
 use crate::support::postgres;
@@ -29,6 +33,7 @@ stop_grace_secs = 1
 to = ["dean@example.edu", "data@example.edu"]
 "#;
 
+/// The short form's night.
 const DAG: &str = r#"
 name = "night"
 max_parallel = 2
@@ -50,25 +55,59 @@ when = "all_done"
 with = { report = "digest" }
 "#;
 
+/// How much the disk of a disturbed site holds: more than its nights need.
+const DISK_MIB: u32 = 1024;
+
 /// What was tried, for the summary.
 #[derive(Debug, Default)]
 struct Tried {
     nights: u32,
     killed: u32,
     told_to_end: u32,
+    disk_full: u32,
+    database_away: u32,
+    owner_stood_still: u32,
     /// Processes that were done before their moment came.
     done_before: u32,
 }
 
-fn site(state: &str) -> Site {
-    let site = Site::new(&format!("{SMALL}{SITE}{state}"));
-    site.write("dags/night.toml", DAG);
-    site
+/// What happens to a night.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disturbance {
+    Kill,
+    TellToEnd,
+    /// The disk is full from the start but for some KiB, and has room again later.
+    DiskFull {
+        left_kib: u32,
+    },
+    DatabaseAway,
+    OwnerStandsStill,
 }
 
-fn crashes() -> u32 {
+fn draw(draws: &mut ChaCha8Rng, database: Option<&str>) -> Disturbance {
+    match (draws.random_range(0..20), database) {
+        (0..4, _) => Disturbance::TellToEnd,
+        (4..8, _) => Disturbance::DiskFull { left_kib: draws.random_range(0..2048) },
+        (8..11, Some(_)) => Disturbance::DatabaseAway,
+        (11, Some(_)) => Disturbance::OwnerStandsStill,
+        _ => Disturbance::Kill,
+    }
+}
+
+/// How many disturbances the long form was asked for.
+fn asked_for() -> Option<u32> {
     #[expect(clippy::disallowed_methods, reason = "the number of crashes is asked for on the command line")]
-    std::env::var("NOCTURNE_CRASHES").map_or(SHORT_FORM, |number| number.parse().unwrap())
+    std::env::var("NOCTURNE_CRASHES").ok().map(|number| number.parse().unwrap())
+}
+
+fn site(state: &str, disk_mib: Option<u32>) -> Site {
+    let configuration = format!("{SMALL}{SITE}{state}");
+    let site = disk_mib.map_or_else(|| Site::new(&configuration), |mib| Site::on_a_disk_of(mib, &configuration));
+    let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs/nightly.toml")).unwrap();
+    let whole = shipped.replace("\"nightly\"", "\"night\"").replace("\"30s\"", "\"100ms\"");
+    assert!(whole.contains("\"night\"") && whole.contains("\"100ms\""), "the shipped night looks different now");
+    site.write("dags/night.toml", if asked_for().is_some() { whole.as_str() } else { DAG });
+    site
 }
 
 /// The hash of every file that the same inputs must make the same.
@@ -78,17 +117,25 @@ fn hashes(site: &Site) -> BTreeMap<String, String> {
     files.map(|path| (path.strip_prefix(site.path()).unwrap().display().to_string(), hash(&path))).collect()
 }
 
-/// The recipients of the e-mails that lie in the outbox, one for each e-mail.
-fn recipients(site: &Site) -> Vec<String> {
-    let letters = site.files("var/outbox").into_iter().filter(|path| path.extension().is_some_and(|e| e == "eml"));
-    let to = |path: std::path::PathBuf| {
-        let letter = fs::read_to_string(path).unwrap();
-        let to = letter.lines().find_map(|line| line.strip_prefix("To: ")).unwrap();
-        to.trim().to_owned()
-    };
-    let mut all: Vec<String> = letters.map(to).collect();
-    all.sort();
-    all
+/// The e-mails that lie in the outbox, by date, audience and recipient, with their revisions.
+fn letters(site: &Site) -> BTreeMap<String, BTreeSet<String>> {
+    let mut letters: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in site.files("var/outbox").into_iter().filter(|path| path.extension().is_some_and(|e| e == "eml")) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let (letter, revision) = name.rsplit_once('.').unwrap();
+        letters.entry(letter.to_owned()).or_default().insert(revision.to_owned());
+    }
+    letters
+}
+
+/// Compares the e-mails: one each, but that a night which failed for want of room may have said so before.
+fn compare_letters(stormy: &Site, calm: &Site, failed: &BTreeSet<String>) {
+    let (stormy, calm) = (letters(stormy), letters(calm));
+    assert_eq!(stormy.keys().collect::<Vec<_>>(), calm.keys().collect::<Vec<_>>(), "the e-mails' recipients");
+    for (letter, revisions) in &stormy {
+        let may_be_corrected = failed.iter().any(|date| letter.contains(date));
+        assert!(may_be_corrected || revisions == &calm[letter], "{letter} went out as {revisions:?}");
+    }
 }
 
 /// Waits until a moment comes or the night is over; returns whether it is over.
@@ -102,34 +149,125 @@ fn wait_for_moment(night: &mut Running, moment: Instant) -> bool {
     night.has_ended()
 }
 
-/// Disturbs the night of `date` until it is done; returns how many crashes there were.
-fn disturbed_night(site: &Site, date: &str, usual: Duration, draws: &mut ChaCha8Rng, tried: &mut Tried) -> u32 {
-    let command = ["run", "night", "--date", date];
-    let mut crashes = 0;
-    // Three disturbances at most, as a job that kills its process three times is stopped; then it may end.
-    for _ in 0..2 {
-        let mut night = site.start(&command);
-        let moment = Instant::now() + usual.mul_f64(draws.random_range(0.0..1.0));
-        if wait_for_moment(&mut night, moment) {
-            tried.done_before += 1;
-            break;
-        }
-        let is_kill = draws.random_range(0..3) > 0;
-        night.signal(if is_kill { "-KILL" } else { "-TERM" });
-        night.wait().unwrap();
-        crashes += 1;
-        *(if is_kill { &mut tried.killed } else { &mut tried.told_to_end }) += 1;
-    }
-    let last = site.nocturne(&command);
-    assert_eq!(last.status.code(), Some(0), "{date}: {}", text(&last));
-    tried.nights += 1;
-    crashes
+/// A site whose nights are disturbed.
+struct Stormy {
+    site: Site,
+    /// The URL of its database, where that is a server's.
+    database: Option<String>,
+    draws: ChaCha8Rng,
+    tried: Tried,
+    /// The dates whose night has failed, because there was no room left.
+    failed: BTreeSet<String>,
 }
 
-fn compare_with_undisturbed(state: &str, seed: u64) -> Tried {
-    let (calm, stormy) = (site(""), site(state));
-    let mut draws = ChaCha8Rng::seed_from_u64(seed);
-    let (mut tried, mut done, wanted) = (Tried::default(), 0, crashes());
+impl Stormy {
+    /// Disturbs the night of `date` twice at most (as a job that is lost three times is stopped), then lets it end;
+    /// returns how many disturbances there were.
+    fn night(&mut self, date: &str, usual: Duration) -> u32 {
+        let command = ["run", "night", "--date", date];
+        let mut disturbances = 0;
+        for _ in 0..2 {
+            let disturbance = draw(&mut self.draws, self.database.as_deref());
+            if let Disturbance::DiskFull { left_kib } = disturbance {
+                self.with_full_disk(left_kib, date, usual);
+                disturbances += 1;
+                continue;
+            }
+            let mut night = self.site.start(&command);
+            let moment = Instant::now() + usual.mul_f64(self.draws.random_range(0.0..1.0));
+            if wait_for_moment(&mut night, moment) {
+                self.tried.done_before += 1;
+                break;
+            }
+            disturbances += 1;
+            self.disturb(disturbance, night, &command);
+        }
+        let last = self.site.nocturne(&command);
+        assert!(matches!(last.status.code(), Some(0 | 9)), "{date}: {}", text(&last));
+        self.tried.nights += 1;
+        disturbances
+    }
+
+    /// Begins the night of `date` while the disk is full, and frees the disk after a while.
+    fn with_full_disk(&mut self, left_kib: u32, date: &str, usual: Duration) {
+        let command = ["run", "night", "--date", date];
+        let ballast = self.site.fill_disk(left_kib);
+        let mut night = match &ballast {
+            Some(_) => self.site.start(&command),
+            None => self.site.start_with_small_files(left_kib, &command),
+        };
+        let moment = Instant::now() + usual.mul_f64(self.draws.random_range(0.0..2.0));
+        let is_over = wait_for_moment(&mut night, moment);
+        if ballast.is_none() && !is_over {
+            night.signal("-KILL");
+        }
+        drop(ballast);
+        let ended = night.wait_with_output().unwrap();
+        if ended.status.code() == Some(1) {
+            self.failed.insert(date.to_owned());
+        }
+        assert!(!text(&ended).contains("panicked"), "{date}: {}", text(&ended));
+        self.tried.disk_full += 1;
+    }
+
+    fn disturb(&mut self, disturbance: Disturbance, mut night: Running, command: &[&str]) {
+        match disturbance {
+            Disturbance::Kill | Disturbance::DiskFull { .. } => {
+                night.signal("-KILL");
+                self.tried.killed += 1;
+            }
+            Disturbance::TellToEnd => {
+                night.signal("-TERM");
+                self.tried.told_to_end += 1;
+            }
+            Disturbance::DatabaseAway => {
+                database_away(self.database.as_deref().unwrap());
+                self.tried.database_away += 1;
+            }
+            Disturbance::OwnerStandsStill => {
+                night.signal("-STOP");
+                let other = self.site.nocturne(command);
+                assert!(matches!(other.status.code(), Some(0 | 9)), "beside a stopped owner: {}", text(&other));
+                night.signal("-CONT");
+                self.tried.owner_stood_still += 1;
+            }
+        }
+        night.wait().unwrap();
+    }
+}
+
+/// Cuts every connection of a database and refuses new ones for a second, as a server does that starts again.
+fn database_away(url: &str) {
+    let (server, name) =
+        url.split_once("/test_").map(|(server, rest)| (server, rest.split_once('?').unwrap())).unwrap();
+    let admin = format!("{server}/postgres?{}", name.1);
+    let name = format!("test_{}", name.0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut admin = PgConnection::connect(&admin).await.unwrap();
+        for (statement, pause) in [
+            (format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"), 0),
+            (format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"), 1),
+            (format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"), 0),
+        ] {
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut admin).await.unwrap();
+            sqlx::query("SELECT pg_sleep($1)").bind(f64::from(pause)).execute(&mut admin).await.unwrap();
+        }
+        admin.close().await.unwrap();
+    });
+}
+
+fn compare_with_undisturbed(database: Option<String>, seed: u64) -> Tried {
+    let state = database.as_ref().map(|url| format!("[state]\nurl = \"{url}\"\n")).unwrap_or_default();
+    let calm = site("", None);
+    let mut stormy = Stormy {
+        site: site(&state, Some(DISK_MIB)),
+        database,
+        draws: ChaCha8Rng::seed_from_u64(seed),
+        tried: Tried::default(),
+        failed: BTreeSet::new(),
+    };
+    let (mut done, wanted) = (0, asked_for().unwrap_or(SHORT_FORM));
     let mut date = jiff::civil::date(2026, 11, 2);
     let mut usual = Duration::from_secs(5);
 
@@ -137,20 +275,20 @@ fn compare_with_undisturbed(state: &str, seed: u64) -> Tried {
         date = date.tomorrow().unwrap();
         let began = Instant::now();
         let night = calm.nocturne(&["run", "night", "--date", &date.to_string()]);
-        assert_eq!(night.status.code(), Some(0), "{}", text(&night));
+        assert!(matches!(night.status.code(), Some(0 | 9)), "{}", text(&night));
         usual = usual.min(began.elapsed());
         let before = done;
-        done += disturbed_night(&stormy, &date.to_string(), usual, &mut draws, &mut tried);
-        assert!(done > before || tried.done_before < 20, "hardly a moment hits a night: {tried:?}");
+        done += stormy.night(&date.to_string(), usual);
+        assert!(done > before || stormy.tried.done_before < 20, "hardly a moment hits a night: {:?}", stormy.tried);
 
-        assert_eq!(hashes(&stormy), hashes(&calm), "the lake after {date}: {tried:?}");
-        assert_eq!(recipients(&stormy), recipients(&calm), "the e-mails after {date}: {tried:?}");
-        let left: Vec<_> = ["restricted/staged"].iter().filter(|below| has_files(&stormy, below)).collect();
-        assert!(left.is_empty(), "staged files are left after {date}: {tried:?}");
-        let checked = stormy.nocturne(&["db", "check"]);
+        assert_eq!(hashes(&stormy.site), hashes(&calm), "the lake after {date}: {:?}", stormy.tried);
+        compare_letters(&stormy.site, &calm, &stormy.failed);
+        let left: Vec<_> = ["restricted/staged"].iter().filter(|below| has_files(&stormy.site, below)).collect();
+        assert!(left.is_empty(), "staged files are left after {date}: {:?}", stormy.tried);
+        let checked = stormy.site.nocturne(&["db", "check"]);
         assert_eq!(checked.status.code(), Some(0), "{date}: {}", text(&checked));
     }
-    tried
+    stormy.tried
 }
 
 fn has_files(site: &Site, below: &str) -> bool {
@@ -160,7 +298,7 @@ fn has_files(site: &Site, below: &str) -> bool {
 
 #[test]
 fn on_sqlite_nights_that_crash_at_random_moments_end_like_undisturbed_ones() {
-    let tried = compare_with_undisturbed("", 1);
+    let tried = compare_with_undisturbed(None, 1);
 
     println!("tried: {tried:?}; lost: nothing, twice: nothing");
 }
@@ -169,7 +307,7 @@ fn on_sqlite_nights_that_crash_at_random_moments_end_like_undisturbed_ones() {
 async fn on_postgres_nights_that_crash_at_random_moments_end_like_undisturbed_ones() {
     let url = postgres::new_database().await;
 
-    let tried = spawn_blocking(move || compare_with_undisturbed(&format!("[state]\nurl = \"{url}\"\n"), 2)).await;
+    let tried = spawn_blocking(move || compare_with_undisturbed(Some(url), 2)).await;
 
     println!("tried: {tried:?}; lost: nothing, twice: nothing");
 }

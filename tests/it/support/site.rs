@@ -9,22 +9,88 @@ use super::limit::{Running, within};
 pub(crate) const SMALL: &str = "[simulation]\nstudents = 40\nfirst_year = 2026\n";
 
 /// A site; its folder is gone after the test.
-pub(crate) struct Site(tempfile::TempDir);
+pub(crate) struct Site {
+    /// The disk that is mounted on its folder; it goes before the folder does.
+    disk: Option<Mounted>,
+    folder: tempfile::TempDir,
+}
+
+/// A file system in memory, until it is dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Mounts one, where that is allowed.
+    fn on(folder: &Path, mib: u32) -> Option<Self> {
+        let size = format!("size={mib}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output().unwrap();
+        mounted.status.success().then(|| Self(folder.to_owned()))
+    }
+}
+
+/// What fills a disk, until it is dropped.
+pub(crate) struct Ballast(PathBuf);
+
+impl Drop for Ballast {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: a process that is still ending may have a file open.
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
 
 impl Site {
     /// Makes a site whose own configuration is `configuration`.
     pub(crate) fn new(configuration: &str) -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), None, configuration)
+    }
+
+    /// Makes a site on a disk of its own, which a test may fill; where none may be mounted, on the one there is.
+    pub(crate) fn on_a_disk_of(mib: u32, configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let disk = Mounted::on(folder.path(), mib);
+        Self::in_folder(folder, disk, configuration)
+    }
+
+    /// Fills the site's disk but for so much, until the answer is dropped; `None` where the site has no disk of its own.
+    pub(crate) fn fill_disk(&self, left_kib: u32) -> Option<Ballast> {
+        self.disk.as_ref()?;
+        let ballast = Ballast(self.path().join("ballast"));
+        let fill = format!("fallocate -l $(( ($(df -k --output=avail . | tail -1) - {left_kib}) * 1024 )) ballast");
+        let filled = Command::new("sh").args(["-c", &fill]).current_dir(self.path()).status().unwrap();
+        assert!(filled.success(), "the disk could not be filled");
+        Some(ballast)
+    }
+
+    /// Starts the binary so that no file may grow beyond a limit.
+    pub(crate) fn start_with_small_files(&self, limit_kib: u32, arguments: &[&str]) -> Running {
+        let command = self.command(arguments, &[]);
+        let mut limited = Command::new("sh");
+        limited
+            .args(["-c", &format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", limit_kib * 2), "sh"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .current_dir(self.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Running::new(limited.spawn().unwrap())
+    }
+
+    fn in_folder(folder: tempfile::TempDir, disk: Option<Mounted>, configuration: &str) -> Self {
         std::fs::write(folder.path().join("site.toml"), configuration).unwrap();
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
         for shared in ["jobs", "sql", "config"] {
             std::os::unix::fs::symlink(repository.join(shared), folder.path().join(shared)).unwrap();
         }
-        Self(folder)
+        Self { disk, folder }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     /// Returns the URL of its state store, which is SQLite.
