@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use super::exit_code::ExitCode;
 use crate::app::AppError;
+use crate::store::StoreError;
 
 /// A failed subcommand.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ impl From<AppError> for Failure {
             | AppError::Setup(_)
             | AppError::Mail(_) => ExitCode::Invalid,
             AppError::NoDag { .. } => ExitCode::NotFound,
+            AppError::Store(StoreError::EarlierOwner { .. }) => ExitCode::Owned,
             AppError::File { .. } | AppError::Store(_) | AppError::Lake(_) | AppError::Scheduler(_) => {
                 ExitCode::Unreachable
             }

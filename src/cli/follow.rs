@@ -144,5 +144,10 @@ fn progress_bar(how: Talk) -> ProgressBar {
 }
 
 pub(super) fn unreachable(error: impl Into<anyhow::Error>) -> Failure {
-    Failure::new(ExitCode::Unreachable, error)
+    let error = error.into();
+    let code = match error.downcast_ref() {
+        Some(StoreError::EarlierOwner { .. }) => ExitCode::Owned,
+        _ => ExitCode::Unreachable,
+    };
+    Failure::new(code, error)
 }

@@ -43,6 +43,8 @@ pub struct Outcome {
     pub audit: Vec<String>,
     /// New entries of the identity map: the name of a sealed file beside it, which begins with the attempt's name.
     pub identities: Option<String>,
+    /// Whether the attempt has staged files that its outcome does not name, and that are to be removed.
+    pub discards_staged: bool,
 }
 
 /// Why a job ended without doing its work.

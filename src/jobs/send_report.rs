@@ -78,6 +78,9 @@ impl JobKind for SendReport {
     type Params = Params;
 
     async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+        if was_not_published(cx) {
+            return Ok(None);
+        }
         let view = report_view(cx)?;
         Ok(Some(serde_json::to_string(&view).map_err(|error| JobError::Fail(error.into()))?))
     }
@@ -110,7 +113,10 @@ impl JobKind for SendReport {
         };
         match published {
             Ok(files) => outcome.files = files,
-            Err(error) => outcome.findings.push(unpublished(&error, cx)),
+            Err(error) => {
+                outcome.findings.push(unpublished(&error, cx));
+                outcome.discards_staged = true;
+            }
         }
         Ok(outcome)
     }
@@ -171,14 +177,23 @@ async fn publish(rendered: RenderedReport, timings: Vec<u8>, cx: &JobContext) ->
     }
 }
 
+/// The check that a report is where its readers look for it.
+const NOT_PUBLISHED: &str = "report.not_published";
+
+/// Whether this job's last success could not publish its report: then it is not up to date.
+fn was_not_published(cx: &JobContext) -> bool {
+    let last = cx.input.last_success.as_ref();
+    last.is_some_and(|last| last.findings.iter().any(|finding| finding.check == NOT_PUBLISHED))
+}
+
 fn unpublished(error: &anyhow::Error, cx: &JobContext) -> Finding {
-    let (dag, date, job) = (&cx.input.dag, cx.input.logical_date, &cx.input.job);
+    let (dag, date) = (&cx.input.dag, cx.input.logical_date);
     Finding::new(
         Severity::Warning,
-        "report.not_published",
+        NOT_PUBLISHED,
         "report",
         format!("The report was not published ({error:#}); the e-mail goes out all the same."),
-        format!("Once the lake is reachable: `nocturne run {dag} --date {date} --from {job} --force`."),
+        format!("Once the lake is reachable and has room: `nocturne run {dag} --date {date}`."),
     )
 }
 

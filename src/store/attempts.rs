@@ -58,6 +58,11 @@ impl AttemptClaim {
     pub(super) fn at(&self, now: Timestamp) -> JobAt<'_> {
         JobAt { run_id: &self.claim.run_id, job: &self.job, now }
     }
+
+    /// Returns its name, by which what it stages is found.
+    pub(super) fn name(&self) -> String {
+        attempt_name(&self.claim.run_id, &self.job, self.attempt)
+    }
 }
 
 /// How an attempt's row ends.

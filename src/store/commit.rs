@@ -108,6 +108,9 @@ pub(super) async fn write_effects(
     if let Some(sealed) = &outcome.identities {
         settle::want(tx, &settle::identities_target(sealed), now).await?;
     }
+    if outcome.discards_staged {
+        settle::want(tx, &settle::staged(&attempt.name()), now).await?;
+    }
     let mut mails: Vec<_> = outcome.mails.iter().collect();
     mails.sort_by_key(|mail| (&mail.dag, mail.logical_date, &mail.audience));
     for mail in mails {

@@ -63,6 +63,16 @@ pub enum StoreError {
         /// The schema that is needed.
         known: i64,
     },
+    /// A scheduler of an earlier version, which knows nothing of this version's lock, is at work on the database.
+    #[error(
+        "a nocturne of an earlier version is at work on the state store {url} (it holds {lock}): stop it, then try again; nothing was changed"
+    )]
+    EarlierOwner {
+        /// The database.
+        url: String,
+        /// The lock that it holds.
+        lock: PathBuf,
+    },
     /// The database is newer than the program.
     #[error(
         "the state store at {url} was written by a newer nocturne (schema {found}, this one knows {known}): \

@@ -46,6 +46,22 @@ fn letters_for(site: &Site, date: &str) -> usize {
 }
 
 #[test]
+fn a_database_on_which_the_released_version_is_at_work_is_left_alone() {
+    let site = released();
+    let lock = std::fs::File::options().create(true).append(true).open(site.path().join("var/scheduler.lock")).unwrap();
+    lock.lock().unwrap();
+    let before = std::fs::read(site.path().join("var/nocturne.db")).unwrap();
+
+    for command in [&["run", "night", "--date", "2026-11-20"][..], &["daemon"], &["runs", "list"], &["db", "migrate"]] {
+        let refused = site.nocturne(command);
+
+        assert_eq!(refused.status.code(), Some(8), "{command:?}: {}", text(&refused));
+        assert!(text(&refused).contains("earlier version"), "{}", text(&refused));
+    }
+    assert!(std::fs::read(site.path().join("var/nocturne.db")).unwrap() == before, "the database was changed");
+}
+
+#[test]
 fn a_night_that_the_released_version_left_in_the_middle_is_finished_and_the_next_one_runs() {
     let site = released();
 
