@@ -4,6 +4,8 @@
 //! or was told to end has left, then does what is asked. With a daemon alive it enqueues the run there and follows it.
 //! A run never depends on who watches it: closed output and a lost terminal end nothing.
 
+use std::time::Duration;
+
 use jiff::civil::Date;
 
 use super::follow::{self, Strict, Talk};
@@ -18,6 +20,11 @@ use crate::domain::run::RunState;
 use crate::engine::{Stop, tick};
 use crate::report::mail::masked;
 use crate::store::{MailRow, NewRun, Role, RunFilter, RunRecord, Tenure, ToSettle};
+
+/// How often whoever follows a daemon's run looks whether the daemon lives, and after how many looks without one it
+/// stops waiting: longer than the service manager takes to start it again.
+const OWNER_LOOK: Duration = Duration::from_secs(3);
+const ABSENT_LOOKS: u32 = 5;
 
 /// Run a DAG once and follow it to its end.
 #[derive(Debug, clap::Args)]
@@ -225,11 +232,34 @@ async fn there(app: &App, new: NewRun, talk: Talk, strict: Strict, detach: Detac
     if talk == Talk::Lines {
         listener.line(&app.banner(&dag, date));
     }
-    let (run, jobs) = follow::follow(app, &run.run_id, talk, &mut listener).await?;
+    let followed = tokio::select! {
+        followed = follow::follow(app, &run.run_id, talk, &mut listener) => followed,
+        () = until_nobody_owns(app) => {
+            let error = anyhow::anyhow!(
+                "the daemon that carries {} out is gone, and none has come back; the run stays open: the next `nocturne daemon` or `nocturne run` goes on with it",
+                run.run_id
+            );
+            return Err(Failure::new(ExitCode::Unreachable, error));
+        }
+    };
+    let (run, jobs) = followed?;
     let waiting = app.waiting_mail().await.map_err(follow::unreachable)?;
     let code = follow::exit_code(&run, &jobs, &waiting, strict);
     finish(app, &run, &jobs, &Left { waiting, unsettled: Vec::new() }, talk, &mut listener).await?;
     Ok(code)
+}
+
+/// Waits until nobody has owned the state store for a while: a daemon that is started again comes back sooner.
+async fn until_nobody_owns(app: &App) {
+    let mut absent = 0;
+    while absent < ABSENT_LOOKS {
+        tokio::time::sleep(OWNER_LOOK).await;
+        // A store that does not answer is told by whoever follows the run.
+        match app.owner().await {
+            Ok(None) => absent += 1,
+            Ok(Some(_)) | Err(_) => absent = 0,
+        }
+    }
 }
 
 /// Makes the run. One that is made by hand waits for an earlier one of its DAG, or replaces it where the DAG says so.

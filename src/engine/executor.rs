@@ -391,7 +391,11 @@ enum Wait {
 fn is_about_outcome(error: &StoreError) -> bool {
     let has_lost_right = matches!(
         error,
-        StoreError::Fenced { .. } | StoreError::NotOwner { .. } | StoreError::NoRun { .. } | StoreError::Illegal(_)
+        StoreError::Fenced { .. }
+            | StoreError::NotOwner { .. }
+            | StoreError::FileGone { .. }
+            | StoreError::NoRun { .. }
+            | StoreError::Illegal(_)
     );
     !has_lost_right && !error.is_transient()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::store::{Observed, Role, StateStore, StoreError, Tenure};
 use crate::telemetry::chain;
@@ -23,8 +23,10 @@ pub const PATIENCE: Duration = Duration::from_secs(12);
 /// How often whoever waits looks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often the lock is asked for at once: another's short look at it is no owner.
+/// How often the lock is asked for at once: another's short look at it is no owner. A command that finds an owner hands
+/// its run over, and is not to wait long; a daemon would end.
 const LOCK_TRIES: u32 = 5;
+const LOCK_TRIES_OF_DAEMON: u32 = 40;
 const LOCK_WAIT: Duration = Duration::from_millis(60);
 
 /// Watches an owner from outside.
@@ -76,6 +78,10 @@ impl Watch {
 /// # Errors
 /// When the state store fails.
 pub async fn acquire(store: &dyn StateStore, owner: &str, role: Role) -> Result<Option<Tenure>, StoreError> {
+    let most = match role {
+        Role::Daemon => LOCK_TRIES_OF_DAEMON,
+        Role::Command => LOCK_TRIES,
+    };
     let mut watch = Watch::default();
     let mut tries = 0;
     loop {
@@ -91,7 +97,7 @@ pub async fn acquire(store: &dyn StateStore, owner: &str, role: Role) -> Result<
         }
         if observed.is_locked.is_some() {
             tries += 1;
-            if tries == LOCK_TRIES {
+            if tries == most {
                 return Ok(None);
             }
             tokio::time::sleep(LOCK_WAIT).await;
@@ -165,12 +171,8 @@ pub async fn is_owned(store: &dyn StateStore) -> Result<Option<Role>, StoreError
     }
 }
 
-/// Renews the tenure until told to stop, where it has to be; ends earlier only when another has taken over.
+/// Renews the tenure until told to stop; ends earlier only when it is lost for good.
 pub async fn keep(store: &dyn StateStore, tenure: &Tenure, stop: &CancellationToken) {
-    if !tenure.needs_renewal() {
-        stop.cancelled().await;
-        return;
-    }
     let mut tick = tokio::time::interval(RENEWAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
@@ -179,6 +181,10 @@ pub async fn keep(store: &dyn StateStore, tenure: &Tenure, stop: &CancellationTo
             Ok(Ok(())) => {}
             Ok(Err(StoreError::NotOwner { is_final: true, .. })) => {
                 warn!("Another scheduler has taken over the state store");
+                return;
+            }
+            Ok(Err(error @ StoreError::FileGone { .. })) => {
+                error!("{}", chain(&error));
                 return;
             }
             Ok(Err(error)) => warn!("Renewing the ownership of the state store: {}", chain(&error)),

@@ -122,7 +122,7 @@ impl<'a> Scheduler<'a> {
             let current = dags();
             match self.look(&current).await {
                 Ok(()) => {}
-                Err(error @ StoreError::NotOwner { is_final: true, .. }) => return Err(error),
+                Err(error) if error.ends_ownership() => return Err(error),
                 // The loop goes on: a night is not lost to one answer that did not come.
                 Err(error) => error!("{}", chain(&error)),
             }

@@ -147,6 +147,14 @@ pub enum StoreError {
         /// Whether another has taken over; otherwise a renewal may still come.
         is_final: bool,
     },
+    /// The database's file was removed or replaced while it was in use.
+    #[error(
+        "the file of the state store {url} was removed or replaced while it was in use: what is written now would be lost; put it back (`nocturne db restore FILE`), then start again"
+    )]
+    FileGone {
+        /// The database.
+        url: String,
+    },
     /// What a commit was to replace is no longer what its attempt had read.
     #[error("{what} moved while the attempt ran: nothing was written, and the job runs again on what is there now")]
     Moved {
@@ -235,6 +243,11 @@ impl StoreError {
             Self::NotOwner { is_final, .. } => !is_final,
             _ => false,
         }
+    }
+
+    /// Returns whether the state store is no longer this process's, for good.
+    pub const fn ends_ownership(&self) -> bool {
+        matches!(self, Self::NotOwner { is_final: true, .. } | Self::FileGone { .. })
     }
 }
 

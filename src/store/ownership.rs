@@ -81,18 +81,42 @@ struct Inner {
     /// When it was last renewed, where it must be.
     renewed: Option<Mutex<Instant>>,
     is_lost: AtomicBool,
-    _lock: Option<File>,
+    /// The database's file, where its lock is ownership.
+    file: Option<DatabaseFile>,
+}
+
+/// The file that a database was when its lock was taken.
+#[derive(Debug)]
+struct DatabaseFile {
+    path: PathBuf,
+    /// Its device and number.
+    identity: (u64, u64),
+    _lock: File,
+}
+
+impl DatabaseFile {
+    fn of(database: &Database, lock: File) -> Result<Self, StoreError> {
+        let path = PathBuf::from(database.url.trim_start_matches("sqlite://"));
+        let identity = identity(&path).map_err(|cause| StoreError::Prepare { path: path.clone(), cause })?;
+        Ok(Self { path, identity, _lock: lock })
+    }
+
+    /// Whether it is still what lies under its name.
+    fn is_there(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.identity)
+    }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = std::fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Tenure {
     /// Returns the owner's name.
     pub fn owner(&self) -> &str {
         &self.0.owner
-    }
-
-    /// Returns whether it has to be renewed.
-    pub fn needs_renewal(&self) -> bool {
-        self.0.renewed.is_some()
     }
 
     /// Returns whether it was not renewed in time: then nothing may be committed under it until it is.
@@ -136,10 +160,13 @@ impl Tenure {
     }
 
     fn refused(&self) -> StoreError {
+        if let Some(file) = &self.0.file {
+            return StoreError::FileGone { url: format!("sqlite://{}", file.path.display()) };
+        }
         StoreError::NotOwner { owner: self.0.owner.clone(), is_final: true }
     }
 
-    /// Notes that another has taken over.
+    /// Notes that the right is gone.
     fn lost(&self) -> StoreError {
         self.0.is_lost.store(true, Ordering::SeqCst);
         self.refused()
@@ -193,17 +220,19 @@ pub(super) async fn take(
     let epoch = row.int("epoch")?;
     tx.commit().await?;
     let renewed = lock.is_none().then(|| Mutex::new(asked));
-    Ok(Some(Tenure(Arc::new(Inner {
-        owner: owner.to_owned(),
-        epoch,
-        renewed,
-        is_lost: AtomicBool::new(false),
-        _lock: lock,
-    }))))
+    let file = lock.map(|lock| DatabaseFile::of(database, lock)).transpose()?;
+    Ok(Some(Tenure(Arc::new(Inner { owner: owner.to_owned(), epoch, renewed, is_lost: AtomicBool::new(false), file }))))
 }
 
-/// Says that the owner lives. The tenure counts from before the question, not from the answer.
+/// Says that the owner lives, on a server; where a lock says it, looks whether the database is still the one that was
+/// locked. The tenure counts from before the question, not from the answer.
 pub(super) async fn renew(database: &Database, tenure: &Tenure) -> Result<(), StoreError> {
+    if let Some(file) = &tenure.0.file {
+        if file.is_there() {
+            return Ok(());
+        }
+        return Err(tenure.lost());
+    }
     let asked = Instant::now();
     let mut tx = database.begin("renewing ownership").await?;
     if tx.execute(RENEW, &[tenure.0.epoch.into()]).await? == 0 {

@@ -25,6 +25,18 @@ fn enqueue(site: &Site) {
     }
 }
 
+/// Begins the night beside a daemon, as soon as that lives, and waits until its `hold` has begun.
+fn follow(site: &Site) -> Running {
+    site.write("dags/other.toml", "name = 'other'\n[jobs.say]\nkind = 'command'\nwith = { program = 'true' }\n");
+    let patience = Patience::new("a daemon to live");
+    while site.nocturne(&["run", "other", "--detach"]).status.code() != Some(0) {
+        patience.again();
+    }
+    let follower = site.start(&NIGHT);
+    wait_for_hold(site);
+    follower
+}
+
 fn wait_until_succeeded(site: &Site) {
     let patience = Patience::new("the night to succeed");
     while runs(site)[0].1 != SUCCEEDED {
@@ -119,6 +131,40 @@ fn a_second_daemon_is_refused_and_one_on_standby_takes_over_from_a_dead_one() {
     assert_eq!(code, Some(8), "{told}");
     assert!(told.contains("--standby"), "{told}");
     assert_eq!((attempts(&site, "pull"), attempts(&site, "hold"), letters(&site)), (1, 2, 1));
+}
+
+#[test]
+fn whoever_follows_the_run_of_a_daemon_that_dies_is_told_so_and_the_next_goes_on_with_it() {
+    let site = site();
+    let mut daemon = site.start(&["daemon"]);
+    let follower = follow(&site);
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    // What the dead daemon had begun still waits; it must not pass for the next attempt's.
+    go(&site);
+
+    let (code, told) = ended(&follower.wait_with_output().unwrap());
+
+    assert_eq!(code, Some(6), "{told}");
+    assert!(told.contains("the run stays open"), "{told}");
+    let next = begin(&site);
+    go(&site);
+    assert_eq!(next.wait_with_output().unwrap().status.code(), Some(0));
+    assert_eq!(runs(&site).len(), 2, "the other one and the night");
+}
+
+#[test]
+fn a_daemon_whose_database_is_taken_away_says_so_and_ends() {
+    let site = site();
+    let daemon = site.start(&["daemon"]);
+    enqueue(&site);
+    std::fs::rename(site.path().join("var/nocturne.db"), site.path().join("var/elsewhere.db")).unwrap();
+
+    let (code, told) = ended(&daemon.wait_with_output().unwrap());
+
+    assert_eq!(code, Some(6), "{told}");
+    assert!(told.contains("was removed or replaced while it was in use"), "{told}");
+    assert!(!site.path().join("var/nocturne.db").exists(), "it made another");
 }
 
 #[test]
