@@ -10,7 +10,7 @@ use super::database::{Database, Pools};
 use super::error::StoreError;
 use super::sql_store::connect;
 use super::sqlite::IfMissing;
-use super::{audit, commit, migrations, runs, sqlite};
+use super::{audit, commit, migrations, ownership, runs, sqlite};
 use crate::domain::ids::{KindName, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::run::JobState;
@@ -50,6 +50,7 @@ pub struct CheckReport {
 /// # Errors
 /// When it cannot be opened or migrated, or a newer program wrote it.
 pub async fn migrate(url: &str) -> Result<MigrationReport, StoreError> {
+    ownership::refuse_beside_earlier_owner(url)?;
     let database = connect(url, IfMissing::Create).await?;
     let before = migrations::apply(&database).await?;
     Ok(MigrationReport { before, now: migrations::KNOWN })

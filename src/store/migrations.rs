@@ -9,7 +9,6 @@ use sqlx::{PgPool, SqlSafeStr, SqlitePool};
 
 use super::database::{Database, Pools};
 use super::error::StoreError;
-use super::ownership;
 
 /// The migrations of both databases: number, name, text for SQLite, text for PostgreSQL.
 const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
@@ -47,7 +46,6 @@ const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7401988203114422)";
 
 /// Brings a database to the newest schema and returns the one it had before (0: none).
 pub(super) async fn apply(database: &Database) -> Result<i64, StoreError> {
-    ownership::refuse_beside_earlier_owner(database)?;
     visit(database, Visit::Apply).await
 }
 

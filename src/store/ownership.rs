@@ -269,11 +269,12 @@ fn lock_path(database: &Database) -> Option<PathBuf> {
 
 /// Refuses to go on where a scheduler of the first version lives: it locked `scheduler.lock` in its data folder, by
 /// default the database's, and would go on writing to a database whose schema it does not know.
-pub(super) fn refuse_beside_earlier_owner(database: &Database) -> Result<(), StoreError> {
-    let Some(folder) = lock_path(database).and_then(|path| path.parent().map(Path::to_owned)) else { return Ok(()) };
+/// It is asked before the database is opened: to open a file may write to it.
+pub(super) fn refuse_beside_earlier_owner(url: &str) -> Result<(), StoreError> {
+    let Some(folder) = url.strip_prefix("sqlite://").and_then(|path| Path::new(path).parent()) else { return Ok(()) };
     let path = folder.join("scheduler.lock");
     if path.is_file() && lock(&path)?.is_none() {
-        return Err(StoreError::EarlierOwner { url: database.url.clone(), lock: path });
+        return Err(StoreError::EarlierOwner { url: url.to_owned(), lock: path });
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ use crate::domain::run::RunState;
 /// # Errors
 /// When the URL names no such database, when it cannot be opened or migrated, or when a newer program wrote it.
 pub async fn open(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
+    ownership::refuse_beside_earlier_owner(url)?;
     let database = connect(url, sqlite::IfMissing::Create).await?;
     migrations::apply(&database).await?;
     Ok(Arc::new(SqlStore { database }))
