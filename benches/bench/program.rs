@@ -1,6 +1,17 @@
 //! What the program costs around its work: its start, a child process, a start after `kill -9`, an idle daemon.
 //!
-//! FIGURES
+//! Two cores, 24 GiB, Linux, local disk, release build.
+//!
+//! | what | figure |
+//! |---|---|
+//! | `nocturne --version`, `dags list`, `runs list`, `config check` | 3, 9, 13, 8 ms |
+//! | a child process, besides its job | 15 to 20 ms |
+//! | from a start after `kill -9` to the job's next beginning | 28 to 47 ms |
+//! | an idle daemon: resident memory | 32 MiB, of which 8 are its own and 23 its program file's |
+//! | an idle daemon: written to storage in 60 s | nothing |
+//!
+//! Without packed relocations (`build.rs`) an idle daemon has 37 MiB. What it calls `write` for in that minute, 196 times,
+//! is to wake its own threads.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
