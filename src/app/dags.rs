@@ -14,6 +14,10 @@ use crate::domain::document::{Mistake, Mistakes};
 use crate::domain::ids::DagName;
 use crate::domain::spec::{KindCatalogue as _, parse_dag};
 use crate::jobs::KindNames;
+use crate::store::{RunFilter, StateStore, StoreError};
+
+/// Among so many of a DAG's newest runs one is looked for that its schedule made.
+const RECALLED: u32 = 50;
 
 /// The folder of DAG files.
 pub struct Dags {
@@ -59,12 +63,29 @@ impl Dags {
     /// Returns the DAGs that are valid; the others are logged: one broken file must not stop the other schedules. A file
     /// is read again, and told of again, when it has changed.
     pub fn all_that_are_valid(&self) -> Vec<Dag> {
-        self.read_changed(|read| read.dag.clone())
+        self.read_changed(|_, read| read.dag.clone())
     }
 
-    /// Returns each DAG as it was when its file was last valid; one that never was since this was made is left out.
-    pub fn as_last_valid(&self) -> Vec<Dag> {
-        self.read_changed(|read| read.last_valid.clone())
+    /// Returns each DAG as it was when its file was last valid. Where that was before this was made, it is the form that
+    /// ran last for a slot, from the state store; one that never ran is left out.
+    ///
+    /// # Errors
+    /// When the state store cannot be read.
+    pub async fn as_last_valid(&self, store: &dyn StateStore) -> Result<Vec<Dag>, StoreError> {
+        let unknown = self.read_changed(|name, read| read.last_valid.is_none().then(|| name.to_owned()));
+        for name in unknown {
+            let Ok(dag) = name.parse::<DagName>() else { continue };
+            let filter = RunFilter { dag: Some(dag), limit: Some(RECALLED), ..RunFilter::default() };
+            let runs = store.runs(&filter).await?;
+            if let Some(run) = runs.iter().find(|run| run.slot.is_some()) {
+                let dag = store.dag_of(&run.run_id).await?;
+                let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(known) = read.get_mut(&name) {
+                    known.last_valid.get_or_insert(dag);
+                }
+            }
+        }
+        Ok(self.read_changed(|_, read| read.last_valid.clone()))
     }
 
     /// Whether every file can be read and is valid.
@@ -72,7 +93,7 @@ impl Dags {
         self.all().is_ok()
     }
 
-    fn read_changed(&self, choose: impl Fn(&Read) -> Option<Dag>) -> Vec<Dag> {
+    fn read_changed<T>(&self, choose: impl Fn(&str, &Read) -> Option<T>) -> Vec<T> {
         let names = match self.names() {
             Ok(names) => names,
             Err(error) => {
@@ -97,7 +118,7 @@ impl Dags {
                 read.insert(name.clone(), Read { modified, size_bytes, dag, last_valid });
             }
         }
-        read.values().filter_map(choose).collect()
+        read.iter().filter_map(|(name, read)| choose(name, read)).collect()
     }
 
     /// Returns the DAG `name`.

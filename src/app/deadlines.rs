@@ -94,7 +94,7 @@ impl Deadlines {
     pub(super) async fn look(&self) -> anyhow::Result<()> {
         claims::record(&self.config.paths.state, &*self.store, self.clock.now()).await?;
         // A file that is broken now still owes what it promised when it was valid.
-        let dags = self.dags.as_last_valid();
+        let dags = self.dags.as_last_valid(&*self.store).await?;
         self.promise_what_nobody_took(&dags).await?;
         let open = self.store.mails_open(Timestamp::MAX).await?;
         let mut told = false;

@@ -114,10 +114,15 @@ impl Watchdog {
             return Ok(Watch::Another);
         }
         let files = Dags::of(&self.config);
-        let dags = files.all_that_are_valid();
+        let store = self.store().await;
+        let dags = match &store {
+            // A file that is broken now still owes what it promised when it was valid.
+            Ok(store) => files.as_last_valid(&**store).await?,
+            Err(_) => files.all_that_are_valid(),
+        };
         let now = self.clock.now();
         let nights: Vec<Night<'_>> = dags.iter().filter_map(|dag| self.due(dag, now)).collect();
-        match self.store().await {
+        match store {
             Ok(store) => self.watch_with(&*store, &nights, files.are_all_valid()).await,
             Err(error) => self.watch_blind(&nights, &error).await,
         }

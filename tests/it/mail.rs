@@ -309,6 +309,41 @@ async fn a_night_whose_file_was_broken_before_its_slot_is_told_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_night_whose_file_was_broken_before_the_daemon_began_is_told_by_it_and_by_the_watchdog() {
+    for by_watchdog in [false, true] {
+        let site = MailSite::new(Temper::Accepts).await;
+        let app = site.app().await;
+        let new = NewRun {
+            dag: dag(&app),
+            logical_date: jiff::civil::date(2026, 11, 19),
+            trigger: "schedule".to_owned(),
+            slot: Some(instant("2026-11-19T02:30:00Z")),
+            only: None,
+            force: Force::No,
+            expected: Vec::new(),
+            now: app.clock.now(),
+        };
+        let run = app.store.create_run(new).await.unwrap().unwrap();
+        assert!(app.store.request_cancel(&run.run_id, app.clock.now()).await.unwrap());
+        drop(app);
+
+        std::fs::write(site.folder.path().join("jobs/nightly.toml"), "jobs = [").unwrap();
+        site.clock.move_to("2026-11-20T06:30:00Z");
+        if by_watchdog {
+            site.watchdog().watch().await.unwrap();
+        } else {
+            let app = site.app().await;
+            app.look_at_deadlines().await.unwrap();
+            app.send_due_mail().await.unwrap();
+        }
+
+        let told = site.heard("Subject");
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told.iter().all(|(_, subject)| subject.as_ref().unwrap().contains("NEVER BEGAN")), "{told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_night_that_is_over_without_a_digest_is_told_with_the_job_that_failed() {
     let site = MailSite::new(Temper::Accepts).await;
     let app = site.app().await;
