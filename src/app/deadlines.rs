@@ -55,8 +55,9 @@ pub(super) struct Deadlines {
     clock: Arc<dyn Clock>,
     outbox: Arc<Outbox>,
     renderer: Renderer,
-    /// What was forecast last, by run: told once.
+    /// The DAG files, as they were last valid.
     dags: Dags,
+    /// What was forecast last, by run: told once.
     told: Mutex<BTreeMap<RunId, Known>>,
 }
 
