@@ -4,7 +4,7 @@
 //! a value: a name that stands in the wrong column would be quoted with it.
 
 use super::layout::Layout;
-use super::pull::RowMode;
+use super::reading::RowMode;
 use super::terms::NO_TERM;
 use crate::domain::check::{Finding, Severity};
 
