@@ -28,7 +28,7 @@ pub struct Dataset(String);
 
 /// A key that no reader of the lake may use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no key of the lake: keys begin with `restricted/` or `published/` and never go up (`..`)")]
+#[error("`{0}` is not a key of the lake: keys begin with `restricted/` or `published/` and never go up (`..`)")]
 pub struct KeyError(String);
 
 impl Dataset {
@@ -57,12 +57,17 @@ impl Dataset {
         Self(format!("{RESTRICTED}/quarantine/{table}"))
     }
 
-    /// Returns the dataset that `text` names: a key, or its end where only one dataset ends so (`tables/users`).
+    /// Returns the dataset whose key is `text`, whole (`restricted/tables/users`).
     ///
     /// # Errors
-    /// When it is no key.
+    /// When it is not a key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         browsed(text).map(|path| Self(path.to_string()))
+    }
+
+    /// Returns the source table that it is of; `None` for features, labels and other datasets.
+    pub fn source_table(&self) -> Option<&str> {
+        self.0.strip_prefix(RESTRICTED)?.strip_prefix("/tables/")
     }
 
     /// Returns the dataset's key.
@@ -115,6 +120,11 @@ pub fn staged_folder(attempt: &str) -> String {
     format!("{RESTRICTED}/staged/{attempt}")
 }
 
+/// Returns the key under which a file of the first released form lies: all of them in one folder, under their hashes.
+pub(super) fn staged_by_hash(sha256: &str) -> String {
+    format!("{RESTRICTED}/staged/{sha256}")
+}
+
 /// Returns the key under which a file that is to get the name `file` lies until its commit.
 pub fn staged(attempt: &str, file: &str) -> Path {
     let name = &crate::domain::ids::content_hash(file.as_bytes())[..16];
@@ -133,7 +143,12 @@ pub fn model_card(model: &TableName, file: &str) -> String {
 
 /// Returns the key of a file of a report.
 pub fn report_file(dag: &DagName, date: Date, file: &str) -> String {
-    format!("{PUBLISHED}/reports/{dag}/{date}/{file}")
+    format!("{}/{file}", report_folder(dag, date))
+}
+
+/// Returns the key of the folder of a report.
+pub fn report_folder(dag: &DagName, date: Date) -> String {
+    format!("{PUBLISHED}/reports/{dag}/{date}")
 }
 
 /// Returns the key of the page that lists a published folder.
