@@ -24,7 +24,7 @@ use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::domain::table::TableContract;
 use crate::lake::{self, Dataset, versions};
-use crate::ml::quality::{Limits, check_reference, check_table};
+use crate::ml::quality::{Limits, Reference, check_reference, check_table};
 use crate::report::view::QualityView;
 use crate::telemetry::spawn_blocking;
 
@@ -86,19 +86,19 @@ impl JobKind for QualityCheck {
                 checks.push(empty(name));
                 continue;
             };
-            let references: Vec<(String, String, LazyFrame)> = contract
+            let references: Vec<Reference> = contract
                 .kept()
                 .filter_map(|(column, kept)| {
                     let (table, id) = kept.refers_to.as_ref()?.split_once('.')?;
                     let ids = standing.get(table)?.2.clone()?.select([col(id).alias("id")]);
-                    Some((format!("{name}.{column}"), column.clone(), ids))
+                    Some(Reference { subject: format!("{name}.{column}"), column: column.clone(), ids })
                 })
                 .collect();
             let (contract, rows, before) = (contract.clone(), rows.clone(), rows_before(cx, name));
             let found = spawn_blocking(move || {
                 let mut found = check_table(&contract, &rows, before, limits)?;
-                for (subject, column, ids) in references {
-                    found.push(check_reference(&subject, &column, &rows, ids, limits)?);
+                for reference in references {
+                    found.push(check_reference(&rows, reference, limits)?);
                 }
                 Ok::<_, polars::prelude::PolarsError>(found)
             });
