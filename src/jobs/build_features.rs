@@ -24,13 +24,13 @@ use super::kind::{JobContext, JobKind};
 use super::tables::lake_error;
 use crate::domain::check::{Finding, Severity};
 use crate::domain::job::Force;
-use crate::domain::lineage::{Manifest, Part};
+use crate::domain::lineage::{Basis, Manifest, Part};
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome, SnapshotRef};
 use crate::domain::schedule::parse_zone;
 use crate::domain::spec::parse_duration;
 use crate::features::{
-    self, AsOf, Basis, Built, Catalogue, CourseRules, FeatureSet, Inputs, PlanRequest, Role, Stage, build_partition,
+    self, AsOf, Built, Catalogue, CourseRules, FeatureSet, Inputs, PlanRequest, Role, Stage, build_partition,
     plan_labels, plan_partitions, read_courses,
 };
 use crate::lake::{self, Dataset, Provenance, Staging};
