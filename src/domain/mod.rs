@@ -18,6 +18,7 @@ pub mod job;
 pub mod keeping;
 pub mod lineage;
 pub mod measurement;
+pub mod number;
 pub mod outcome;
 pub mod retry;
 pub mod run;
