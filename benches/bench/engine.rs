@@ -22,6 +22,7 @@ use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
 use nocturne::domain::clock::Clock as _;
 use nocturne::domain::dag::{CatchUp, Dag, FoldPolicy, GapPolicy, Job, OverlapPolicy, Schedule, When};
+use nocturne::domain::fingerprint::Fingerprint;
 use nocturne::domain::ids::{JobName, KindName};
 use nocturne::domain::job::{Force, JobInput};
 use nocturne::domain::outcome::{JobError, Outcome};
@@ -66,7 +67,7 @@ struct Nothing {
 
 #[async_trait]
 impl JobRunner for Nothing {
-    async fn fingerprint(&self, _: &JobInput, _: &CancellationToken) -> Result<Option<String>, JobError> {
+    async fn fingerprint(&self, _: &JobInput, _: &CancellationToken) -> Result<Option<Fingerprint>, JobError> {
         Ok(None)
     }
 

@@ -9,4 +9,5 @@ SET state = $3,
     superseded = superseded + $9
 WHERE run_id = $1 AND job = $2
 RETURNING
-    job, kind, state, attempts, started_at, finished_at, error, failures, lost, not_before, CAST(NULL AS TEXT) AS outcome
+    job, kind, state, attempts, started_at, finished_at, error, failures, lost, not_before, CAST(NULL AS TEXT) AS outcome,
+    CAST(NULL AS TEXT) AS why

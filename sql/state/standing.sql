@@ -1,5 +1,5 @@
 -- Purpose: what the jobs that a run was not asked for did last for the same date, by job. Grain: job.
-SELECT j.job, j.kind, j.state, j.attempts, j.started_at, j.finished_at, j.error, a.outcome
+SELECT j.job, j.kind, j.state, j.attempts, j.started_at, j.finished_at, j.error, a.outcome, a.why
 FROM jobs AS mine
 JOIN runs AS r ON r.run_id = mine.run_id
 JOIN runs AS other ON other.dag = r.dag AND other.logical_date = r.logical_date

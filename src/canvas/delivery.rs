@@ -103,6 +103,11 @@ pub struct TableDelivery {
 }
 
 impl Delivery {
+    /// Returns the delivery's name for a person: ``delivery `2026-11-20` ``, or "the delivery" where the root is the only one.
+    pub fn shown(&self) -> String {
+        if self.folder.is_empty() { "the delivery".to_owned() } else { format!("delivery `{}`", self.folder) }
+    }
+
     /// Returns how the rows are meant.
     pub fn row_mode(&self) -> RowMode {
         match self.mode {

@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::check::Finding;
+use super::fingerprint::Why;
 use super::ids::{DagName, JobName, KindName, RunId};
 use super::outcome::{ModelRecord, Outcome, SnapshotRef};
 use super::run::JobState;
@@ -122,6 +123,9 @@ pub struct JobView {
     pub outcome: Option<Outcome>,
     /// Why its last attempt failed, or why it was skipped.
     pub error: Option<String>,
+    /// Why it ran, or that it need not; `None` before its success, and where an earlier version recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
 }
 
 impl JobInput {

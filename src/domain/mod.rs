@@ -13,6 +13,7 @@ pub mod dag;
 pub mod delivery;
 pub mod document;
 mod explain;
+pub mod fingerprint;
 pub mod ids;
 pub mod job;
 pub mod keeping;

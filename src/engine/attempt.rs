@@ -14,10 +14,11 @@ use tracing::{error, info, warn};
 use super::runner::{Assignment, Done, Isolation, Parts};
 use super::standing::Standings;
 use crate::domain::dag::{Dag, Job};
+use crate::domain::fingerprint::Earlier;
 use crate::domain::ids::JobName;
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};
-use crate::store::{Begun, RunRecord};
+use crate::store::{Begun, LastSuccess, RunRecord};
 
 /// An attempt that is about to begin.
 pub(super) struct Attempting {
@@ -42,7 +43,11 @@ pub(super) struct HandedOver {
 /// Returns what an attempt is given: the committed state as it was when it began.
 pub(super) fn assignment(run: &RunRecord, dag: &Dag, job: &Job, jobs: &Standings, begun: &Begun) -> Assignment {
     let committed = begun.committed.clone();
-    let (last_fingerprint, last_success) = committed.last_success.map(|last| (last.fingerprint, last.outcome)).unzip();
+    let last = committed.last_success.map(|last| {
+        let LastSuccess { run_id, fingerprint, outcome, .. } = last;
+        (Earlier { run_id, fingerprint }, outcome)
+    });
+    let (earlier, last_success) = last.unzip();
     let input = JobInput {
         run_id: run.run_id.clone(),
         dag: dag.name.clone(),
@@ -62,7 +67,7 @@ pub(super) fn assignment(run: &RunRecord, dag: &Dag, job: &Job, jobs: &Standings
         left_findings: committed.left_findings,
         skipped: committed.skipped,
     };
-    Assignment { input, last_fingerprint: last_fingerprint.flatten(), fence: begun.attempt.fence.clone() }
+    Assignment { input, earlier, fence: begun.attempt.fence.clone() }
 }
 
 impl Attempting {

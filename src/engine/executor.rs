@@ -279,7 +279,10 @@ impl Progress<'_> {
             (Ok(done), _) => {
                 let outcome = Box::new(done.outcome);
                 let base = open.base.clone();
-                (AttemptEnd::Succeeded { outcome, fingerprint: done.fingerprint, base }, Duration::ZERO)
+                (
+                    AttemptEnd::Succeeded { outcome, fingerprint: done.fingerprint, why: Some(done.why), base },
+                    Duration::ZERO,
+                )
             }
             (Err(_), Some(what)) => (AttemptEnd::Superseded { what: what.clone() }, Duration::ZERO),
             (Err(JobError::Cancelled), _) if self.is_cancelled => (AttemptEnd::Cancelled, Duration::ZERO),

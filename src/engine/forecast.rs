@@ -181,6 +181,7 @@ mod tests {
             finished_at: finished.map(at),
             outcome: None,
             error: None,
+            why: None,
         }
     }
 

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::fingerprint::{Earlier, Fingerprint, Why};
 use crate::domain::ids::KindName;
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};
@@ -22,7 +23,7 @@ pub trait JobRunner: Send + Sync {
     ///
     /// # Errors
     /// When the inputs cannot be looked at.
-    async fn fingerprint(&self, input: &JobInput, cancel: &CancellationToken) -> Result<Option<String>, JobError>;
+    async fn fingerprint(&self, input: &JobInput, cancel: &CancellationToken) -> Result<Option<Fingerprint>, JobError>;
 
     /// Does the job and returns its outcome; it has no effect but staged, content-named data and the parts of its
     /// outcome that it hands over.
@@ -61,8 +62,8 @@ pub trait Parts: Send + Sync {
 pub struct Assignment {
     /// What the body is given.
     pub input: JobInput,
-    /// The fingerprint of the job's last success, whose outcome is `input.last_success`.
-    pub last_fingerprint: Option<String>,
+    /// The job's last success, whose outcome is `input.last_success`.
+    pub earlier: Option<Earlier>,
     /// The attempt's fencing token: unique among all attempts of the state store, and fit for a file name.
     pub fence: String,
 }
@@ -73,7 +74,9 @@ pub struct Done {
     /// What the body returned, or the facts of the last success where the job is up to date.
     pub outcome: Outcome,
     /// The fingerprint of its inputs, params and code, where the kind has one.
-    pub fingerprint: Option<String>,
+    pub fingerprint: Option<Fingerprint>,
+    /// Why the job ran, or that it need not.
+    pub why: Why,
 }
 
 /// Carries attempts out.

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info};
 
 use super::runner::{Assignment, Done, Isolation, JobRunner, Parts, Runners};
+use crate::domain::fingerprint::{self, Earlier, Fingerprint, Why};
 use crate::domain::job::{Force, JobInput};
 use crate::domain::outcome::{JobError, Outcome, Reason};
 
@@ -79,19 +80,19 @@ async fn attempt(
     parts: Arc<dyn Parts>,
     cancel: CancellationToken,
 ) -> Result<Done, JobError> {
-    let Assignment { input, last_fingerprint, .. } = assignment;
+    let Assignment { input, earlier, .. } = assignment;
     let fingerprint = runner.fingerprint(&input, &cancel).await?;
-    if input.force == Force::No
-        && fingerprint.is_some()
-        && fingerprint == last_fingerprint
+    let why = why_of(&input, fingerprint.as_ref(), earlier.as_ref());
+    if matches!(why, Why::Unchanged { .. })
         && let Some(outcome) = up_to_date(&input)
     {
-        return Ok(Done { outcome, fingerprint });
+        return Ok(Done { outcome, fingerprint, why });
     }
+    info!("It runs because {why}");
     if runner.runs_in_parent() {
         // It stops its program by itself; to drop it would leave the program no grace.
         let outcome = runner.run(input, parts, cancel).await?;
-        return Ok(Done { outcome, fingerprint });
+        return Ok(Done { outcome, fingerprint, why });
     }
     let outcome = tokio::select! {
         // A body that has just ended wins over the wish to stop it: its work is done.
@@ -99,11 +100,19 @@ async fn attempt(
         outcome = runner.run(input, parts, cancel.clone()) => outcome?,
         () = cancel.cancelled() => return Err(JobError::Cancelled),
     };
-    Ok(Done { outcome, fingerprint })
+    Ok(Done { outcome, fingerprint, why })
 }
 
-/// The facts of the last success, without its effects.
-fn up_to_date(input: &JobInput) -> Option<Outcome> {
+/// Returns why a job with this input runs, or that it need not.
+pub fn why_of(input: &JobInput, present: Option<&Fingerprint>, earlier: Option<&Earlier>) -> Why {
+    match input.force {
+        Force::Rebuild => Why::Forced,
+        Force::No => fingerprint::why(present, earlier),
+    }
+}
+
+/// Returns the facts of the last success, without its effects; `None` when there is none.
+pub fn up_to_date(input: &JobInput) -> Option<Outcome> {
     let last = input.last_success.clone()?;
     Some(Outcome {
         reason: last.reason.or(Some(Reason::UpToDate)),
@@ -138,7 +147,7 @@ mod tests {
 
     #[async_trait]
     impl JobRunner for Panics {
-        async fn fingerprint(&self, _: &JobInput, _: &CancellationToken) -> Result<Option<String>, JobError> {
+        async fn fingerprint(&self, _: &JobInput, _: &CancellationToken) -> Result<Option<Fingerprint>, JobError> {
             Ok(None)
         }
 
@@ -179,7 +188,7 @@ mod tests {
             "logical_date": "2026-11-20", "timezone": "UTC", "attempt": 1, "force": "no", "snapshots": {},
             "cursors": {}, "models": [], "jobs": [], "last_success": null
         });
-        Assignment { input: serde_json::from_value(input).unwrap(), last_fingerprint: None, fence: "f".to_owned() }
+        Assignment { input: serde_json::from_value(input).unwrap(), earlier: None, fence: "f".to_owned() }
     }
 
     #[tokio::test]

@@ -21,8 +21,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::tables::lake_error;
+use super::tables::{DATE, lake_error};
 use crate::domain::check::{Finding, Severity};
+use crate::domain::fingerprint::DependsOn;
 use crate::domain::job::Force;
 use crate::domain::lineage::{Basis, Manifest, Part};
 use crate::domain::measurement::Measurement;
@@ -71,13 +72,16 @@ impl JobKind for BuildFeatures {
     "#;
     type Params = Params;
 
-    async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+    async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
         let config = &cx.environment.config;
-        let tables: Vec<String> =
-            cx.tables()?.iter().map(|(_, snapshot)| format!("{}@{}", snapshot.dataset, snapshot.snapshot)).collect();
         let settings = serde_json::json!([config.features, config.labels, config.population]);
         let sql = catalogue(cx)?.sets().map(|set| format!("{set:?}")).collect::<Vec<_>>().join("\n");
-        Ok(Some(format!("{}\n{}\n{settings}\n{sql}\n{}", cx.input.logical_date, cx.input.timezone, tables.join("\n"))))
+        let inputs = cx.table_inputs()?.with(DATE, cx.input.logical_date).with("the time zone", &cx.input.timezone);
+        Ok(Some(
+            inputs
+                .with("the settings `features`, `labels` and `population`", settings)
+                .with("the SQL of the features", sql),
+        ))
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {

@@ -32,7 +32,7 @@ use crate::canvas::contracts::Contracts;
 use crate::canvas::delivery::{Delivery, DeliveryError, find_deliveries};
 use crate::canvas::privacy::{PrivacyKey, SourceNature, gate};
 use crate::config::SourceKind;
-use crate::domain::ids::content_hash;
+use crate::domain::fingerprint::DependsOn;
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::domain::source::FileSource;
@@ -72,17 +72,15 @@ impl JobKind for CanvasPull {
     "#;
     type Params = Params;
 
-    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
         let pull = Pull::open(params, cx).await?;
-        let files: Vec<String> = pull
-            .deliveries
-            .iter()
-            .map(|delivery| {
-                format!("{} {:?} {:?} {:?}", delivery.folder, delivery.mode, delivery.unchanged, delivery.tables)
-            })
-            .collect();
         let contracts = serde_json::to_string(&pull.contracts).map_err(|error| JobError::Fail(error.into()))?;
-        Ok(Some(format!("{}\n{}\n{}", pull.key.key_id(), content_hash(contracts.as_bytes()), files.join("\n"))))
+        let fixed =
+            DependsOn::default().with("the pseudonym key", pull.key.key_id()).with("the tables' contracts", contracts);
+        Ok(Some(pull.deliveries.iter().fold(fixed, |inputs, delivery| {
+            let holds = format!("{:?} {:?} {:?}", delivery.mode, delivery.unchanged, delivery.tables);
+            inputs.with(delivery.shown(), holds)
+        })))
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use crate::config::SecretReference;
+use crate::domain::fingerprint::DependsOn;
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::engine::process::program::{self, Program, ProgramEnd};
@@ -72,7 +73,7 @@ impl JobKind for Command {
     const RUNS_IN_PARENT: bool = true;
     type Params = Params;
 
-    async fn inputs(_: &Params, _: &JobContext) -> Result<Option<String>, JobError> {
+    async fn inputs(_: &Params, _: &JobContext) -> Result<Option<DependsOn>, JobError> {
         // What a program reads is not known, so it is never up to date.
         Ok(None)
     }

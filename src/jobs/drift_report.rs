@@ -18,8 +18,10 @@ use serde::{Deserialize, Serialize};
 use super::examples::Wanted;
 use super::kind::{JobContext, JobKind};
 use super::score::load_model;
+use super::tables::DATE;
 use super::train_model::recipe;
 use crate::domain::check::{Finding, Severity};
+use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::TableName;
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome, Reason};
@@ -55,16 +57,18 @@ impl JobKind for DriftReport {
     "#;
     type Params = Params;
 
-    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
         let recipe = recipe(cx, &params.model)?;
-        let mut snapshots =
-            vec![format!("{:?}", cx.input.champion(params.model.as_str()).map(|champion| &champion.version))];
+        let limits = serde_json::json!(cx.environment.config.drift);
+        let mut inputs =
+            cx.champion_input(&params.model).with(DATE, cx.input.logical_date).with("the settings `drift`", limits);
         for set in &recipe.sets {
             let dataset = Dataset::feature_set(&set.parse().map_err(JobError::fail)?);
-            snapshots.extend(cx.input.snapshot(dataset.as_str()).map(|snapshot| snapshot.snapshot.to_string()));
+            if let Some(snapshot) = cx.input.snapshot(dataset.as_str()) {
+                inputs = inputs.with(format!("the features `{set}`"), &snapshot.snapshot);
+            }
         }
-        let limits = serde_json::json!(cx.environment.config.drift);
-        Ok(Some(format!("{}\n{limits}\n{}", cx.input.logical_date, snapshots.join("\n"))))
+        Ok(Some(inputs))
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {

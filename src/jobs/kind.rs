@@ -14,8 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::Environment;
-use crate::domain::code;
-use crate::domain::ids::content_hash;
+use crate::domain::fingerprint::{DependsOn, Fingerprint};
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::engine::{JobRunner, Parts};
@@ -35,11 +34,11 @@ pub trait JobKind: Send + Sync + 'static {
     /// The parameters (`with`).
     type Params: DeserializeOwned + Serialize + JsonSchema + Send + Sync;
 
-    /// Returns what the outcome depends on besides parameters and code, as text; `None`: always run.
+    /// Returns what the outcome depends on besides parameters and code, by names that a person knows; `None`: always run.
     ///
     /// # Errors
     /// When the inputs cannot be looked at.
-    async fn inputs(params: &Self::Params, cx: &JobContext) -> Result<Option<String>, JobError>;
+    async fn inputs(params: &Self::Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError>;
 
     /// Does the job.
     ///
@@ -118,13 +117,11 @@ impl<K: JobKind> Adapter<K> {
 
 #[async_trait]
 impl<K: JobKind> JobRunner for Adapter<K> {
-    async fn fingerprint(&self, input: &JobInput, cancel: &CancellationToken) -> Result<Option<String>, JobError> {
+    async fn fingerprint(&self, input: &JobInput, cancel: &CancellationToken) -> Result<Option<Fingerprint>, JobError> {
         let params = Self::params(input)?;
         let cx = self.context(input.clone(), Arc::new(NoParts), cancel.clone());
         let inputs = K::inputs(&params, &cx).await?;
-        Ok(inputs.map(|inputs| {
-            content_hash(format!("{}\n{}\n{}\n{inputs}", K::NAME, code::PROGRAM, input.params).as_bytes())
-        }))
+        Ok(inputs.map(|inputs| Fingerprint::new(K::NAME, &input.params, &inputs)))
     }
 
     async fn run(

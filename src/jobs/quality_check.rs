@@ -17,8 +17,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::tables::lake_error;
+use super::tables::{DATE, lake_error};
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
+use crate::domain::fingerprint::DependsOn;
 use crate::domain::lineage::Manifest;
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome};
@@ -56,11 +57,9 @@ impl JobKind for QualityCheck {
     "#;
     type Params = Params;
 
-    async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
-        let tables: Vec<String> =
-            cx.tables()?.iter().map(|(_, table)| format!("{}@{}", table.dataset, table.snapshot)).collect();
+    async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
         let limits = serde_json::json!(cx.environment.config.quality);
-        Ok(Some(format!("{}\n{limits}\n{}", cx.input.logical_date, tables.join("\n"))))
+        Ok(Some(cx.table_inputs()?.with(DATE, cx.input.logical_date).with("the settings `quality`", limits)))
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {

@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use super::examples::Wanted;
 use super::kind::{JobContext, JobKind};
-use super::tables::lake_error;
+use super::tables::{DATE, lake_error};
 use super::train_model::recipe;
 use crate::domain::check::{Finding, Severity};
 use crate::domain::code;
+use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::TableName;
 use crate::domain::outcome::{JobError, ModelRecord, Outcome, Reason};
 use crate::lake::{self, Dataset, Provenance, Staging, keys};
@@ -57,21 +58,17 @@ impl JobKind for Score {
     "#;
     type Params = Params;
 
-    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
         let recipe = recipe(cx, &params.model)?;
-        let champion = cx.input.champion(params.model.as_str()).map(|champion| champion.version.clone());
-        let mut parts = Vec::new();
+        let mut inputs = cx.champion_input(&params.model).with(DATE, cx.input.logical_date);
+        inputs = inputs.with("the threshold", recipe.threshold);
         for set in &recipe.sets {
             let dataset = Dataset::feature_set(&set.parse().map_err(JobError::fail)?);
-            if let Some(manifest) = cx.manifest(&dataset).await? {
-                let current = manifest
-                    .parts
-                    .iter()
-                    .filter(|part| part.partition.get(super::build_features::STAGE).is_some_and(|s| s == "current"));
-                parts.extend(current.map(|part| part.sha256.clone()));
+            if let Some(parts) = cx.parts_of_stage(&dataset, "current").await? {
+                inputs = inputs.with(format!("the features `{set}` of this term"), parts);
             }
         }
-        Ok(Some(format!("{}\n{champion:?}\n{}\n{}", cx.input.logical_date, recipe.threshold, parts.join("\n"))))
+        Ok(Some(inputs))
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {

@@ -28,6 +28,7 @@ use crate::config::{Config, SourceKind};
 use crate::domain::check::{Finding, Severity};
 use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
+use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::JobName;
 use crate::domain::job;
 use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome, Reason};
@@ -77,12 +78,13 @@ impl JobKind for SendReport {
     "#;
     type Params = Params;
 
-    async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+    async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
         if was_not_published(cx) {
             return Ok(None);
         }
         let view = report_view(cx)?;
-        Ok(Some(serde_json::to_string(&view).map_err(|error| JobError::Fail(error.into()))?))
+        let view = serde_json::to_string(&view).map_err(|error| JobError::Fail(error.into()))?;
+        Ok(Some(DependsOn::default().with("what the other jobs found", view)))
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {

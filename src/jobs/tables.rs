@@ -9,12 +9,17 @@ use polars::prelude::{PolarsResult, col};
 
 use super::kind::JobContext;
 use crate::canvas::contracts::Contracts;
+use crate::domain::fingerprint::DependsOn;
+use crate::domain::ids::TableName;
 use crate::domain::lineage::Manifest;
 use crate::domain::outcome::{JobError, SnapshotRef};
 use crate::domain::table::TableContract;
 use crate::features::{Inputs, PartFile, TableInput};
 use crate::lake::{self, Dataset, LakeError, versions};
 use crate::telemetry::spawn_blocking;
+
+/// What the logical date is called in a [`DependsOn`].
+pub(super) const DATE: &str = "the logical date";
 
 /// Returns a lake error as a job's: another try helps where the store may recover.
 pub(super) fn lake_error(error: LakeError) -> JobError {
@@ -57,6 +62,27 @@ impl JobContext {
             return Err(JobError::Fail(anyhow::anyhow!("no table was ever pulled: run a `canvas_pull` first")));
         }
         Ok(found)
+    }
+
+    /// Returns the tables' snapshots, as what an outcome depends on.
+    pub(super) fn table_inputs(&self) -> Result<DependsOn, JobError> {
+        Ok(self.tables()?.iter().fold(DependsOn::default(), |inputs, (contract, snapshot)| {
+            inputs.with(format!("table `{}`", contract.name), &snapshot.snapshot)
+        }))
+    }
+
+    /// Returns the champion of `model`, as what an outcome depends on.
+    pub(super) fn champion_input(&self, model: &TableName) -> DependsOn {
+        let version = self.input.champion(model.as_str()).map_or("none", |champion| champion.version.as_str());
+        DependsOn::default().with(format!("the champion of `{model}`"), version)
+    }
+
+    /// Returns the hashes of a dataset's parts of one stage as text; `None` when the dataset has no snapshot.
+    pub(super) async fn parts_of_stage(&self, dataset: &Dataset, stage: &str) -> Result<Option<String>, JobError> {
+        let Some(manifest) = self.manifest(dataset).await? else { return Ok(None) };
+        let parts: Vec<&str> =
+            manifest.parts_where(super::build_features::STAGE, stage).map(|part| part.sha256.as_str()).collect();
+        Ok(Some(parts.join("\n")))
     }
 
     /// Returns the manifest of the snapshot that the input names; `None` when the dataset has none.

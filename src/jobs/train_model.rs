@@ -19,6 +19,7 @@ use super::kind::{JobContext, JobKind};
 use super::tables::lake_error;
 use crate::domain::check::{Finding, Severity};
 use crate::domain::code;
+use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::{TableName, content_hash};
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, ModelRecord, ModelRole, Outcome, Reason};
@@ -57,20 +58,17 @@ impl JobKind for TrainModel {
     "#;
     type Params = Params;
 
-    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<String>, JobError> {
+    async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
         let recipe = recipe(cx, &params.model)?;
         let recipe_json = serde_json::to_string(&recipe).map_err(|error| JobError::Fail(error.into()))?;
         // Only parts of past courses decide; tonight's partition does not make a new model.
-        let mut parts = Vec::new();
+        let mut inputs = DependsOn::default().with("the recipe", recipe_json);
         for dataset in datasets(&recipe)? {
-            let Some(manifest) = cx.manifest(&dataset).await? else { continue };
-            let past = manifest
-                .parts
-                .iter()
-                .filter(|part| part.partition.get(super::build_features::STAGE).is_some_and(|s| s == "past"));
-            parts.extend(past.map(|part| part.sha256.clone()));
+            if let Some(parts) = cx.parts_of_stage(&dataset, "past").await? {
+                inputs = inputs.with(format!("`{}` of past courses", dataset.name()), parts);
+            }
         }
-        Ok(Some(format!("{recipe_json}\n{}", parts.join("\n"))))
+        Ok(Some(inputs))
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {

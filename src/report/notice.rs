@@ -217,6 +217,7 @@ mod tests {
             finished_at: None,
             outcome: None,
             error: error.map(str::to_owned),
+            why: None,
         }
     }
 

@@ -71,7 +71,8 @@ struct Ending<'a> {
     state: &'static str,
     retry_at: Option<Timestamp>,
     error: Option<&'a str>,
-    fingerprint: Option<&'a str>,
+    fingerprint: Option<String>,
+    why: Option<String>,
     outcome: Option<&'a str>,
 }
 
@@ -199,7 +200,7 @@ pub(super) async fn finish(
     }
     .unzip();
     let event = event_of(attempt.attempt, &end, &before);
-    let ending = ending_of(&end, json.as_deref());
+    let ending = ending_of(&tx, &end, json.as_deref())?;
     let stored = if attempt.attempt == before.attempts {
         before.last.clone()
     } else {
@@ -227,6 +228,9 @@ pub(super) async fn finish(
     }
     tx.commit().await?;
     standing.view.outcome = outcome;
+    if let AttemptEnd::Succeeded { why, .. } = end {
+        standing.view.why = why;
+    }
     Ok(standing)
 }
 
@@ -410,7 +414,8 @@ fn success_of(row: &Row) -> Result<LastSuccess, StoreError> {
     Ok(LastSuccess {
         run_id: RunId::from_stored(row.text("run_id")?),
         logical_date: row.parse("logical_date")?,
-        fingerprint: row.text_or_null("fingerprint")?,
+        // Earlier versions stored one hash of everything: it names nothing, and program and hash have changed anyway.
+        fingerprint: row.text_or_null("fingerprint")?.and_then(|text| serde_json::from_str(&text).ok()),
         outcome: row.json("outcome")?,
     })
 }
@@ -469,7 +474,7 @@ async fn end_attempt(
     ending: &Ending<'_>,
     seq: i64,
 ) -> Result<(), StoreError> {
-    let binds: [Bind<'_>; 10] = [
+    let binds: [Bind<'_>; 11] = [
         at.run_id.into(),
         at.job.into(),
         attempt.into(),
@@ -477,9 +482,10 @@ async fn end_attempt(
         at.now.into(),
         ending.retry_at.into(),
         ending.error.into(),
-        ending.fingerprint.into(),
+        ending.fingerprint.as_deref().into(),
         ending.outcome.into(),
         seq.into(),
+        ending.why.as_deref().into(),
     ];
     if tx.execute(ATTEMPT_END, &binds).await? == 1 {
         if ending.state != "succeeded" {
@@ -512,10 +518,12 @@ fn event_of(attempt: u32, end: &AttemptEnd, before: &Standing) -> JobEvent {
     }
 }
 
-fn ending_of<'a>(end: &'a AttemptEnd, outcome: Option<&'a str>) -> Ending<'a> {
-    match end {
-        AttemptEnd::Succeeded { fingerprint, .. } => {
-            Ending { state: "succeeded", fingerprint: fingerprint.as_deref(), outcome, ..Ending::default() }
+fn ending_of<'a>(tx: &Transaction, end: &'a AttemptEnd, outcome: Option<&'a str>) -> Result<Ending<'a>, StoreError> {
+    Ok(match end {
+        AttemptEnd::Succeeded { fingerprint, why, .. } => {
+            let fingerprint = fingerprint.as_ref().map(|made| tx.json("a fingerprint", made)).transpose()?;
+            let why = why.as_ref().map(|why| tx.json("why a job ran", why)).transpose()?;
+            Ending { state: "succeeded", fingerprint, why, outcome, ..Ending::default() }
         }
         AttemptEnd::Failed { error, retry_at } => {
             Ending { state: "failed", error: Some(error), retry_at: *retry_at, ..Ending::default() }
@@ -524,7 +532,7 @@ fn ending_of<'a>(end: &'a AttemptEnd, outcome: Option<&'a str>) -> Ending<'a> {
         AttemptEnd::Superseded { what } => Ending { state: "superseded", error: Some(what), ..Ending::default() },
         AttemptEnd::Drained => Ending { state: "drained", ..Ending::default() },
         AttemptEnd::Cancelled => cancelled(),
-    }
+    })
 }
 
 fn cancelled() -> Ending<'static> {
@@ -541,5 +549,6 @@ pub(super) fn view_of(row: &Row) -> Result<JobView, StoreError> {
         finished_at: row.instant_or_null("finished_at")?,
         outcome: row.json_or_null::<Outcome>("outcome")?,
         error: row.text_or_null("error")?,
+        why: row.json_or_null("why")?,
     })
 }

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::ExpectedMail;
+use crate::domain::fingerprint::{Fingerprint, Why};
 use crate::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use crate::domain::job::{Force, JobView, SkippedSlot};
 use crate::domain::outcome::{FileRef, ModelRecord, ModelRole, Outcome, SnapshotRef};
@@ -215,7 +216,9 @@ pub enum AttemptEnd {
         /// What it returned.
         outcome: Box<Outcome>,
         /// The fingerprint of its inputs, params and code, where the kind has one.
-        fingerprint: Option<String>,
+        fingerprint: Option<Fingerprint>,
+        /// Why the job ran, or that it need not.
+        why: Option<Why>,
         /// What was current when it began.
         base: Base,
     },
@@ -266,8 +269,8 @@ pub struct LastSuccess {
     pub run_id: RunId,
     /// That run's logical date.
     pub logical_date: Date,
-    /// The fingerprint it had.
-    pub fingerprint: Option<String>,
+    /// What its outcome was made from; `None` where its kind has no fingerprint, or an earlier version recorded it.
+    pub fingerprint: Option<Fingerprint>,
     /// What it returned.
     pub outcome: Outcome,
 }

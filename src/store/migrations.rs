@@ -11,7 +11,7 @@ use super::database::{Database, Pools};
 use super::error::StoreError;
 
 /// The migrations of both databases: number, name, text for SQLite, text for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
     (
         1,
         "state",
@@ -35,6 +35,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
         "keeping",
         include_str!("../../sql/migrations/sqlite/0004_keeping.sql"),
         include_str!("../../sql/migrations/postgres/0004_keeping.sql"),
+    ),
+    (
+        5,
+        "repair",
+        include_str!("../../sql/migrations/sqlite/0005_repair.sql"),
+        include_str!("../../sql/migrations/postgres/0005_repair.sql"),
     ),
 ];
 

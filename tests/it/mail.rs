@@ -183,7 +183,13 @@ fn digest(word: Word) -> MailRecord {
 /// Commits a digest of that verdict as the job `digest` does.
 async fn commit_digest(app: &App, claim: &nocturne::store::Claim, word: Word) {
     let outcome = Box::new(Outcome { mails: vec![digest(word)], ..Outcome::default() });
-    attempt(app, claim, "digest", AttemptEnd::Succeeded { outcome, fingerprint: None, base: Base::default() }).await;
+    attempt(
+        app,
+        claim,
+        "digest",
+        AttemptEnd::Succeeded { outcome, fingerprint: None, why: None, base: Base::default() },
+    )
+    .await;
 }
 
 async fn rows(app: &App) -> Vec<MailRow> {

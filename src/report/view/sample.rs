@@ -104,6 +104,7 @@ impl FailureView {
             finished_at: None,
             outcome: None,
             error: error.map(str::to_owned),
+            why: None,
         };
         let run_id = RunId::new(&dag(), DATE, 1);
         let why = "reading `submissions` of the source `canvas`: the part 00017.jsonl.gz ends in the middle (file is \

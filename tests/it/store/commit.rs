@@ -13,8 +13,8 @@ use nocturne::domain::run::JobState;
 use nocturne::store::{AttemptEnd, StateStore, StoreError, check};
 
 use super::fixtures::{
-    DAY, Place, at, dag_name, file, full_outcome, job, lost, mail, model, new_run, running, snapshot, stored, succeed,
-    success,
+    DAY, Place, at, dag_name, file, fingerprint, full_outcome, job, lost, mail, model, new_run, running, snapshot,
+    stored, succeed, success,
 };
 use crate::support::limit::Patience;
 
@@ -142,7 +142,7 @@ pub(super) async fn the_last_success_is_found_by_date_and_without(place: &Place)
     let (dated, any) = (of(Some(DAY)).await.unwrap(), of(None).await.unwrap());
 
     assert_eq!((dated.run_id, dated.logical_date), (first.run_id, DAY));
-    assert_eq!((dated.fingerprint.as_deref(), dated.outcome), (Some("f1"), stored(full_outcome())));
+    assert_eq!((dated.fingerprint, dated.outcome), (Some(fingerprint("1")), stored(full_outcome())));
     assert_eq!((any.run_id, any.logical_date), (second.run_id, DAY.tomorrow().unwrap()));
     assert_eq!(of(Some(DAY.yesterday().unwrap())).await, None);
     assert_eq!(store.last_success(&dag_name(), &job("features"), None).await.unwrap(), None);
@@ -166,7 +166,12 @@ pub(super) async fn of_concurrent_commits_on_shared_rows_one_is_true(place: &Pla
         let turn = n % outcome.snapshots.len();
         outcome.snapshots.rotate_left(turn);
         outcome.mails.rotate_left(n % 2);
-        let end = AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: None, base: begun.base.clone() };
+        let end = AttemptEnd::Succeeded {
+            outcome: Box::new(outcome),
+            fingerprint: None,
+            why: None,
+            base: begun.base.clone(),
+        };
         store.finish_attempt(&begun.attempt, end, at(3))
     });
     let done = futures::future::join_all(commits).await;
@@ -195,7 +200,12 @@ pub(super) async fn concurrent_commits_on_rows_of_their_own_all_succeed(place: &
     let commits = begun.iter().enumerate().map(|(n, begun)| {
         let snapshots = vec![snapshot(&format!("restricted/features/s{n}"), "s")];
         let outcome = Outcome { snapshots, audit: vec![format!("entry {n}")], ..Outcome::default() };
-        let end = AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: None, base: begun.base.clone() };
+        let end = AttemptEnd::Succeeded {
+            outcome: Box::new(outcome),
+            fingerprint: None,
+            why: None,
+            base: begun.base.clone(),
+        };
         store.finish_attempt(&begun.attempt, end, at(3))
     });
 
@@ -213,7 +223,12 @@ pub(super) async fn a_commit_over_something_else_than_was_read_is_refused(place:
     let (_, quick) = running(&store).await;
     succeed(&store, &quick, "pull", full_outcome()).await;
     let moved = |outcome| {
-        let end = AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: None, base: begun.base.clone() };
+        let end = AttemptEnd::Succeeded {
+            outcome: Box::new(outcome),
+            fingerprint: None,
+            why: None,
+            base: begun.base.clone(),
+        };
         store.finish_attempt(&begun.attempt, end, at(5))
     };
     let only = full_outcome();

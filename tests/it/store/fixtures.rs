@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use nocturne::domain::dag::{Dag, Job, When};
 use nocturne::domain::delivery::{Recipient, Signature, Word};
+use nocturne::domain::fingerprint::{DependsOn, Fingerprint, Why};
 use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use nocturne::domain::job::Force;
 use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
@@ -127,8 +128,8 @@ impl TestStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let end = match end {
-            AttemptEnd::Succeeded { outcome, fingerprint, .. } => {
-                AttemptEnd::Succeeded { outcome, fingerprint, base: self.base().await? }
+            AttemptEnd::Succeeded { outcome, fingerprint, why, .. } => {
+                AttemptEnd::Succeeded { outcome, fingerprint, why, base: self.base().await? }
             }
             other => other,
         };
@@ -229,7 +230,14 @@ pub(super) async fn succeed(store: &TestStore, claim: &Claim, name: &str, outcom
 }
 
 pub(super) fn success(outcome: Outcome) -> AttemptEnd {
-    AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: Some("f1".to_owned()), base: Base::default() }
+    let outcome = Box::new(outcome);
+    let (fingerprint, why) = (Some(fingerprint("1")), Some(Why::First));
+    AttemptEnd::Succeeded { outcome, fingerprint, why, base: Base::default() }
+}
+
+/// Returns the fingerprint of an outcome that depends on `value` alone.
+pub(super) fn fingerprint(value: &str) -> Fingerprint {
+    Fingerprint::new("command", &serde_json::json!({}), &DependsOn::default().with("a table", value))
 }
 
 pub(super) fn failure(retry_at: Option<Timestamp>) -> AttemptEnd {

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::domain::fingerprint::Why;
 use crate::domain::ids::RunId;
 use crate::domain::job::{Force, JobInput};
 
@@ -51,7 +52,7 @@ fn assignment() -> Assignment {
             left_findings: Vec::new(),
             skipped: Vec::new(),
         },
-        last_fingerprint: None,
+        earlier: None,
         fence: FENCE.to_owned(),
     }
 }
@@ -75,7 +76,7 @@ impl Staged {
     }
 
     fn prepare_done(&self) {
-        let done = Done { outcome: outcome("done"), fingerprint: Some("f".to_owned()) };
+        let done = Done { outcome: outcome("done"), fingerprint: None, why: Why::Always };
         self.prepare("outcome", &Report { ended: Ended::Done(Box::new(done)), peak_bytes: None });
     }
 
@@ -119,7 +120,7 @@ async fn the_outcome_comes_back_and_the_order_goes_through_the_pipe_alone() {
         .await
         .unwrap();
 
-    assert_eq!((done.outcome, done.fingerprint), (outcome("done"), Some("f".to_owned())));
+    assert_eq!((done.outcome, done.why), (outcome("done"), Why::Always));
     let order: Order = serde_json::from_str(&staged.text("order")).unwrap();
     assert_eq!(order.assignment, assignment());
     assert_eq!(order.setup["secret"], "hunter2");
