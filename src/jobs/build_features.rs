@@ -21,7 +21,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::tables::{DATE, lake_error};
+use super::shared::features::{AS_OF, BASIS, FINGERPRINT, STAGE, catalogue};
+use super::shared::tables::{DATE, lake_error};
 use crate::domain::check::{Finding, Severity};
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::job::Force;
@@ -31,10 +32,10 @@ use crate::domain::outcome::{JobError, Outcome, SnapshotRef};
 use crate::domain::schedule::parse_zone;
 use crate::domain::spec::parse_duration;
 use crate::features::{
-    self, AsOf, Built, Catalogue, CourseRules, FeatureSet, Inputs, PlanRequest, Role, Stage, build_partition,
-    plan_labels, plan_partitions, read_courses,
+    self, AsOf, Built, CourseRules, FeatureSet, Inputs, PlanRequest, Role, Stage, build_partition, plan_labels,
+    plan_partitions, read_courses,
 };
-use crate::lake::{self, Dataset, Provenance, Staging};
+use crate::lake::{self, Dataset, Provenance, Staging, keys};
 use crate::telemetry::spawn_blocking;
 
 /// The kind.
@@ -52,14 +53,6 @@ pub(super) struct Params {
     /// The course weeks of past courses; without it the configured ones (`features.weeks`).
     weeks: Option<Vec<u32>>,
 }
-
-/// The partition key of a part's cutoff.
-pub(super) const AS_OF: &str = "as_of";
-/// The partition key of a part's stage: `past` or `current`.
-pub(super) const STAGE: &str = "stage";
-const FINGERPRINT: &str = "fingerprint";
-/// The partition key that says whether a part is as known or reconstructed.
-pub(super) const BASIS: &str = "basis";
 
 #[async_trait]
 impl JobKind for BuildFeatures {
@@ -131,14 +124,6 @@ impl JobKind for BuildFeatures {
         outcome.summary = tally.summary(params.sets.len(), as_ofs.len());
         Ok(outcome)
     }
-}
-
-/// Returns the site's feature sets, or the program's where the site has none.
-pub(super) fn catalogue(cx: &JobContext) -> Result<Catalogue, JobError> {
-    let folder = &cx.environment.config.paths.sql;
-    let catalogue =
-        if folder.join("features").is_dir() { Catalogue::from_folder(folder) } else { Catalogue::embedded() };
-    catalogue.map_err(JobError::fail)
 }
 
 fn plan_request(params: &Params, cx: &JobContext) -> Result<PlanRequest, JobError> {
@@ -278,10 +263,7 @@ async fn build_set(
 
 fn read_snapshots(cx: &JobContext, set: &FeatureSet) -> Vec<String> {
     let reads = |snapshot: &&SnapshotRef| {
-        snapshot
-            .dataset
-            .rsplit_once('/')
-            .is_some_and(|(folder, table)| folder == "restricted/tables" && set.reads().contains(table))
+        keys::source_table(&snapshot.dataset).is_some_and(|table| set.reads().contains(table))
     };
     let snapshots = cx.input.snapshots.values().filter(reads);
     snapshots.map(|snapshot| format!("{}@{}", snapshot.dataset, snapshot.snapshot)).collect()

@@ -26,7 +26,7 @@ use super::kind::{JobContext, JobKind};
 use super::pull_parts::Told;
 use super::pull_source::open_source;
 use super::pull_table::{Pulled, source_error, standing_rows};
-use super::tables::lake_error;
+use super::shared::tables::lake_error;
 use crate::canvas::TermLookup;
 use crate::canvas::contracts::Contracts;
 use crate::canvas::delivery::{Delivery, DeliveryError, find_deliveries};

@@ -15,11 +15,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::examples::Wanted;
 use super::kind::{JobContext, JobKind};
-use super::score::load_model;
-use super::tables::DATE;
-use super::train_model::recipe;
+use super::shared::examples::Wanted;
+use super::shared::models::{load_model, recipe};
+use super::shared::tables::DATE;
 use crate::domain::check::{Finding, Severity};
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::TableName;

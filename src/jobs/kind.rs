@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::environment::Environment;
+use super::shared::environment::Environment;
 use crate::domain::fingerprint::{DependsOn, Fingerprint};
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};

@@ -14,8 +14,6 @@ mod build_features;
 mod canvas_pull;
 mod command;
 mod drift_report;
-pub mod environment;
-mod examples;
 mod kind;
 mod pull_parts;
 mod pull_source;
@@ -23,14 +21,14 @@ mod pull_table;
 mod quality_check;
 mod score;
 mod send_report;
-mod tables;
+mod shared;
 mod train_model;
 
-pub use environment::Environment;
 use kind::register;
 pub use kind::{JobContext, JobKind, Registered};
 pub use pull_source::simulation_options;
 pub use send_report::promised_mail;
+pub use shared::environment::{self, Environment};
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::canvas_pull::Pull;
 use super::kind::JobContext;
 use super::pull_table::Pulled;
-use super::tables::lake_error;
+use super::shared::tables::lake_error;
 use crate::canvas::delivery::Delivery;
 use crate::canvas::identity::stage_identities;
 use crate::domain::check::Finding;

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::canvas_pull::Pull;
 use super::kind::JobContext;
-use super::tables::lake_error;
+use super::shared::tables::lake_error;
 use crate::canvas::delivery::{Delivery, DeliveryMode, TableDelivery};
 use crate::canvas::identity::Identities;
 use crate::canvas::privacy::PrivacyError;

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::tables::{DATE, lake_error};
+use super::shared::tables::{DATE, lake_error};
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::lineage::Manifest;

@@ -17,18 +17,17 @@ use polars::prelude::{DataFrame, col, df};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::examples::Wanted;
 use super::kind::{JobContext, JobKind};
-use super::tables::{DATE, lake_error};
-use super::train_model::recipe;
+use super::shared::examples::Wanted;
+use super::shared::models::{load_model, recipe};
+use super::shared::tables::{DATE, lake_error};
 use crate::domain::check::{Finding, Severity};
 use crate::domain::code;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::TableName;
-use crate::domain::outcome::{JobError, ModelRecord, Outcome, Reason};
-use crate::lake::{self, Dataset, Provenance, Staging, keys};
+use crate::domain::outcome::{JobError, Outcome, Reason};
+use crate::lake::{self, Dataset, Provenance, Staging};
 use crate::ml::dataset::Rows;
-use crate::ml::model::FittedModel;
 use crate::report::view::{FlaggedTerm, GroupCount};
 use crate::telemetry::spawn_blocking;
 
@@ -132,13 +131,6 @@ impl JobKind for Score {
         );
         Ok(outcome)
     }
-}
-
-/// Reads a model's artefact: from where it lies staged or from its place.
-pub(super) async fn load_model(cx: &JobContext, record: &ModelRecord) -> Result<FittedModel, JobError> {
-    let key = keys::browsed(&record.artefact).map_err(JobError::fail)?;
-    let bytes = cx.environment.lake.get(&key).await.map_err(lake_error)?;
-    FittedModel::from_bytes(&bytes).map_err(JobError::fail)
 }
 
 fn is_stale(cx: &JobContext) -> bool {

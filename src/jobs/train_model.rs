@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::examples::{Examples, Wanted};
 use super::kind::{JobContext, JobKind};
-use super::tables::lake_error;
+use super::shared::examples::{Examples, Wanted};
+use super::shared::models::recipe;
+use super::shared::tables::lake_error;
 use crate::domain::check::{Finding, Severity};
 use crate::domain::code;
 use crate::domain::fingerprint::DependsOn;
@@ -87,12 +88,6 @@ impl JobKind for TrainModel {
         };
         record(cx, &params.model, &recipe, trained, is_reconstructed, inputs).await
     }
-}
-
-/// Reads a model's recipe.
-pub(super) fn recipe(cx: &JobContext, model: &TableName) -> Result<Recipe, JobError> {
-    Recipe::read(&cx.environment.config.paths.models, model.as_str())
-        .map_err(|mistakes| JobError::Fail(mistakes.into()))
 }
 
 fn datasets(recipe: &Recipe) -> Result<Vec<crate::lake::Dataset>, JobError> {

@@ -65,11 +65,6 @@ impl Dataset {
         browsed(text).map(|path| Self(path.to_string()))
     }
 
-    /// Returns the source table that it is of; `None` for features, labels and other datasets.
-    pub fn source_table(&self) -> Option<&str> {
-        self.0.strip_prefix(RESTRICTED)?.strip_prefix("/tables/")
-    }
-
     /// Returns the dataset's key.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -108,6 +103,11 @@ impl fmt::Display for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Returns the source table whose dataset has the key `dataset`; `None` for features, labels and other datasets.
+pub fn source_table(dataset: &str) -> Option<&str> {
+    dataset.strip_prefix(RESTRICTED)?.strip_prefix("/tables/")
 }
 
 /// Returns the path of a part below its dataset.

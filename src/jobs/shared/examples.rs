@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use polars::prelude::*;
 
-use super::build_features::{AS_OF, BASIS, STAGE, catalogue};
-use super::kind::JobContext;
+use super::features::{AS_OF, BASIS, STAGE, catalogue};
 use crate::domain::ids::TableName;
 use crate::domain::lineage::Part;
 use crate::domain::outcome::JobError;
 use crate::features::CalendarClass;
+use crate::jobs::kind::JobContext;
 use crate::lake::{self, Dataset};
 use crate::ml::dataset::Rows;
 use crate::ml::recipe::Recipe;
@@ -17,7 +17,7 @@ use crate::telemetry::spawn_blocking;
 
 /// Which examples are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(in crate::jobs) enum Wanted {
     /// Those of past courses, with their labels.
     Past,
     /// Those of the logical date.
@@ -25,13 +25,13 @@ pub(super) enum Wanted {
 }
 
 /// Examples as they were read.
-pub(super) struct Examples {
+pub(in crate::jobs) struct Examples {
     /// The rows.
-    pub(super) rows: Rows,
+    pub(in crate::jobs) rows: Rows,
     /// Whether any of them was reconstructed.
-    pub(super) is_reconstructed: bool,
+    pub(in crate::jobs) is_reconstructed: bool,
     /// The snapshots they were read from.
-    pub(super) inputs: Vec<String>,
+    pub(in crate::jobs) inputs: Vec<String>,
 }
 
 /// A feature set, and the features that examples take from it.
@@ -39,7 +39,11 @@ type OwnFeatures = (TableName, Vec<String>);
 
 impl JobContext {
     /// Reads the examples of a recipe; `None` when there are none.
-    pub(super) async fn examples(&self, recipe: &Recipe, wanted: Wanted) -> Result<Option<Examples>, JobError> {
+    pub(in crate::jobs) async fn examples(
+        &self,
+        recipe: &Recipe,
+        wanted: Wanted,
+    ) -> Result<Option<Examples>, JobError> {
         let stage = if wanted == Wanted::Past { "past" } else { "current" };
         let (features, sets) = self.features_of(recipe)?;
         let mut joined: Option<LazyFrame> = None;
@@ -108,7 +112,7 @@ impl JobContext {
     }
 
     /// Returns those of the recipe's features that only say how far a course is: they move with the calendar.
-    pub(super) fn calendar_features(&self, recipe: &Recipe) -> Result<BTreeSet<String>, JobError> {
+    pub(in crate::jobs) fn calendar_features(&self, recipe: &Recipe) -> Result<BTreeSet<String>, JobError> {
         let catalogue = catalogue(self)?;
         let mut found = BTreeSet::new();
         for name in &recipe.sets {
