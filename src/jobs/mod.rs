@@ -15,9 +15,6 @@ mod canvas_pull;
 mod command;
 mod drift_report;
 mod kind;
-mod pull_parts;
-mod pull_source;
-mod pull_table;
 mod quality_check;
 mod score;
 mod send_report;
@@ -26,9 +23,9 @@ mod train_model;
 
 use kind::register;
 pub use kind::{JobContext, JobKind, Registered};
-pub use pull_source::simulation_options;
 pub use send_report::promised_mail;
 pub use shared::environment::{self, Environment};
+pub use shared::pull::simulation_options;
 
 use std::sync::Arc;
 
@@ -71,14 +68,6 @@ impl KindCatalogue for KindNames {
     fn params_schema(&self, kind: &str) -> Option<serde_json::Value> {
         registry().iter().find(|registered| registered.name == kind).map(|registered| (registered.params_schema)())
     }
-}
-
-/// Returns `n` with commas between thousands, for summaries.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::domain::outcome::{JobError, SnapshotRef};
 use crate::domain::table::TableContract;
 use crate::features::{Inputs, PartFile, TableInput};
 use crate::jobs::kind::JobContext;
-use crate::lake::{self, Dataset, LakeError, versions};
+use crate::lake::{Dataset, LakeError};
 use crate::telemetry::spawn_blocking;
 
 /// What the logical date is called in a [`DependsOn`].
@@ -77,18 +77,6 @@ impl JobContext {
         DependsOn::default().with(format!("the champion of `{model}`"), version)
     }
 
-    /// Returns the hashes of a dataset's parts of one stage as text; `None` when the dataset has no snapshot.
-    pub(in crate::jobs) async fn parts_of_stage(
-        &self,
-        dataset: &Dataset,
-        stage: &str,
-    ) -> Result<Option<String>, JobError> {
-        let Some(manifest) = self.manifest(dataset).await? else { return Ok(None) };
-        let parts: Vec<&str> =
-            manifest.parts_where(super::features::STAGE, stage).map(|part| part.sha256.as_str()).collect();
-        Ok(Some(parts.join("\n")))
-    }
-
     /// Returns the manifest of the snapshot that the input names; `None` when the dataset has none.
     pub(in crate::jobs) async fn manifest(&self, dataset: &Dataset) -> Result<Option<Manifest>, JobError> {
         let Some(reference) = self.input.snapshot(dataset.as_str()) else { return Ok(None) };
@@ -113,24 +101,30 @@ impl JobContext {
 
     /// Returns, by course, the series that it belongs to: what is taught again term after term.
     pub(in crate::jobs) async fn course_series(&self) -> Result<BTreeMap<i64, String>, JobError> {
-        let dataset = Dataset::table(&"courses".parse().map_err(JobError::fail)?);
+        let codes = self.texts_by_id("courses", "course_code").await?;
+        let series = codes.into_iter().map(|(id, code)| (id, series(&code).to_owned()));
+        Ok(series.filter(|(_, series)| !series.is_empty()).collect())
+    }
+
+    /// Returns the names of the terms, by their ids; empty where the source has no such table.
+    pub(in crate::jobs) async fn term_names(&self) -> Result<BTreeMap<i64, String>, JobError> {
+        self.texts_by_id("enrollment_terms", "name").await
+    }
+
+    /// Returns a text column of a table's current rows, by their ids; empty where the table was never pulled.
+    async fn texts_by_id(&self, table: &str, column: &'static str) -> Result<BTreeMap<i64, String>, JobError> {
+        let dataset = Dataset::table(&table.parse().map_err(JobError::fail)?);
         let Some(manifest) = self.manifest(&dataset).await? else { return Ok(BTreeMap::new()) };
-        let current: Vec<_> = manifest.parts_where(versions::VERSIONS, "current").cloned().collect();
-        let paths = self.environment.lake.local_parts(&dataset, &current).await.map_err(lake_error)?;
-        if paths.is_empty() {
-            return Ok(BTreeMap::new());
-        }
+        let rows = self.environment.lake.current_rows(&dataset, &manifest).await.map_err(lake_error)?;
+        let Some(rows) = rows else { return Ok(BTreeMap::new()) };
         let read = spawn_blocking(move || {
-            let frame = lake::scan(&paths)?.select([col("id"), col("course_code")]).collect()?;
-            let (ids, codes) = (frame.column("id")?.i64()?.clone(), frame.column("course_code")?.str()?.clone());
-            let found = ids.iter().zip(codes.iter());
+            let frame = rows.select([col("id"), col(column)]).collect()?;
+            let (ids, texts) = (frame.column("id")?.i64()?.clone(), frame.column(column)?.str()?.clone());
             PolarsResult::Ok(
-                found
-                    .filter_map(|(id, code)| Some((id?, series(code?).to_owned())).filter(|(_, name)| !name.is_empty()))
-                    .collect(),
+                ids.iter().zip(texts.iter()).filter_map(|(id, text)| Some((id?, text?.to_owned()))).collect(),
             )
         });
-        Ok(read.await.context("reading the codes of the courses")?)
+        Ok(read.await.with_context(|| format!("reading the column `{column}` of `{table}`"))?)
     }
 
     /// Returns the id of the pseudonym key under which the tables were made.
