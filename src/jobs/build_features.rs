@@ -4,12 +4,6 @@
 //! configured course weeks of past courses, and the logical date for those in progress. A part whose fingerprint (SQL,
 //! contract, and the table parts that it reads) is that of the last snapshot's is kept. Another try makes sense when the
 //! lake could not be reached.
-//!
-//! ```toml
-//! [jobs.features]
-//! kind = "build_features"
-//! with = { sets = ["engagement", "assessment"], labels = ["at_risk"] }
-//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

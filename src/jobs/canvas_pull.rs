@@ -6,12 +6,6 @@
 //! A table whose delivery is damaged keeps its last good snapshot, marked stale; without one the job fails, after it has
 //! renewed the others. A delivery later than the night of the logical date is left for its own night, unless it is the
 //! source's first.
-//!
-//! ```toml
-//! [jobs.pull]
-//! kind = "canvas_pull"
-//! with = { source = "canvas" }
-//! ```
 
 use std::collections::BTreeMap;
 

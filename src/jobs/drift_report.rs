@@ -1,13 +1,7 @@
-//! `drift_report`: holds tonight's features and scores against the same course week of earlier terms.
+//! `drift_report`: compares tonight's features and scores with the same course week of earlier terms.
 //!
 //! Reads the features of past and current courses and the champion; writes nothing but its outcome. Between terms, and
 //! with no earlier term to compare with, it says so. Another try makes sense when the lake could not be reached.
-//!
-//! ```toml
-//! [jobs.drift]
-//! kind = "drift_report"
-//! with = { model = "at_risk" }
-//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +42,7 @@ pub(super) struct Params {
 #[async_trait]
 impl JobKind for DriftReport {
     const NAME: &'static str = "drift_report";
-    const SUMMARY: &'static str = "Holds tonight's features and scores against the same course week of earlier terms.";
+    const SUMMARY: &'static str = "Compares tonight's features and scores with the same course week of earlier terms.";
     const EXAMPLE: &'static str = r#"
         [jobs.drift]
         kind = "drift_report"

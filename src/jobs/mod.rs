@@ -1,14 +1,24 @@
-//! The kinds of job, one file each, and the list of them.
+//! The kinds of job, one file each, and the list of them. What several kinds share is in `shared`.
 //!
 //! How to add a kind: write `src/jobs/<kind>.rs`, top to bottom
 //!
-//! 1. a `//!` header: what it reads, what it writes, when another try makes sense, an example stanza;
-//! 2. `struct Kind;` and `struct Params` (`deny_unknown_fields`, defaults, a doc comment on each field);
-//! 3. `impl JobKind for Kind`: `NAME`, `SUMMARY`, `EXAMPLE`, `inputs` (what decides whether it is up to date), `run`;
+//! 1. a `//!` header: what it reads, what it writes, when another try makes sense;
+//! 2. `struct <Kind>;`, and `struct Params` (`Serialize`, `Deserialize`, `JsonSchema`, `deny_unknown_fields`), with a
+//!    comment on each field, because editors show it, and a default where there is one;
+//! 3. `impl JobKind for <Kind>`: `NAME`, `SUMMARY`, `EXAMPLE` (how a DAG file has it: the only copy, which
+//!    `nocturne kinds show` prints), `inputs` (what its outcome depends on, by names that a person knows; `None`: it is never
+//!    up to date) and `run`;
 //! 4. private helpers; 5. tests;
 //!
-//! then two lines here: `mod <kind>;` and its line in [`registry`]. The list is explicit, because grep must find it;
-//! the architecture test fails on a file that is not in it, and a test parses the examples.
+//! then two lines here: `mod <kind>;` and `register::<<kind>::<Kind>>()` in [`registry`], in order of names. The list is
+//! explicit, because grep must find it.
+//!
+//! `run` has no effect of its own: it stages data in the lake and returns an `Outcome` that names all that is to be
+//! committed. What it leaves for later jobs or for the report is a fact: a line in `shared/facts.rs`. It asks
+//! [`JobContext::go_on`] between its steps, and computes in `telemetry::spawn_blocking`.
+//!
+//! Tests fail on a kind that is not in the list, on one that imports another, on a file here that is not a kind, and on an
+//! example that is not a job of a DAG with valid parameters.
 
 mod build_features;
 mod canvas_pull;

@@ -1,12 +1,7 @@
-//! `quality_check`: holds every table against its contract.
+//! `quality_check`: checks every table against its contract.
 //!
 //! Reads the tables; writes nothing but its outcome: row counts, nulls, ranges, keys, references, freshness. Another
 //! try makes sense when the lake could not be reached.
-//!
-//! ```toml
-//! [jobs.quality]
-//! kind = "quality_check"
-//! ```
 
 use std::collections::BTreeMap;
 
@@ -45,7 +40,7 @@ pub(super) struct Params {
 impl JobKind for QualityCheck {
     const NAME: &'static str = "quality_check";
     const SUMMARY: &'static str =
-        "Holds every table against its contract: counts, nulls, ranges, keys, references, freshness.";
+        "Checks every table against its contract: counts, nulls, ranges, keys, references, freshness.";
     const EXAMPLE: &'static str = r#"
         [jobs.quality]
         kind = "quality_check"
@@ -128,7 +123,7 @@ fn outcome(checks: &[CheckOutcome]) -> Result<Outcome, JobError> {
             &problem.check,
             problem.subject.clone(),
             format!("`{}`: {}, expected {}", problem.subject, problem.observed, problem.expected),
-            "Look at the table (`nocturne lake head`), mend the source or the contract, and rerun the night",
+            "Look at the table (`nocturne lake head`), correct the source or the contract, and run the night again",
         ));
     }
     outcome.measurements.push(Measurement::new("quality.checks", checks.len() as f64));

@@ -3,12 +3,6 @@
 //! Reads the features of the logical date and the champion; writes `restricted/predictions/<model>`. Scores inform a
 //! person; they never act. Between terms there is nobody to score and the job says so. Another try makes sense when the
 //! lake could not be reached.
-//!
-//! ```toml
-//! [jobs.score]
-//! kind = "score"
-//! with = { model = "at_risk" }
-//! ```
 
 use std::collections::BTreeMap;
 

@@ -4,14 +4,6 @@
 //! charts; the night's times in `timings.json` alone) and one e-mail per night, whatever happens in it. It runs when all
 //! is done, however it ended. The e-mail needs neither the lake nor a chart: what of these fails is a finding. Whether
 //! the same night mails again is the outbox's to decide: only where it says something else.
-//!
-//! ```toml
-//! [jobs.digest]
-//! kind = "send_report"
-//! needs = ["train"]
-//! when = "all_done"
-//! with = { report = "digest" }
-//! ```
 
 use std::time::Duration;
 

@@ -3,12 +3,6 @@
 //! Reads features and labels; writes the model's artefact and evaluation to `restricted/models/<model>/<version>/` and
 //! a summary for `published/`. Another try makes sense when the lake could not be reached. With too little history the
 //! job succeeds and says so: nothing is wrong in a young lake.
-//!
-//! ```toml
-//! [jobs.train]
-//! kind = "train_model"
-//! with = { model = "at_risk" }
-//! ```
 
 use anyhow::Context as _;
 use async_trait::async_trait;

@@ -32,7 +32,7 @@ pub(super) enum TableError {
 
 impl TableError {
     pub(super) fn unusable(why: anyhow::Error) -> Self {
-        Self::Unusable { why, advice: "deliver the table again and rerun the night", held_back: None }
+        Self::Unusable { why, advice: "deliver the table again and run the night again", held_back: None }
     }
 }
 
