@@ -40,15 +40,23 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error and to the attempts' files below `logs`, each of `attempt_bytes` at most.
+/// Where the attempts' logs are.
+#[derive(Debug, Clone)]
+pub struct AttemptLogs {
+    /// Their folder.
+    pub folder: PathBuf,
+    /// How long each may get, in bytes.
+    pub bytes: u64,
+}
+
+/// Starts logging to standard error, and to the attempts' files where this process carries attempts out.
 ///
 /// # Errors
 /// When the filter does not parse, or logging has been started before.
 pub fn init(
     format: LogFormat,
     filter: &str,
-    logs: &Path,
-    attempt_bytes: u64,
+    attempts: Option<AttemptLogs>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let filter = EnvFilter::try_new(filter)?;
     let console = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
@@ -56,7 +64,7 @@ pub fn init(
         LogFormat::Text => console.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => console.json().flatten_event(true).with_ansi(false).boxed(),
     };
-    let attempts = AttemptFiles { folder: logs.to_owned(), limit: attempt_bytes }.with_filter(ours());
+    let attempts = attempts.map(|logs| AttemptFiles { folder: logs.folder, limit: logs.bytes }.with_filter(ours()));
     tracing_subscriber::registry().with(console.with_filter(filter)).with(attempts).try_init()?;
     Ok(())
 }

@@ -25,6 +25,7 @@ use nocturne::domain::dag::{CatchUp, Dag, FoldPolicy, GapPolicy, Job, OverlapPol
 use nocturne::domain::fingerprint::Fingerprint;
 use nocturne::domain::ids::{JobName, KindName};
 use nocturne::domain::job::{Force, JobInput};
+use nocturne::domain::manual::Asked;
 use nocturne::domain::outcome::{JobError, Outcome};
 use nocturne::domain::retry::RetryPolicy;
 use nocturne::engine::thread::ThreadIsolation;
@@ -150,7 +151,7 @@ async fn jobs(folder: &Path, shape: Shape, max_parallel: usize) -> Duration {
     let new = NewRun {
         dag: dag(jobs, max_parallel, None),
         logical_date: date(2026, 11, 20),
-        trigger: "command".to_owned(),
+        asked: Asked::by_schedule(),
         slot: None,
         only: None,
         force: Force::No,

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::open::{EnvironmentParts, environment};
 use crate::config::{Config, Environment as Variables};
 use crate::engine::Runners;
 use crate::engine::process::{MemoryMeans, inside};
 use crate::jobs::Kinds;
+use crate::lake::IfMissing;
 use crate::telemetry::{self, AttemptLog, SystemClock};
 
 /// The hidden subcommand.
@@ -45,7 +47,7 @@ async fn runners(setup: serde_json::Value) -> anyhow::Result<Arc<dyn Runners>> {
     let setup: Setup =
         serde_json::from_value(setup).context("reading the configuration that the parent process sent")?;
     let means = || MemoryMeans::Sampling("the parent process does it".to_owned());
-    let environment =
-        super::environment(&Arc::new(setup.config), &setup.variables, Arc::new(SystemClock), means).await?;
+    let parts = EnvironmentParts { clock: Arc::new(SystemClock), memory_means: means, lake: IfMissing::Create };
+    let environment = environment(&Arc::new(setup.config), &setup.variables, parts).await?;
     Ok(Arc::new(Kinds(Arc::new(environment))))
 }

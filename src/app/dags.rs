@@ -36,6 +36,9 @@ struct Read {
     last_valid: Option<Dag>,
 }
 
+/// A DAG file: its name, and the DAG or what is wrong in it.
+pub(crate) type DagFile = (String, Result<Dag, AppError>);
+
 impl Dags {
     /// Returns the DAGs of this configuration.
     pub fn of(config: &Config) -> Self {
@@ -58,6 +61,14 @@ impl Dags {
             }
         }
         Mistakes::unless_none(mistakes, dags).map_err(AppError::Dag)
+    }
+
+    /// Returns every file by its name, with its DAG or what is wrong in it.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn each(&self) -> Result<Vec<DagFile>, AppError> {
+        Ok(self.names()?.into_iter().map(|name| (name.clone(), self.one(&name))).collect())
     }
 
     /// Returns the DAGs that are valid; the others are logged: one broken file must not stop the other schedules. A file

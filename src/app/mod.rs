@@ -1,16 +1,21 @@
-//! The composition root: the only place that makes adapters and joins them.
+//! The composition root: the only layer that makes adapters and joins them.
 //!
-//! `dags` reads the DAG files, `signals` hears Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines`
-//! tells when a night is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is beyond its
-//! limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs
-//! in a child process does there, `secrets` what a process gives up before it starts programs.
+//! `open` puts the program together, `error` is what keeps it from being put together; `dags` reads the DAG files,
+//! `compare` compares two runs,
+//! `signals` receives Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines` sends a notice when a night
+//! is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is beyond its limits, `words` is
+//! what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs in a child process
+//! does there, `secrets` what a process gives up before it starts programs.
 
 pub mod child;
 mod claims;
+mod compare;
 mod dags;
 mod deadlines;
+mod error;
 mod isolation;
 mod keeping;
+mod open;
 mod outbox;
 pub mod secrets;
 mod settle;
@@ -18,35 +23,31 @@ mod signals;
 mod watchdog;
 mod words;
 
+pub use compare::Comparison;
 pub use dags::Dags;
+pub use error::AppError;
 pub use keeping::Removed;
 pub use signals::{Interrupt, Signals};
 pub use watchdog::{Watch, Watchdog};
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::canvas::privacy::PrivacyKey;
-use crate::config::{Config, Environment as Variables, Layers, LogFormat, Use, process_environment};
+use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;
-use crate::domain::document::Mistakes;
 use crate::domain::run::RunState;
 use crate::domain::schedule::parse_zone;
 use crate::engine::persist::persist;
-use crate::engine::process::MemoryMeans;
-use crate::engine::{Engine, Stop, ownership, scheduler, settle as settling};
-use crate::jobs::Environment;
-use crate::lake::{Lake, LakeError, LakeOptions};
-use crate::store::{self, MailRow, Role, RunFilter, StateStore, StoreError, Tenure, ToSettle};
-use crate::telemetry::{self, SystemClock};
+use crate::engine::{Engine, Stop, foresee, ownership, scheduler, settle as settling};
+use crate::jobs::Kinds;
+use crate::lake::Lake;
+use crate::store::{MailRow, Role, RunFilter, StateStore, StoreError, Tenure, ToSettle};
 
 /// How often a daemon looks whether anything is beyond its limits.
 const KEEP: Duration = Duration::from_secs(600);
@@ -72,123 +73,34 @@ pub struct App {
     pub lake: Lake,
     /// The engine.
     pub engine: Engine,
-    /// Who this is: unique per process.
+    /// The DAG files.
+    pub dags: Dags,
+    /// Whose account runs this program.
+    pub account: String,
+    /// The kinds of job, in this process.
+    runners: Kinds,
+    /// Which process this is: unique.
     owner: String,
     settle: Arc<settle::Settle>,
     outbox: Arc<outbox::Outbox>,
     deadlines: deadlines::Deadlines,
 }
 
-/// Why the house cannot be put together, or what was asked for is not there.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// The configuration is not valid.
-    #[error("the configuration is not valid")]
-    Config(#[source] Mistakes),
-    /// A DAG file is not valid.
-    #[error("the DAG is not valid")]
-    Dag(#[source] Mistakes),
-    /// There is no such DAG.
-    #[error("there is no DAG `{name}` in {folder}; there are: {known}")]
-    NoDag {
-        /// What was asked for.
-        name: String,
-        /// Where DAGs are.
-        folder: String,
-        /// Those there are.
-        known: String,
-    },
-    /// A file or folder cannot be read or made.
-    #[error("reading or making {path}")]
-    File {
-        /// The path.
-        path: String,
-        /// The cause.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// A secret cannot be had.
-    #[error("a secret that the configuration refers to cannot be had")]
-    Secret(#[from] crate::config::SecretError),
-    /// The pseudonym key is not usable.
-    #[error("the pseudonym key (`privacy.key`) is not usable")]
-    Key(#[from] crate::canvas::privacy::PrivacyError),
-    /// The state store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The lake cannot be opened.
-    #[error(transparent)]
-    Lake(#[from] LakeError),
-    /// The scheduler failed.
-    #[error(transparent)]
-    Scheduler(#[from] scheduler::SchedulerError),
-    /// Logging cannot be started.
-    #[error("starting the log: `log.filter` is not usable: {0}")]
-    Log(String),
-    /// The configuration cannot be handed to a child process.
-    #[error("the configuration cannot be handed to a child process: {0}")]
-    Setup(String),
-    /// E-mail is configured wrongly.
-    #[error("e-mail is not usable as configured")]
-    Mail(#[source] anyhow::Error),
-}
-
 impl App {
-    /// Reads the configuration and puts the house together.
-    ///
-    /// # Errors
-    /// With what is wrong in the configuration, or what cannot be reached.
-    pub async fn open(files: &[PathBuf], purpose: Use) -> Result<Self, AppError> {
-        let variables = process_environment();
-        let config = Layers::read(files, variables.clone()).and_then(|layers| layers.config_for(purpose));
-        let config = config.map_err(AppError::Config)?;
-        isolation::check(&config)?;
-        let format = match config.log.format {
-            LogFormat::Text => telemetry::LogFormat::Text,
-            LogFormat::Json => telemetry::LogFormat::Json,
-        };
-        telemetry::init(format, &config.log.filter, &config.paths.logs, config.log.attempt_bytes.bytes())
-            .map_err(|error| AppError::Log(error.to_string()))?;
-        make_folder(&config.paths.state)?;
-        make_folder(&config.paths.scratch)?;
-        Self::with(config, variables, Arc::new(SystemClock)).await
-    }
-
-    /// Puts the house together from a configuration, an environment and a clock.
-    ///
-    /// # Errors
-    /// When something cannot be opened.
-    pub async fn with(config: Config, variables: Variables, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
-        let store = store::open(&config.state.url).await?;
-        let config = Arc::new(config);
-        let environment = environment(&config, &variables, Arc::clone(&clock), isolation::means).await?;
-        let lake = environment.lake.clone();
-        let owner = format!("{}-{}", std::process::id(), clock.now().as_microsecond());
-        let outbox = outbox::Outbox::new(&config, &variables, Arc::clone(&store), Arc::clone(&clock), owner.clone())?;
-        let outbox = Arc::new(outbox);
-        let adapters = (lake.clone(), Arc::clone(&store), Arc::clone(&outbox));
-        let settle = Arc::new(settle::Settle::new(&config, adapters, environment.privacy_key.clone())?);
-        let deadlines =
-            deadlines::Deadlines::new(&config, Arc::clone(&store), Arc::clone(&clock), Arc::clone(&outbox))?;
-        let engine = Engine {
-            store: Arc::clone(&store),
-            isolation: isolation::isolation(Arc::new(environment), &variables)?,
-            clock: Arc::clone(&clock),
-            promises: Arc::new(deadlines::Owed(Arc::clone(&config))),
-            committed: Arc::default(),
-            poll: Duration::from_secs(config.engine.heartbeat_secs),
-            stop_grace: Duration::from_secs(config.engine.stop_grace_secs),
-            patience: PATIENCE,
-        };
-        Ok(Self { config, clock, store, lake, engine, owner, settle, outbox, deadlines })
-    }
-
     /// Returns the DAG `name`, with parameters set as `JOB.KEY=VALUE` says.
     ///
     /// # Errors
     /// When there is none, or it is not valid.
     pub fn dag_with(&self, name: &str, set: &[String]) -> Result<Dag, AppError> {
-        Dags::of(&self.config).one_with(name, set)
+        self.dags.one_with(name, set)
+    }
+
+    /// Returns what each job of a run would do, in the order of execution.
+    ///
+    /// # Errors
+    /// When the state store cannot be read.
+    pub async fn foresee(&self, wanted: &foresee::Wanted<'_>) -> Result<Vec<foresee::Foreseen>, StoreError> {
+        foresee::foresee(&*self.store, &self.runners, wanted).await
     }
 
     /// Returns today's date in `zone`.
@@ -243,9 +155,8 @@ impl App {
     /// # Errors
     /// When the scheduler cannot go on.
     pub async fn daemon(&self, tenure: &Tenure, stop: &CancellationToken) -> Result<(), AppError> {
-        let dags = Dags::of(&self.config);
         self.begin_tenure().await?;
-        let dags = || dags.all_that_are_valid();
+        let dags = || self.dags.all_that_are_valid();
         let ended = CancellationToken::new();
         let engine = Engine { patience: DAEMON_PATIENCE, ..self.engine.clone() };
         let schedule = async {
@@ -334,57 +245,4 @@ impl App {
     pub async fn waiting_mail(&self) -> Result<Vec<MailRow>, StoreError> {
         self.outbox.unsent().await
     }
-}
-
-/// Puts together what job bodies use: in this process, or in a child.
-async fn environment(
-    config: &Arc<Config>,
-    variables: &Variables,
-    clock: Arc<dyn Clock>,
-    memory_means: fn() -> MemoryMeans,
-) -> Result<Environment, AppError> {
-    let privacy_key = match &config.privacy.key {
-        None => None,
-        Some(reference) => Some(PrivacyKey::new(reference.resolve(variables)?.expose_secret().as_bytes())?),
-    };
-    let known = variables.clone();
-    Ok(Environment {
-        open_source: open_source(config, variables),
-        config: Arc::clone(config),
-        lake: Lake::open(lake_options(config, variables, &config.lake.url)?).await?,
-        clock,
-        privacy_key,
-        inherited: isolation::inherited(variables),
-        resolve_secret: Box::new(move |reference| reference.resolve(&known)),
-        memory_means,
-    })
-}
-
-/// The lake's options for `url`: the lake itself, or a source's prefix.
-fn lake_options(config: &Config, variables: &Variables, url: &str) -> Result<LakeOptions, AppError> {
-    let lake = &config.lake;
-    let secret = |reference: &Option<crate::config::SecretReference>| {
-        reference.as_ref().map(|reference| reference.resolve(variables)).transpose()
-    };
-    Ok(LakeOptions {
-        url: url.to_owned(),
-        endpoint: lake.endpoint.clone(),
-        region: lake.region.clone(),
-        access_key_id: secret(&lake.access_key_id)?,
-        secret_access_key: secret(&lake.secret_access_key)?,
-        allow_http: lake.allow_http,
-        scratch: config.paths.scratch.join("lake"),
-    })
-}
-
-fn open_source(config: &Arc<Config>, variables: &Variables) -> Box<crate::jobs::environment::OpenSource> {
-    let (config, variables) = (Arc::clone(config), variables.clone());
-    Box::new(move |url| {
-        let options = lake_options(&config, &variables, &url);
-        Box::pin(async move { Ok(crate::lake::open_source(options?).await?) })
-    })
-}
-
-fn make_folder(path: &std::path::Path) -> Result<(), AppError> {
-    std::fs::create_dir_all(path).map_err(|cause| AppError::File { path: path.display().to_string(), cause })
 }

@@ -4,8 +4,8 @@
 //! in a command that carries a run out it cancels the run, in a daemon it drains. SIGHUP (a terminal that was lost) ends
 //! nothing: a night does not depend on who watches it. A second SIGTERM or SIGINT ends the process at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
@@ -16,6 +16,7 @@ use crate::engine::Stop;
 /// Hears signals while it lives.
 pub struct Signals {
     came: Arc<AtomicI32>,
+    meaning: Arc<Mutex<Interrupt>>,
     _listener: AbortOnDropHandle<()>,
 }
 
@@ -26,13 +27,16 @@ pub enum Interrupt {
     Cancels,
     /// The process is to end, and the runs go on with the next start.
     Drains,
+    /// A person leaves what another process carries out.
+    Leaves,
 }
 
 impl Signals {
     /// Tells `stop` at the first signal.
     pub(super) fn listen(stop: &Stop, interrupt: Interrupt) -> Self {
         let came = Arc::new(AtomicI32::new(0));
-        let (told, stop) = (Arc::clone(&came), stop.clone());
+        let meaning = Arc::new(Mutex::new(interrupt));
+        let (told, means, stop) = (Arc::clone(&came), Arc::clone(&meaning), stop.clone());
         let listen = async move {
             let (Ok(mut interrupted), Ok(mut terminated), Ok(mut hung_up)) =
                 (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
@@ -53,18 +57,28 @@ impl Signals {
                     // Told twice: the next start goes on with what is cut off here.
                     std::process::exit(code);
                 }
-                if code == 130 && interrupt == Interrupt::Cancels {
-                    warn!("Stopping the run (again to leave at once)");
-                    stop.cancel.cancel();
-                } else {
-                    warn!("Ending: waiting for what runs (again to leave at once); the next start goes on with it");
-                    stop.drain.cancel();
+                let meaning = *means.lock().unwrap_or_else(PoisonError::into_inner);
+                match meaning {
+                    Interrupt::Leaves => stop.drain.cancel(),
+                    Interrupt::Cancels if code == 130 => {
+                        warn!("Stopping the run (again to leave at once)");
+                        stop.cancel.cancel();
+                    }
+                    Interrupt::Cancels | Interrupt::Drains => {
+                        warn!("Ending: waiting for what runs (again to leave at once); the next start goes on with it");
+                        stop.drain.cancel();
+                    }
                 }
             }
         };
         #[expect(clippy::disallowed_methods, reason = "the handle aborts the task when it is dropped")]
         let listener = AbortOnDropHandle::new(tokio::spawn(listen));
-        Self { came, _listener: listener }
+        Self { came, meaning, _listener: listener }
+    }
+
+    /// Changes what the next signal means.
+    pub fn mean(&self, interrupt: Interrupt) {
+        *self.meaning.lock().unwrap_or_else(PoisonError::into_inner) = interrupt;
     }
 
     /// Returns the exit code of the signal that came: 130 or 143.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{ExitCode, Failure, Global, output};
-use crate::config::{Config, Layers, process_environment};
+use crate::config::{Config, Layers, Use, process_environment};
 
 /// Show and check the configuration.
 #[derive(Debug, clap::Subcommand)]
@@ -19,7 +19,12 @@ pub(super) enum Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
     match args {
         Args::Schema => output::json(&schemars::schema_for!(Config))?,
-        Args::Check => drop(load(&global.config)?.0),
+        Args::Check => {
+            drop(load(&global.config)?.0);
+            if global.json {
+                output::json(&serde_json::json!({ "valid": true }))?;
+            }
+        }
         Args::Show => {
             let (config, layers) = load(&global.config)?;
             let settings = layers.redacted_dump(&config).map_err(|error| Failure::new(ExitCode::Invalid, error))?;
@@ -38,6 +43,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
 pub(super) fn load(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
     let layers = Layers::read(files, process_environment()).map_err(invalid)?;
     let config = layers.config().map_err(invalid)?;
+    Ok((config, layers))
+}
+
+/// Reads the layers and the configuration they make, as far as looking needs it.
+pub(super) fn load_to_look(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
+    let layers = Layers::read(files, process_environment()).map_err(invalid)?;
+    let config = layers.config_for(Use::Looking).map_err(invalid)?;
     Ok((config, layers))
 }
 

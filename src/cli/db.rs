@@ -9,7 +9,7 @@ use super::{ExitCode, Failure, Global, output};
 use crate::app::App;
 use crate::config::Use;
 use crate::domain::clock::Clock as _;
-use crate::store::{self, Role, StoreError};
+use crate::store::{self, CheckReport, Role, StoreError};
 use crate::telemetry::SystemClock;
 
 /// Look after the state store.
@@ -39,6 +39,10 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
     match args {
         Args::Migrate => {
             let report = store::migrate(url).await.map_err(unreachable)?;
+            if global.json {
+                output::json(&report)?;
+                return Ok(ExitCode::Done);
+            }
             output::line(&match report.before {
                 0 => format!("Made a state store with schema {}", report.now),
                 before if before == report.now => format!("The schema is {before} already"),
@@ -47,29 +51,38 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         }
         Args::Check => {
             let report = store::check(url).await.map_err(unreachable)?;
-            output::line(&format!(
-                "Schema {}: read {} runs, {} attempts and {} audit entries; {} problems",
-                report.schema,
-                report.runs,
-                report.attempts,
-                report.audit_entries,
-                report.problems.len()
-            ))?;
-            for problem in &report.problems {
-                output::line(problem)?;
-            }
+            show_check(&report, global)?;
             if !report.problems.is_empty() {
                 return Ok(ExitCode::RunFailed);
             }
         }
         Args::Backup { to } => {
             store::backup(url, &to).await.map_err(unreachable)?;
-            output::line(&to.display().to_string())?;
+            if global.json {
+                output::json(&serde_json::json!({ "backup": to }))?;
+            } else {
+                output::line(&to.display().to_string())?;
+            }
         }
         Args::Restore { from } => return restore(&from, global).await,
         Args::Restored => return restored(global).await,
     }
     Ok(ExitCode::Done)
+}
+
+fn show_check(report: &CheckReport, global: &Global) -> Result<(), Failure> {
+    if global.json {
+        return output::json(report);
+    }
+    output::line(&format!(
+        "Schema {}: read {} runs, {} attempts and {} audit entries; {} problems",
+        report.schema,
+        report.runs,
+        report.attempts,
+        report.audit_entries,
+        report.problems.len()
+    ))?;
+    report.problems.iter().try_for_each(|problem| output::line(problem))
 }
 
 /// Puts a backup back while nobody owns the data folder, and looks whether the lake agrees with it.
@@ -87,7 +100,7 @@ async fn restore(from: &Path, global: &Global) -> Result<ExitCode, Failure> {
     if let Some(aside) = &report.aside {
         output::line(&format!("The state store that was there is kept as {}", aside.display()))?;
     }
-    let app = App::open(&global.config, Use::Looking).await?;
+    let app = App::open(&global.config, Use::Acting).await?;
     let code = agreement(&app).await?;
     drop(lock);
     Ok(code)
@@ -95,7 +108,7 @@ async fn restore(from: &Path, global: &Global) -> Result<ExitCode, Failure> {
 
 /// Notes that a backup was put back, and looks whether the lake agrees with it.
 async fn restored(global: &Global) -> Result<ExitCode, Failure> {
-    let app = App::open(&global.config, Use::Looking).await?;
+    let app = App::open(&global.config, Use::Acting).await?;
     let Some(tenure) = app.own(Role::Command).await? else { return Err(owned(&app.config.paths.state)) };
     app.store.note_restored(app.clock.now()).await.map_err(unreachable)?;
     let code = agreement(&app).await?;

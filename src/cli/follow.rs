@@ -20,7 +20,7 @@ use crate::domain::run::{JobState, RunState};
 use crate::store::{MailRow, RunRecord, StoreError};
 
 /// How often the store is asked. A job of a second is shown within a fifth of it.
-const POLL: Duration = Duration::from_millis(150);
+pub(super) const POLL: Duration = Duration::from_millis(150);
 
 /// How long a state store that does not answer is asked again by whoever only watches.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -8,20 +8,25 @@
 #[cfg(test)]
 mod advice;
 mod attempt;
+mod audit;
+mod backfill;
 mod completions;
 mod config;
 mod daemon;
 mod dags;
 mod db;
+mod dry_run;
 mod exit_code;
 mod failure;
 mod follow;
 mod kinds;
 mod lake;
+mod launch;
 mod output;
 mod run;
 mod runs;
 mod sim;
+mod values;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -54,10 +59,12 @@ enum Command {
     Run(run::Args),
     /// Run the schedules of all DAGs, until told to stop.
     Daemon(daemon::Args),
-    /// List, show and check the DAGs.
+    /// Run a DAG for each date of a range.
+    Backfill(backfill::Args),
+    /// List, show and check the DAGs; pause and resume their schedules.
     #[command(subcommand)]
     Dags(dags::Args),
-    /// List and show runs, their logs; cancel one.
+    /// List and show runs and their logs; retry, mark, cancel and compare them.
     #[command(subcommand)]
     Runs(runs::Args),
     /// List the kinds of job, or show one.
@@ -72,6 +79,9 @@ enum Command {
     /// Show and check the configuration.
     #[command(subcommand)]
     Config(config::Args),
+    /// Read and verify the audit log.
+    #[command(subcommand)]
+    Audit(audit::Args),
     /// Look after the state store.
     #[command(subcommand)]
     Db(db::Args),
@@ -114,19 +124,21 @@ pub async fn main() -> std::process::ExitCode {
 
 impl Command {
     async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
-        if matches!(self, Self::Run(_) | Self::Daemon(_)) {
+        if matches!(self, Self::Run(_) | Self::Daemon(_) | Self::Backfill(_) | Self::Runs(runs::Args::Retry(_))) {
             // They start programs, which must find no secret in the environment of their parent.
             crate::app::secrets::give_up(&global.config)?;
         }
         match self {
             Self::Run(args) => run::run(args, global).await,
             Self::Daemon(args) => daemon::run(args, global).await,
+            Self::Backfill(args) => backfill::run(args, global).await,
             Self::Dags(args) => dags::run(args, global).await,
             Self::Runs(args) => runs::run(args, global).await,
             Self::Kinds(args) => kinds::run(args, global),
             Self::Lake(args) => lake::run(args, global).await,
             Self::Sim(args) => sim::run(args, global).await,
             Self::Config(args) => config::run(&args, global),
+            Self::Audit(args) => audit::run(args, global).await,
             Self::Db(args) => db::run(args, global).await,
             Self::Watchdog(args) => watchdog::run(args, global).await,
             Self::Completions(args) => completions::run(&args),

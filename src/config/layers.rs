@@ -29,7 +29,9 @@ const DEFAULT_NAME: &str = "config/default.toml";
 pub enum Use {
     /// To run nights: everything must be right.
     Nights,
-    /// To look at what nights have left: the sources may still be without their paths and keys.
+    /// To change something by hand in the state store: the sources may still be without their paths and keys.
+    Acting,
+    /// To look at what nights have left: nothing is made or changed, and the sources may be without paths and keys.
     Looking,
 }
 

@@ -7,6 +7,7 @@
 //! How to add a key: a field with a doc comment in its section's struct, and the key with its comment in
 //! `config/default.toml`; a test holds the two together.
 
+mod account;
 mod analysis;
 mod checks;
 mod dump;
@@ -22,6 +23,7 @@ mod sources;
 mod tests;
 mod watchdog;
 
+pub use account::account;
 pub use analysis::{Drift, Features, Labels, Population, Quality};
 pub use dump::Setting;
 pub use environment::{process_environment, start_again_without};

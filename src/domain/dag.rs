@@ -147,6 +147,33 @@ impl Dag {
         self
     }
 
+    /// Returns the jobs in an order in which they could run: those that need nothing first, then by how far down they are,
+    /// and by name.
+    pub fn in_order(&self) -> Vec<&Job> {
+        let depths = self.depths();
+        let mut jobs: Vec<&Job> = self.jobs.values().collect();
+        jobs.sort_by_key(|job| (depths.get(&job.name).copied().unwrap_or(0), &job.name));
+        jobs
+    }
+
+    /// Returns for each job how many others come before it on the longest way to it.
+    pub fn depths(&self) -> BTreeMap<JobName, usize> {
+        let mut depths: BTreeMap<JobName, usize> = BTreeMap::new();
+        // Without circles, each pass settles at least the next level.
+        for _ in 0..=self.jobs.len() {
+            let mut has_moved = false;
+            for job in self.jobs.values() {
+                let deepest = job.needs.iter().map(|need| depths.get(need).map_or(0, |depth| depth + 1)).max();
+                let depth = deepest.unwrap_or(0);
+                has_moved |= depths.insert(job.name.clone(), depth) != Some(depth);
+            }
+            if !has_moved {
+                break;
+            }
+        }
+        depths
+    }
+
     /// Returns the jobs that `job` needs, directly and through others, and `job` itself.
     pub fn with_needs(&self, job: &JobName) -> Vec<JobName> {
         let mut found = vec![job.clone()];

@@ -18,6 +18,7 @@ pub mod ids;
 pub mod job;
 pub mod keeping;
 pub mod lineage;
+pub mod manual;
 pub mod measurement;
 pub mod number;
 pub mod outcome;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::JobName;
 
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident = $what:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -26,12 +26,12 @@ macro_rules! words {
         }
 
         impl FromStr for $name {
-            type Err = UnknownState;
+            type Err = UnknownWord;
 
-            fn from_str(text: &str) -> Result<Self, UnknownState> {
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
                 match text {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownState(text.to_owned())),
+                    _ => Err(UnknownWord { found: text.to_owned(), what: $what, allowed: &[$($word),+] }),
                 }
             }
         }
@@ -44,14 +44,35 @@ macro_rules! words {
     };
 }
 
-/// A word that names no state.
+/// A word that is none of those allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no state")]
-pub struct UnknownState(pub String);
+#[error("`{found}` is not {what}; allowed: {}", allowed.join(", "))]
+pub struct UnknownWord {
+    /// What was found.
+    pub found: String,
+    /// What was wanted.
+    pub what: &'static str,
+    /// The words that are allowed.
+    pub allowed: &'static [&'static str],
+}
+
+words! {
+    /// By what a run was asked for.
+    Trigger = "what asks for a run" {
+        /// Its DAG's schedule.
+        Schedule = "schedule",
+        /// A person, with `nocturne run`.
+        Command = "command",
+        /// A person, with `nocturne runs retry`.
+        Retry = "retry",
+        /// A person, with `nocturne backfill`.
+        Backfill = "backfill",
+    }
+}
 
 words! {
     /// The state of a run.
-    RunState {
+    RunState = "the state of a run" {
         /// It waits to be taken up.
         Queued = "queued",
         /// Its jobs are being done.
@@ -67,7 +88,7 @@ words! {
 
 words! {
     /// The state of a job within a run.
-    JobState {
+    JobState = "the state of a job" {
         /// It waits for its needs or a free place.
         Queued = "queued",
         /// An attempt runs.
@@ -94,6 +115,19 @@ impl RunState {
     }
 }
 
+impl RunState {
+    /// Returns how a run ends whose jobs, all done, are in these states.
+    pub fn of_jobs<'a>(jobs: impl IntoIterator<Item = &'a JobState> + Clone) -> Self {
+        if jobs.clone().into_iter().any(|state| *state == JobState::Cancelled) {
+            Self::Cancelled
+        } else if jobs.into_iter().any(|state| state.is_failure()) {
+            Self::Failed
+        } else {
+            Self::Succeeded
+        }
+    }
+}
+
 impl JobState {
     /// Returns whether nothing more will happen to the job in this run.
     pub const fn is_done(self) -> bool {
@@ -112,14 +146,19 @@ impl JobState {
 pub enum RunEvent {
     /// It was asked for.
     Queued {
-        /// By what: `schedule`, `command`, `backfill`.
-        trigger: String,
+        /// By what.
+        trigger: Trigger,
     },
     /// A scheduler took it up (again).
     Started,
     /// It ended.
     Finished {
         /// How.
+        state: RunState,
+    },
+    /// A person said how a job of it is to count, which changed how the run counts.
+    Marked {
+        /// How it counts now.
         state: RunState,
     },
 }
@@ -193,6 +232,13 @@ pub enum JobEvent {
     },
     /// A person stopped it.
     Cancelled,
+    /// A person said how it is to count.
+    Marked {
+        /// As what.
+        state: JobState,
+        /// Who said so, and why.
+        said: String,
+    },
 }
 
 /// What is said of an attempt whose process died without a word.
@@ -225,6 +271,9 @@ impl RunState {
             (Some(Self::Queued | Self::Running), RunEvent::Started) => Ok(Self::Running),
             (Some(Self::Queued), RunEvent::Finished { state: Self::Cancelled }) => Ok(Self::Cancelled),
             (Some(Self::Running), RunEvent::Finished { state }) if state.is_done() => Ok(*state),
+            (Some(Self::Succeeded | Self::Failed | Self::Cancelled), RunEvent::Marked { state }) if state.is_done() => {
+                Ok(*state)
+            }
             _ => Err(IllegalTransition {
                 what: "run",
                 state: before.map_or("not there", Self::as_str),
@@ -257,6 +306,11 @@ impl JobState {
             (Self::Queued, JobEvent::Skipped { .. }) => Ok(Self::Skipped),
             (Self::Queued, JobEvent::UpstreamFailed { .. }) => Ok(Self::UpstreamFailed),
             (Self::Queued | Self::Running | Self::Retrying, JobEvent::Cancelled) => Ok(Self::Cancelled),
+            (
+                Self::Failed | Self::UpstreamFailed | Self::Cancelled | Self::Skipped,
+                JobEvent::Marked { state: Self::Succeeded, .. },
+            ) => Ok(Self::Succeeded),
+            (Self::Succeeded, JobEvent::Marked { state: Self::Failed, .. }) => Ok(Self::Failed),
             _ => Err(IllegalTransition { what: "job", state: self.as_str(), event: format!("{event:?}") }),
         }
     }

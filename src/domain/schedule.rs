@@ -6,6 +6,8 @@
 //! The policy is about times of day ("at 02:30"). A schedule of every hour (`*` or `*/n` in the hour field) follows
 //! real time instead: it goes on through both hours of a fold, and a time in a gap is simply not there.
 
+pub mod shift;
+
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};

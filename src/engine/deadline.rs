@@ -103,6 +103,7 @@ mod tests {
     use crate::domain::dag::{CatchUp, FoldPolicy, GapPolicy, OverlapPolicy, Schedule};
     use crate::domain::delivery::{MailId, MailKey, Recipient};
     use crate::domain::job::Force;
+    use crate::domain::run::Trigger;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -142,7 +143,10 @@ mod tests {
             dag,
             dag_version: String::new(),
             logical_date: date,
-            trigger: "schedule".to_owned(),
+            trigger: Trigger::Schedule,
+            manual: None,
+            repairs: None,
+            backfill: None,
             slot: None,
             only: None,
             force: Force::No,

@@ -33,7 +33,7 @@ pub fn next(dag: &Dag, states: &BTreeMap<JobName, JobState>) -> Next {
         }
     }
     let is_done = states.values().all(|state| state.is_done());
-    Next { ready, unattempted, end: is_done.then(|| end_of(states)) }
+    Next { ready, unattempted, end: is_done.then(|| RunState::of_jobs(states.values())) }
 }
 
 enum Verdict {
@@ -83,16 +83,6 @@ fn waits(job: &Job, states: &BTreeMap<JobName, JobState>) -> bool {
         waits |= !state.is_done();
         !state.is_failure()
     }) && waits
-}
-
-fn end_of(states: &BTreeMap<JobName, JobState>) -> RunState {
-    if states.values().any(|state| *state == JobState::Cancelled) {
-        RunState::Cancelled
-    } else if states.values().any(|state| state.is_failure()) {
-        RunState::Failed
-    } else {
-        RunState::Succeeded
-    }
 }
 
 #[cfg(test)]

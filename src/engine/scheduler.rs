@@ -22,13 +22,14 @@ use super::clock_watch::ClockWatch;
 use super::executor::Engine;
 use super::persist::persist;
 use super::stop::Stop;
-use super::tick::{self, Act, Runs};
+use super::tick::{self, Act, Beside, Runs, Tells};
 use crate::domain::dag::{Dag, OverlapPolicy};
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job::Force;
+use crate::domain::manual::Asked;
 use crate::domain::run::RunState;
 use crate::domain::schedule::{self, Slot};
-use crate::store::{NewRun, Promise, RunFilter, RunRecord, StoreError, Tenure, Watermark};
+use crate::store::{NewRun, Promise, RunFilter, RunRecord, StateStore, StoreError, Tenure, Watermark};
 use crate::telemetry::chain;
 
 /// How often open runs are looked for that another process has enqueued.
@@ -95,7 +96,7 @@ pub(super) struct Scheduler<'a> {
     resting: Arc<Mutex<BTreeMap<RunId, (u32, Instant)>>>,
     /// Only the owner moves watermarks, so they are read once.
     watermarks: BTreeMap<DagName, Option<Watermark>>,
-    allows_overlap: BTreeMap<RunId, bool>,
+    beside: BTreeMap<RunId, Beside>,
     /// Runs that an earlier owner, or a failure, had left running when they were taken up.
     cut_off: BTreeSet<RunId>,
 }
@@ -112,7 +113,7 @@ impl<'a> Scheduler<'a> {
             taken_up: Arc::default(),
             resting: Arc::default(),
             watermarks: BTreeMap::new(),
-            allows_overlap: BTreeMap::new(),
+            beside: BTreeMap::new(),
             cut_off: BTreeSet::new(),
         }
     }
@@ -196,6 +197,11 @@ impl<'a> Scheduler<'a> {
         if acts.is_empty() {
             return Ok(false);
         }
+        let pauses = persist(PATIENCE, || store.pauses()).await?;
+        let acts = match pauses.iter().find(|pause| pause.dag == dag.name) {
+            Some(pause) => tick::while_paused(acts, pause),
+            None => acts,
+        };
         // Read again at the next look, whatever becomes of the acts.
         self.watermarks.remove(&dag.name);
         let has_made = acts.iter().any(|act| matches!(act, Act::Make { .. }));
@@ -213,9 +219,12 @@ impl<'a> Scheduler<'a> {
                 warn!(dag = %name, freed, "The clock was ahead, and is believed again from {after} on");
             }
             Act::SetWatermark(watermark) => persist(PATIENCE, || store.set_watermark(name, &watermark)).await?,
-            Act::Skip { slot, why } => {
-                // Its e-mails are owed all the same.
-                let mails = self.engine.promises.expected(dag, &slot);
+            Act::Skip { slot, why, tells } => {
+                // Its e-mails are owed all the same, unless a person has paused the schedule.
+                let mails = match tells {
+                    Tells::Recipients => self.engine.promises.expected(dag, &slot),
+                    Tells::Nobody => Vec::new(),
+                };
                 let skipped = Some(why.as_str());
                 let promise = || Promise { dag: name, logical_date: slot.date, run_id: None, skipped, mails: &mails };
                 if persist(PATIENCE, || store.skip_slot(name, slot.at, &why, Some(promise()), now)).await? {
@@ -224,7 +233,9 @@ impl<'a> Scheduler<'a> {
             }
             Act::Make { slot, cancel } => {
                 for run_id in cancel {
-                    persist(PATIENCE, || store.request_cancel(&run_id, now)).await?;
+                    let said =
+                        format!("the schedule cancelled the run for the slot {} (`overlap = \"replace\"`)", slot.at);
+                    persist(PATIENCE, || store.request_cancel(&run_id, &said, now)).await?;
                 }
                 self.make_run(dag, &slot, now).await?;
             }
@@ -237,7 +248,7 @@ impl<'a> Scheduler<'a> {
         let new = || NewRun {
             dag: dag.clone(),
             logical_date: slot.date,
-            trigger: tick::SCHEDULED.to_owned(),
+            asked: Asked::by_schedule(),
             slot: Some(slot.at),
             only: None,
             force: Force::No,
@@ -263,7 +274,7 @@ impl<'a> Scheduler<'a> {
         if self.stop.drain.is_cancelled() {
             return Ok(());
         }
-        self.learn_overlap(open).await?;
+        self.learn_beside(open).await?;
         let now = Instant::now();
         self.cut_off.retain(|run_id| open.iter().any(|run| run.run_id == *run_id));
         let resting: BTreeSet<RunId> = {
@@ -273,7 +284,7 @@ impl<'a> Scheduler<'a> {
         };
         // A run that rests keeps its DAG busy, and is not begun.
         taken_up.extend(resting);
-        for run_id in tick::to_take_up(Runs { open, taken_up: &taken_up }, &self.allows_overlap) {
+        for run_id in tick::to_take_up(Runs { open, taken_up: &taken_up }, &self.beside) {
             if open.iter().any(|run| run.run_id == run_id && run.state == RunState::Running) {
                 self.cut_off.insert(run_id.clone());
             }
@@ -282,13 +293,12 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    async fn learn_overlap(&mut self, open: &[RunRecord]) -> Result<(), StoreError> {
-        self.allows_overlap.retain(|run_id, _| open.iter().any(|run| run.run_id == *run_id));
+    async fn learn_beside(&mut self, open: &[RunRecord]) -> Result<(), StoreError> {
+        self.beside.retain(|run_id, _| open.iter().any(|run| run.run_id == *run_id));
         for run in open {
-            if !self.allows_overlap.contains_key(&run.run_id) {
-                let dag = persist(PATIENCE, || self.engine.store.dag_of(&run.run_id)).await?;
-                let allows = dag.schedule.is_some_and(|schedule| schedule.overlap == OverlapPolicy::Allow);
-                self.allows_overlap.insert(run.run_id.clone(), allows);
+            if !self.beside.contains_key(&run.run_id) {
+                let beside = persist(PATIENCE, || beside(&*self.engine.store, run)).await?;
+                self.beside.insert(run.run_id.clone(), beside);
             }
         }
         Ok(())
@@ -327,4 +337,19 @@ impl<'a> Scheduler<'a> {
         let next = dags.iter().filter_map(next).min()?;
         Duration::try_from(next.duration_since(now)).ok()
     }
+}
+
+/// Returns what an open run may do beside others of its DAG.
+///
+/// # Errors
+/// When the state store cannot be read.
+pub async fn beside(store: &dyn StateStore, run: &RunRecord) -> Result<Beside, StoreError> {
+    if let Some(backfill) = &run.backfill {
+        let open = store.open_backfills().await?;
+        let found = open.iter().find(|found| found.id == *backfill);
+        return Ok(Beside::OfBackfill(found.map_or(1, |found| found.parallel)));
+    }
+    let dag = store.dag_of(&run.run_id).await?;
+    let allows = dag.schedule.is_some_and(|schedule| schedule.overlap == OverlapPolicy::Allow);
+    Ok(if allows { Beside::Any } else { Beside::None })
 }

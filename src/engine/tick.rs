@@ -12,12 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::dag::{Dag, OverlapPolicy, Schedule};
 use crate::domain::ids::{DagName, RunId};
-use crate::domain::run::RunState;
+use crate::domain::run::{RunState, Trigger};
 use crate::domain::schedule::{self, ScheduleError, Slot};
-use crate::store::{RunRecord, Watermark};
-
-/// The word for runs that a schedule asked for.
-pub const SCHEDULED: &str = "schedule";
+use crate::store::{Pause, RunRecord, Watermark};
 
 /// How far ahead of the present a slot may have been run early by a wrong clock, and is not run again.
 const EARLY: SignedDuration = SignedDuration::from_hours(24);
@@ -47,7 +44,18 @@ pub enum Act {
         slot: Slot,
         /// Why, for a person.
         why: String,
+        /// Who is told.
+        tells: Tells,
     },
+}
+
+/// Who is told of a slot that is skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tells {
+    /// Those who are owed an e-mail for it.
+    Recipients,
+    /// Nobody: a person has paused the schedule.
+    Nobody,
 }
 
 /// The runs that a decision looks at.
@@ -118,7 +126,7 @@ fn owed(
     let act = |slot: Slot| {
         if !wanted.contains(&slot) {
             let why = "it was missed, and is not made up for (`catch_up`)".to_owned();
-            return Act::Skip { slot, why };
+            return Act::Skip { slot, why, tells: Tells::Recipients };
         }
         let others: Vec<&RunRecord> = runs.open.iter().filter(|run| run.dag == dag.name).collect();
         match asked.schedule.overlap {
@@ -126,7 +134,7 @@ fn owed(
             OverlapPolicy::Skip if !is_made_up_for => match others.iter().find(|run| is_in_the_way(run, runs)) {
                 Some(run) => {
                     let why = format!("the earlier run {} was still open (`overlap = \"skip\"`)", run.run_id);
-                    Act::Skip { slot, why }
+                    Act::Skip { slot, why, tells: Tells::Recipients }
                 }
                 None => Act::Make { slot, cancel: Vec::new() },
             },
@@ -137,31 +145,78 @@ fn owed(
     Ok(slots.into_iter().map(act).collect())
 }
 
+/// Returns what becomes of these acts while the DAG's schedule is paused: every slot is skipped, and nobody is told.
+pub fn while_paused(acts: Vec<Act>, pause: &Pause) -> Vec<Act> {
+    let why = match &pause.manual.why {
+        Some(why) => format!("{} paused the schedule: {why}", pause.manual.by),
+        None => format!("{} paused the schedule", pause.manual.by),
+    };
+    let skipped = |act| match act {
+        Act::Make { slot, .. } | Act::Skip { slot, .. } => Act::Skip { slot, why: why.clone(), tells: Tells::Nobody },
+        Act::Free { .. } | Act::SetWatermark(_) => act,
+    };
+    acts.into_iter().map(skipped).collect()
+}
+
 /// Whether an open run costs the next slot: only a whole run, made when its slot came, that goes on as it should. One that
 /// was cut off or made up for is late through no fault of its schedule, and one made by hand is nobody's night.
 fn is_in_the_way(run: &RunRecord, runs: Runs<'_>) -> bool {
     let goes_on = run.state == RunState::Queued || (run.taken_up <= 1 && runs.taken_up.contains(&run.run_id));
     let slot = run.slot.map(|at| Slot { at, date: run.logical_date });
     let was_in_time = slot.is_none_or(|slot| !schedule::is_missed(&slot, run.queued_at));
-    run.trigger == SCHEDULED && run.only.is_none() && goes_on && was_in_time
+    run.trigger == Trigger::Schedule && run.only.is_none() && goes_on && was_in_time
 }
 
-/// Returns the open runs that may begin now, in this order: those left running first, then the queued, oldest first; those
-/// of one DAG after each other, unless it allows overlap (`allows_overlap`).
-pub fn to_take_up(runs: Runs<'_>, allows_overlap: &BTreeMap<RunId, bool>) -> Vec<RunId> {
+/// What an open run may do beside others of its DAG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing: they are carried out one after the other.
+    None,
+    /// So many runs of its backfill at once, and no others.
+    OfBackfill(u32),
+    /// Any (`overlap = "allow"`).
+    Any,
+}
+
+/// Returns the open runs that may begin now, in this order: those left running first, then the queued ones, those of a
+/// schedule before those asked for by hand, and backfills last, each oldest first. Those of one DAG begin one after the
+/// other, unless `beside` allows more.
+pub fn to_take_up(runs: Runs<'_>, beside: &BTreeMap<RunId, Beside>) -> Vec<RunId> {
     let mut open: Vec<&RunRecord> = runs.open.iter().filter(|run| !run.state.is_done()).collect();
-    open.sort_by_key(|run| (run.state == RunState::Queued, run.slot.unwrap_or(run.queued_at), run.run_id.clone()));
-    let mut busy: BTreeSet<&DagName> =
-        open.iter().filter(|run| runs.taken_up.contains(&run.run_id)).map(|run| &run.dag).collect();
+    open.sort_by_key(|run| {
+        (run.state == RunState::Queued, rank(run), run.slot.unwrap_or(run.queued_at), run.run_id.clone())
+    });
+    let mut at_work: Vec<&RunRecord> = open.iter().filter(|run| runs.taken_up.contains(&run.run_id)).copied().collect();
+    let mut waiting: BTreeSet<&DagName> = BTreeSet::new();
     let mut chosen = Vec::new();
     for run in open.iter().filter(|run| !runs.taken_up.contains(&run.run_id)) {
-        let may_overlap = allows_overlap.get(&run.run_id).copied().unwrap_or(false);
-        if may_overlap || busy.insert(&run.dag) {
-            busy.insert(&run.dag);
+        let others = || at_work.iter().filter(|other| other.dag == run.dag);
+        let may_begin = match beside.get(&run.run_id).copied().unwrap_or(Beside::None) {
+            Beside::Any => true,
+            // Whoever waits is not overtaken.
+            _ if waiting.contains(&run.dag) => false,
+            Beside::OfBackfill(most) => {
+                others().all(|other| other.backfill == run.backfill) && others().count() < most.max(1) as usize
+            }
+            Beside::None => others().next().is_none(),
+        };
+        if may_begin {
+            at_work.push(run);
             chosen.push(run.run_id.clone());
+        } else {
+            waiting.insert(&run.dag);
         }
     }
     chosen
+}
+
+/// The order in which queued runs get their turn: nobody's night waits for a backfill.
+const fn rank(run: &RunRecord) -> u8 {
+    match run.trigger {
+        Trigger::Schedule => 0,
+        Trigger::Command | Trigger::Retry => 1,
+        Trigger::Backfill => 2,
+    }
 }
 
 #[cfg(test)]

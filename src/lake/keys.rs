@@ -65,6 +65,11 @@ impl Dataset {
         browsed(text).map(|path| Self(path.to_string()))
     }
 
+    /// Whether it holds the predictions of a model.
+    pub fn is_predictions(&self) -> bool {
+        self.0.starts_with("restricted/predictions/")
+    }
+
     /// Returns the dataset's key.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -30,4 +30,4 @@ pub use files::open_source;
 pub use keys::Dataset;
 pub use parts::{scan, scan_one, schema};
 pub use publish::{Latest, Provenance, Staged, Staging};
-pub use store::{Lake, LakeError, LakeOptions};
+pub use store::{IfMissing, Lake, LakeError, LakeOptions};

@@ -42,6 +42,17 @@ pub struct LakeOptions {
     pub allow_http: bool,
     /// A local folder for copies of remote parts.
     pub scratch: PathBuf,
+    /// What becomes of a local folder that is not there.
+    pub if_missing: IfMissing,
+}
+
+/// What becomes of a lake whose local folder is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMissing {
+    /// It is made.
+    Create,
+    /// It is empty, and stays so: for those who only look.
+    Empty,
 }
 
 /// What can go wrong in the lake.
@@ -197,6 +208,10 @@ impl Lake {
             )
         } else {
             let folder = PathBuf::from(options.url.strip_prefix("file://").unwrap_or(&options.url));
+            if options.if_missing == IfMissing::Empty && !folder.exists() {
+                let store = Arc::new(InMemory::new());
+                return Ok(Self { store, url: options.url, place: Place::Memory, scratch: options.scratch });
+            }
             std::fs::create_dir_all(&folder).map_err(|error| failed(error.into()))?;
             let folder = folder.canonicalize().map_err(|error| failed(error.into()))?;
             let local = LocalFileSystem::new_with_prefix(&folder).map_err(|error| failed(error.into()))?;

@@ -482,6 +482,7 @@ mod tests {
             secret_access_key: None,
             allow_http: false,
             scratch: scratch.path().to_owned(),
+            if_missing: crate::lake::IfMissing::Create,
         })
         .await
         .unwrap();

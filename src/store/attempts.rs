@@ -32,6 +32,8 @@ const OPEN_JOBS: &str = "SELECT job, state, attempts, lost FROM jobs \
      WHERE run_id = $1 AND state IN ('queued', 'running', 'retrying') ORDER BY job";
 const JOBS: &str = include_str!("../../sql/state/jobs_select.sql");
 const JOB: &str = include_str!("../../sql/state/job_select.sql");
+const JOB_MARK: &str = include_str!("../../sql/state/job_mark.sql");
+const ATTEMPT_MARK: &str = include_str!("../../sql/state/attempt_mark.sql");
 const ATTEMPT_INSERT: &str = include_str!("../../sql/state/attempt_insert.sql");
 const ATTEMPT_END: &str = include_str!("../../sql/state/attempt_end.sql");
 const ATTEMPT: &str = "SELECT state, fence FROM attempts WHERE run_id = $1 AND job = $2 AND attempt = $3";
@@ -183,6 +185,13 @@ pub(super) async fn parts(
     Ok((own, left))
 }
 
+/// Returns the findings in parts of a run's jobs that did not succeed in the end.
+pub(super) async fn findings_left(database: &Database, run_id: &RunId) -> Result<Vec<Finding>, StoreError> {
+    let rows = database.rows("reading the parts of a run's jobs", PARTS_TO_READ, &[run_id.into(), "".into()]).await?;
+    let parts = rows.iter().map(|row| row.json::<Outcome>("outcome")).collect::<Result<Vec<_>, _>>()?;
+    Ok(parts.into_iter().flat_map(|part| part.findings).collect())
+}
+
 /// Ends an attempt; with an outcome, commits all its effects.
 pub(super) async fn finish(
     database: &Database,
@@ -298,6 +307,19 @@ pub(super) async fn apply(
     Ok((runs::write_job_event(tx, at, event).await?, standing))
 }
 
+/// Says how a job of a run that is done counts, by the word of a person.
+pub(super) async fn mark(tx: &mut Transaction, at: JobAt<'_>, state: JobState, said: &str) -> Result<(), StoreError> {
+    let JobAt { run_id, job, .. } = at;
+    let before = standing(tx, run_id, job).await?;
+    let event = JobEvent::Marked { state, said: said.to_owned() };
+    let after = before.state.after(&event)?;
+    tx.execute(JOB_MARK, &[run_id.into(), job.into(), after.as_str().into(), said.into()]).await?;
+    let counts = if after == JobState::Succeeded { "succeeded" } else { "failed" };
+    tx.execute(ATTEMPT_MARK, &[run_id.into(), job.into(), counts.into()]).await?;
+    runs::write_job_event(tx, at, &event).await?;
+    Ok(())
+}
+
 /// Returns what a job says after an event.
 fn error_of(event: &JobEvent) -> Option<String> {
     match event {
@@ -311,6 +333,7 @@ fn error_of(event: &JobEvent) -> Option<String> {
             Some(format!("{what} moved while it ran, {SUPERSEDED_BUDGET} times: look for what else writes it"))
         }
         JobEvent::Skipped { why } => Some(why.clone()),
+        JobEvent::Marked { said, .. } => Some(said.clone()),
         JobEvent::UpstreamFailed { upstream } => Some(format!("`{upstream}`, which it needs, failed")),
         JobEvent::AttemptDrained { .. } => Some("its process was told to end".to_owned()),
         JobEvent::AttemptStarted { .. }

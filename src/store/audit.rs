@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::database::{Bind, Database, Transaction, storable};
 use super::error::StoreError;
+use super::repair_contract::AuditEntry;
 use super::row::Row;
 use crate::domain::ids::{JobName, RunId, content_hash};
 
@@ -16,6 +17,7 @@ const INSERT: &str = include_str!("../../sql/state/audit_insert.sql");
 const HEAD_NEXT: &str = "UPDATE audit_head SET seq = seq + 1 RETURNING seq, hash";
 const HEAD_HASH: &str = "UPDATE audit_head SET hash = $1";
 const HEAD: &str = "SELECT seq, hash FROM audit_head";
+const NEWEST: &str = include_str!("../../sql/state/audit_entries.sql");
 const ENTRIES: &str = "SELECT seq, at, run_id, job, attempt, entry, hash FROM audit_log WHERE seq <= $1 ORDER BY seq";
 
 /// Where an entry comes from.
@@ -68,6 +70,26 @@ pub(super) async fn append(
     tx.execute(INSERT, &binds).await?;
     tx.execute(HEAD_HASH, &[(&hash).into()]).await?;
     Ok(())
+}
+
+/// Returns entries, newest first.
+pub(super) async fn entries(
+    database: &Database,
+    run_id: Option<&RunId>,
+    limit: u32,
+) -> Result<Vec<AuditEntry>, StoreError> {
+    let binds = [run_id.map(RunId::as_str).into(), limit.into()];
+    let rows = database.rows("reading the audit log", NEWEST, &binds).await?;
+    let entry = |row: &Row| {
+        Ok(AuditEntry {
+            seq: row.int("seq")?,
+            at: row.instant("at")?,
+            run_id: row.text_or_null("run_id")?.map(RunId::from_stored),
+            job: row.text_or_null("job")?.map(|_| row.parse("job")).transpose()?,
+            entry: row.text("entry")?,
+        })
+    };
+    rows.iter().map(entry).collect()
 }
 
 /// Walks the whole chain; returns the number of entries and what is wrong with them.

@@ -20,7 +20,7 @@ use super::error::StoreError;
 use super::row::Row;
 use super::runs::{Held, NOT_ASKED_FOR};
 use super::{revisions, schedule, settle};
-use crate::domain::ids::{DagName, SnapshotId};
+use crate::domain::ids::{DagName, RunId, SnapshotId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, Reason, SnapshotRef};
 
@@ -29,6 +29,7 @@ const MAKE_CURRENT: &str = include_str!("../../sql/state/snapshot_make_current.s
 const SNAPSHOT_CURRENT: &str = include_str!("../../sql/state/snapshot_current.sql");
 const SNAPSHOTS: &str = include_str!("../../sql/state/snapshots_current.sql");
 const SNAPSHOTS_OF_RUN: &str = include_str!("../../sql/state/snapshots_of_run.sql");
+const SNAPSHOTS_AT_END: &str = include_str!("../../sql/state/snapshots_at_end.sql");
 const LINEAGE: &str = "INSERT INTO lineage (dataset, snapshot, input) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 const CURSOR: &str = "SELECT position, logical_date FROM cursors WHERE name = $1";
 const CURSOR_MOVE: &str = include_str!("../../sql/state/cursor_move.sql");
@@ -111,12 +112,12 @@ pub(super) async fn write_effects(
     if outcome.discards_staged {
         settle::want(tx, &settle::staged(&attempt.name()), now).await?;
     }
-    let mut mails: Vec<_> = outcome.mails.iter().collect();
+    let mut mails: Vec<_> = outcome.mails.iter().filter(|_| run.sends_mail).collect();
     mails.sort_by_key(|mail| (&mail.dag, mail.logical_date, &mail.audience));
     for mail in mails {
         revisions::put(tx, attempt.at(now), mail).await?;
     }
-    if outcome.reason == Some(Reason::UpToDate) {
+    if outcome.reason == Some(Reason::UpToDate) && run.sends_mail {
         revisions::repeat(tx, attempt.at(now)).await?;
     }
     let origin = audit::Origin { run_id: Some(&attempt.claim.run_id), attempt: Some((&attempt.job, attempt.attempt)) };
@@ -269,6 +270,16 @@ async fn write_models(
 /// Returns the current snapshot of every dataset.
 pub(super) async fn snapshots(database: &Database) -> Result<BTreeMap<String, SnapshotRef>, StoreError> {
     let rows = database.rows("reading the current snapshots", SNAPSHOTS, &[]).await?;
+    rows.iter().map(|row| snapshot_of(row).map(|found| (found.dataset.clone(), found))).collect()
+}
+
+/// Returns what a run stood on when it ended.
+pub(super) async fn snapshots_at_end_of(
+    database: &Database,
+    run_id: &RunId,
+) -> Result<BTreeMap<String, SnapshotRef>, StoreError> {
+    let rows = database.rows("reading the snapshots of a run", SNAPSHOTS_AT_END, &[run_id.into()]).await?;
+    // In order: of each dataset the last one counts.
     rows.iter().map(|row| snapshot_of(row).map(|found| (found.dataset.clone(), found))).collect()
 }
 

@@ -26,13 +26,15 @@ use crate::domain::delivery::ExpectedMail;
 use crate::domain::fingerprint::{Fingerprint, Why};
 use crate::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use crate::domain::job::{Force, JobView, SkippedSlot};
+use crate::domain::manual::{Asked, Manual};
 use crate::domain::outcome::{FileRef, ModelRecord, ModelRole, Outcome, SnapshotRef};
-use crate::domain::run::RunState;
+use crate::domain::run::{RunState, Trigger};
 
 use super::error::StoreError;
 use super::keeping::Keeping;
 use super::mail_contract::{MailStore, Promise};
 use super::ownership::{Observed, Role, Tenure};
+use super::repair_contract::Repairs;
 
 /// What is asked for with a new run.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,8 +43,8 @@ pub struct NewRun {
     pub dag: Dag,
     /// The logical date.
     pub logical_date: Date,
-    /// `schedule`, `command` or `backfill`.
-    pub trigger: String,
+    /// By what, by whom and for what it is asked for.
+    pub asked: Asked,
     /// The schedule's slot, where a schedule asked: unique per DAG.
     pub slot: Option<Timestamp>,
     /// The jobs wanted; the others are skipped. `None`: all.
@@ -66,8 +68,17 @@ pub struct RunRecord {
     pub dag_version: String,
     /// Its logical date.
     pub logical_date: Date,
-    /// Who asked.
-    pub trigger: String,
+    /// By what it was asked for.
+    pub trigger: Trigger,
+    /// Who asked for it by hand, and why.
+    #[serde(default)]
+    pub manual: Option<Manual>,
+    /// The run that it repairs.
+    #[serde(default)]
+    pub repairs: Option<RunId>,
+    /// The backfill to which it belongs.
+    #[serde(default)]
+    pub backfill: Option<String>,
     /// The schedule's slot.
     pub slot: Option<Timestamp>,
     /// The jobs wanted.
@@ -299,6 +310,10 @@ pub struct RunFilter {
     pub logical_date: Option<Date>,
     /// Only those that are not done.
     pub open: bool,
+    /// In this state only.
+    pub state: Option<RunState>,
+    /// Asked for at this instant or later.
+    pub since: Option<Timestamp>,
     /// At most so many, newest first.
     pub limit: Option<u32>,
 }
@@ -311,7 +326,7 @@ pub struct RunFilter {
 /// void, `Illegal` when the state does not allow it, `NoRun` and `NoSuchJob` when there is no such thing. After any
 /// error nothing was written.
 #[async_trait]
-pub trait StateStore: Keeping + MailStore {
+pub trait StateStore: Keeping + MailStore + Repairs {
     /// Makes a run: allocates its id, keeps the DAG's version, queues its jobs, moves the schedule's watermark when
     /// it has a slot, and writes the promises of its e-mails. Returns `None` when that slot was dealt with already, by a run or by [`Self::skip_slot`]. Jobs in
     /// `only` that the DAG does not have are refused ([`StoreError::NoJob`]).
@@ -380,8 +395,9 @@ pub trait StateStore: Keeping + MailStore {
     /// ([`StoreError::OpenJobs`]).
     async fn finish_run(&self, claim: &Claim, state: RunState, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Asks to stop a run; returns whether it was still open. A queued run is cancelled at once.
-    async fn request_cancel(&self, run_id: &RunId, now: Timestamp) -> Result<bool, StoreError>;
+    /// Asks to stop a run, with `said` as the audit entry; returns whether it was still open. A queued run is cancelled
+    /// at once.
+    async fn request_cancel(&self, run_id: &RunId, said: &str, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Returns a run.
     async fn run(&self, run_id: &RunId) -> Result<Option<RunRecord>, StoreError>;
@@ -403,6 +419,13 @@ pub trait StateStore: Keeping + MailStore {
 
     /// Returns the current snapshot of every dataset, by its key.
     async fn snapshots(&self) -> Result<BTreeMap<String, SnapshotRef>, StoreError>;
+
+    /// Returns what a run stood on when it ended (or stands on now): of each dataset the snapshot that it made itself, else
+    /// the one that was current then.
+    async fn snapshots_at_end_of(&self, run_id: &RunId) -> Result<BTreeMap<String, SnapshotRef>, StoreError>;
+
+    /// Returns the findings in parts of a run's jobs that did not succeed in the end: no outcome has them.
+    async fn findings_left(&self, run_id: &RunId) -> Result<Vec<Finding>, StoreError>;
 
     /// Returns the sources' cursors.
     async fn cursors(&self) -> Result<BTreeMap<String, String>, StoreError>;

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use crate::domain::ids::{DagName, JobName, RunId};
-use crate::domain::run::IllegalTransition;
+use crate::domain::run::{IllegalTransition, RunState};
 
 /// What can go wrong with the state store.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +190,16 @@ pub enum StoreError {
         run_id: RunId,
         /// The jobs and their states, such as `pull (running)`.
         jobs: String,
+    },
+    /// A run that is not done takes no marks.
+    #[error(
+        "run {run_id} is {state}: its jobs can be marked when it is done; stop it with `nocturne runs cancel {run_id}`"
+    )]
+    StillOpen {
+        /// The run.
+        run_id: RunId,
+        /// Its state.
+        state: RunState,
     },
     /// There is no such e-mail.
     #[error("there is no e-mail {mail} in the outbox")]

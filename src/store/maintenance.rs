@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::database::{Database, Pools};
 use super::error::StoreError;
 use super::sql_store::connect;
@@ -22,7 +24,7 @@ const ATTEMPTS: &str = "SELECT run_id, job, attempt, state, outcome FROM attempt
 const ATTEMPT_STATES: [&str; 7] = ["running", "succeeded", "failed", "lost", "drained", "superseded", "cancelled"];
 
 /// What a migration did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MigrationReport {
     /// The schema before; 0: there was none.
     pub before: i64,
@@ -31,7 +33,7 @@ pub struct MigrationReport {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
     /// The schema.
     pub schema: i64,
@@ -43,6 +45,25 @@ pub struct CheckReport {
     pub audit_entries: u64,
     /// What is wrong, one line each; empty: nothing.
     pub problems: Vec<String>,
+}
+
+/// What a check of the audit log found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditReport {
+    /// Entries that were read.
+    pub entries: u64,
+    /// What is wrong, one line each; empty: nothing.
+    pub problems: Vec<String>,
+}
+
+/// Reads the audit log of the state store at `url`, and reports where its chain is broken.
+///
+/// # Errors
+/// When it cannot be opened or read at all.
+pub async fn verify_audit(url: &str) -> Result<AuditReport, StoreError> {
+    let database = connect(url, IfMissing::Refuse).await?;
+    let (entries, problems) = audit::verify(&database).await?;
+    Ok(AuditReport { entries, problems })
 }
 
 /// Brings the state store at `url` to the newest schema, and makes one where there is none.

@@ -20,6 +20,7 @@ use super::schedule;
 use crate::domain::dag::Dag;
 use crate::domain::ids::{DagName, RunId, content_hash};
 use crate::domain::job::Force;
+use crate::domain::manual::Manual;
 use crate::domain::run::{IllegalTransition, JobEvent, JobState, RunEvent, RunState};
 
 const INSERT: &str = include_str!("../../sql/state/run_insert.sql");
@@ -34,8 +35,10 @@ const KEEP_DAG: &str = include_str!("../../sql/state/dag_version_insert.sql");
 const LOCK: &str = "UPDATE runs SET token = token WHERE run_id = $1 RETURNING state, cancel_requested";
 const HOLD: &str = "UPDATE runs SET token = token WHERE run_id = $1 AND token = $2 \
                     RETURNING state, dag, logical_date, \
+                    CAST(CASE WHEN backfill IS NULL THEN 1 ELSE 0 END AS BIGINT) AS sends_mail, \
                     CAST(CASE WHEN only_jobs IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_partial";
 const FINISH: &str = "UPDATE runs SET state = $2, finished_at = $3 WHERE run_id = $1";
+const MARK: &str = "UPDATE runs SET state = $2 WHERE run_id = $1";
 const WISH_CANCEL: &str = "UPDATE runs SET cancel_requested = 1 WHERE run_id = $1";
 const EXISTS: &str = "SELECT run_id FROM runs WHERE run_id = $1";
 const EVENT_INSERT: &str = "INSERT INTO events (at, run_id, job, event) VALUES ($1, $2, $3, $4) RETURNING seq";
@@ -43,38 +46,48 @@ const EVENTS: &str = "SELECT seq, at, run_id, job, event FROM events WHERE run_i
 const DAG_OF: &str =
     "SELECT v.body FROM runs AS r JOIN dag_versions AS v ON v.content_hash = r.dag_hash WHERE r.run_id = $1";
 
+/// Before any run was asked for; as far back as microseconds reach in both databases.
+const EARLIEST: Timestamp = Timestamp::UNIX_EPOCH;
+
 /// The word for jobs that a run leaves out.
 pub(super) const NOT_ASKED_FOR: &str = "not asked for";
 
 /// Makes a run, unless its slot has one.
 pub(super) async fn create(database: &Database, new: NewRun) -> Result<Option<RunRecord>, StoreError> {
+    let mut tx = database.begin("making a run").await?;
+    let record = create_within(&mut tx, &new).await?;
+    tx.commit().await?;
+    Ok(record)
+}
+
+/// Makes a run within a transaction, unless its slot has one.
+pub(super) async fn create_within(tx: &mut Transaction, new: &NewRun) -> Result<Option<RunRecord>, StoreError> {
     let dag = &new.dag;
     let unknown = new.only.iter().flatten().find(|job| !dag.jobs.contains_key(job));
     if let Some(job) = unknown {
         return Err(StoreError::NoJob { dag: dag.name.clone(), job: job.clone() });
     }
 
-    let mut tx = database.begin("making a run").await?;
     let date = new.logical_date.to_string();
     let number = tx.row(NEXT_NUMBER, &[(&dag.name).into(), (&date).into()]).await?;
     let number: u32 = number.as_ref().map_or(Ok(1), |row| row.count("n"))?;
     let run_id = RunId::new(&dag.name, new.logical_date, number);
     if let Some(slot) = new.slot {
         let slot = schedule::Slot { dag: &dag.name, at: slot };
-        if !schedule::take_slot(&mut tx, slot, schedule::Decision::Run(&run_id), new.now).await? {
+        if !schedule::take_slot(tx, slot, schedule::Decision::Run(&run_id), new.now).await? {
             return Ok(None);
         }
     }
 
-    insert(&mut tx, &new, &run_id, number).await?;
-    let event = RunEvent::Queued { trigger: new.trigger.clone() };
-    write_run_event(&mut tx, &run_id, &event, new.now).await?;
+    insert(tx, new, &run_id, number).await?;
+    let event = RunEvent::Queued { trigger: new.asked.trigger };
+    write_run_event(tx, &run_id, &event, new.now).await?;
     for job in dag.jobs.values() {
-        attempts::insert_job(&mut tx, &run_id, job).await?;
+        attempts::insert_job(tx, &run_id, job).await?;
         if new.only.as_ref().is_some_and(|only| !only.contains(&job.name)) {
             let event = JobEvent::Skipped { why: NOT_ASKED_FOR.to_owned() };
             let at = JobAt { run_id: &run_id, job: &job.name, now: new.now };
-            attempts::apply(&mut tx, at, JobState::Queued, &event).await?;
+            attempts::apply(tx, at, JobState::Queued, &event).await?;
         }
     }
     let promise = Promise {
@@ -84,17 +97,30 @@ pub(super) async fn create(database: &Database, new: NewRun) -> Result<Option<Ru
         skipped: None,
         mails: &new.expected,
     };
-    revisions::promise(&mut tx, &promise, new.now).await?;
-    let record = tx.row(SELECT_ONE, &[(&run_id).into()]).await?.map(|row| record_of(&row)).transpose()?;
-    tx.commit().await?;
-    Ok(record)
+    revisions::promise(tx, &promise, new.now).await?;
+    if let Some(manual) = new.asked.manual.as_ref().filter(|_| new.asked.backfill.is_none()) {
+        let origin = audit::Origin { run_id: Some(&run_id), attempt: None };
+        audit::append(tx, origin, &manual.did(&asked_words(new, &run_id)), new.now).await?;
+    }
+    tx.row(SELECT_ONE, &[(&run_id).into()]).await?.map(|row| record_of(&row)).transpose()
+}
+
+/// What a person has asked for with a new run, for the audit log.
+fn asked_words(new: &NewRun, run_id: &RunId) -> String {
+    let repairs = new.asked.repairs.as_ref().map_or_else(String::new, |repaired| format!(", which repairs {repaired}"));
+    let jobs = new.only.as_ref().map_or_else(String::new, |only| {
+        let names: Vec<&str> = only.iter().map(|job| job.as_str()).collect();
+        format!(" with the jobs {}", names.join(", "))
+    });
+    let forced = if new.force == Force::Rebuild { ", also what is up to date" } else { "" };
+    format!("asked for the run {run_id}{repairs}{jobs}{forced}")
 }
 
 async fn insert(tx: &mut Transaction, new: &NewRun, run_id: &RunId, number: u32) -> Result<(), StoreError> {
     let body = tx.json("the DAG", &new.dag)?;
     let hash = content_hash(body.as_bytes());
     let only = new.only.as_ref().map(|only| tx.json("the jobs wanted", only)).transpose()?;
-    let state = RunState::after(None, &RunEvent::Queued { trigger: new.trigger.clone() })?;
+    let state = RunState::after(None, &RunEvent::Queued { trigger: new.asked.trigger })?;
     let (name, version, date) = (&new.dag.name, &new.dag.version, new.logical_date.to_string());
 
     tx.execute(KEEP_DAG, &[(&hash).into(), name.into(), version.into(), (&body).into(), new.now.into()]).await?;
@@ -105,12 +131,16 @@ async fn insert(tx: &mut Transaction, new: &NewRun, run_id: &RunId, number: u32)
         (&hash).into(),
         (&date).into(),
         number.into(),
-        (&new.trigger).into(),
+        new.asked.trigger.as_str().into(),
         new.slot.into(),
         only.as_deref().into(),
         force_word(new.force).into(),
         state.as_str().into(),
         new.now.into(),
+        new.asked.manual.as_ref().map(|manual| manual.by.as_str()).into(),
+        new.asked.manual.as_ref().and_then(|manual| manual.why.as_deref()).into(),
+        new.asked.repairs.as_ref().map(RunId::as_str).into(),
+        new.asked.backfill.as_deref().into(),
     ];
     tx.execute(INSERT, &binds).await?;
     Ok(())
@@ -125,7 +155,7 @@ pub(super) async fn claim(
 ) -> Result<Claim, StoreError> {
     let mut tx = database.begin("taking a run up").await?;
     tenure.hold(&mut tx).await?;
-    let (before, _) = lock(&mut tx, run_id).await?;
+    let before = lock(&mut tx, run_id).await?.state;
     let event = RunEvent::Started;
     let state = RunState::after(Some(before), &event)?;
     let row = tx.row(CLAIM, &[run_id.into(), state.as_str().into(), tenure.owner().into(), now.into()]).await?;
@@ -153,26 +183,31 @@ pub(super) async fn finish(
 }
 
 /// Asks to stop a run; a queued one is cancelled at once.
-pub(super) async fn request_cancel(database: &Database, run_id: &RunId, now: Timestamp) -> Result<bool, StoreError> {
+pub(super) async fn request_cancel(
+    database: &Database,
+    run_id: &RunId,
+    said: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let mut tx = database.begin("asking to cancel a run").await?;
-    let (before, asked_before) = lock(&mut tx, run_id).await?;
-    if before.is_done() {
+    let before = lock(&mut tx, run_id).await?;
+    if before.state.is_done() {
         return Ok(false);
     }
-    if !asked_before {
+    if !before.is_cancel_requested {
         tx.execute(WISH_CANCEL, &[run_id.into()]).await?;
-        if before == RunState::Queued {
+        if before.state == RunState::Queued {
             end(&mut tx, run_id, &RunEvent::Finished { state: RunState::Cancelled }, now).await?;
         }
         let origin = audit::Origin { run_id: Some(run_id), attempt: None };
-        audit::append(&mut tx, origin, "a person asked to cancel the run", now).await?;
+        audit::append(&mut tx, origin, said, now).await?;
     }
     tx.commit().await?;
     Ok(true)
 }
 
 async fn end(tx: &mut Transaction, run_id: &RunId, event: &RunEvent, now: Timestamp) -> Result<(), StoreError> {
-    let (before, _) = lock(tx, run_id).await?;
+    let before = lock(tx, run_id).await?.state;
     let after = RunState::after(Some(before), event)?;
     if after == RunState::Cancelled {
         attempts::cancel_open(tx, run_id, now).await?;
@@ -192,6 +227,8 @@ pub(super) struct Held {
     pub(super) date: Date,
     /// Whether it is for some of the DAG's jobs only.
     pub(super) is_partial: bool,
+    /// Whether its e-mails go out: those of a backfill would tell of old nights.
+    pub(super) sends_mail: bool,
 }
 
 /// Checks that `claim` still holds its run, and returns the run.
@@ -200,7 +237,8 @@ pub(super) async fn hold(tx: &mut Transaction, claim: &Claim) -> Result<Held, St
     claim.tenure.check()?;
     if let Some(row) = tx.row(HOLD, &[run_id.into(), claim.token.into()]).await? {
         let (state, dag, date) = (row.parse("state")?, row.parse("dag")?, row.parse("logical_date")?);
-        return Ok(Held { state, dag, date, is_partial: row.flag("is_partial")? });
+        let (is_partial, sends_mail) = (row.flag("is_partial")?, row.flag("sends_mail")?);
+        return Ok(Held { state, dag, date, is_partial, sends_mail });
     }
     match tx.row(EXISTS, &[run_id.into()]).await? {
         Some(_) => Err(StoreError::Fenced { run_id: run_id.clone() }),
@@ -217,10 +255,31 @@ pub(super) async fn hold_running(tx: &mut Transaction, claim: &Claim) -> Result<
     Err(IllegalTransition { what: "run", state: held.state.as_str(), event: "news of its jobs".to_owned() }.into())
 }
 
-async fn lock(tx: &mut Transaction, run_id: &RunId) -> Result<(RunState, bool), StoreError> {
+/// A run whose row a transaction has locked.
+pub(super) struct Locked {
+    /// Its state.
+    pub(super) state: RunState,
+    is_cancel_requested: bool,
+}
+
+/// Locks a run's row until the transaction's end.
+pub(super) async fn lock(tx: &mut Transaction, run_id: &RunId) -> Result<Locked, StoreError> {
     let row = tx.row(LOCK, &[run_id.into()]).await?;
     let row = row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?;
-    Ok((row.parse("state")?, row.flag("cancel_requested")?))
+    Ok(Locked { state: row.parse("state")?, is_cancel_requested: row.flag("cancel_requested")? })
+}
+
+/// Changes how a run that is done counts.
+pub(super) async fn mark(
+    tx: &mut Transaction,
+    run_id: &RunId,
+    before: RunState,
+    event: &RunEvent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let after = RunState::after(Some(before), event)?;
+    tx.execute(MARK, &[run_id.into(), after.as_str().into()]).await?;
+    write_run_event(tx, run_id, event, now).await
 }
 
 async fn write_run_event(
@@ -252,17 +311,27 @@ pub(super) async fn list(database: &Database, filter: &RunFilter) -> Result<Vec<
     let date = filter.logical_date.map(|date| date.to_string());
     let dag = filter.dag.as_ref().map_or("", |dag| dag.as_str());
     let limit = filter.limit.map_or(i64::MAX, i64::from);
+    let (state, since) = (filter.state.map(RunState::as_str), filter.since.unwrap_or(EARLIEST));
     let rows = match (filter.open, &filter.dag, &date) {
         (true, ..) => database.rows("listing open runs", SELECT_OPEN, &[]).await?,
         (false, Some(_), Some(date)) => {
-            database.rows("listing runs", SELECT_DATE, &[dag.into(), date.into(), limit.into()]).await?
+            database
+                .rows("listing runs", SELECT_DATE, &[dag.into(), date.into(), limit.into(), state.into(), since.into()])
+                .await?
         }
-        (false, Some(_), None) => database.rows("listing runs", SELECT_DAG, &[dag.into(), limit.into()]).await?,
-        (false, None, _) => database.rows("listing runs", SELECT_ALL, &[date.as_deref().into(), limit.into()]).await?,
+        (false, Some(_), None) => {
+            let binds = [dag.into(), limit.into(), state.into(), since.into()];
+            database.rows("listing runs", SELECT_DAG, &binds).await?
+        }
+        (false, None, _) => {
+            let binds = [date.as_deref().into(), limit.into(), state.into(), since.into()];
+            database.rows("listing runs", SELECT_ALL, &binds).await?
+        }
     };
     let mut runs = rows.iter().map(record_of).collect::<Result<Vec<_>, _>>()?;
     if filter.open {
         runs.retain(|run| filter.dag.as_ref().is_none_or(|dag| run.dag == *dag));
+        runs.retain(|run| filter.state.is_none_or(|state| run.state == state) && run.queued_at >= since);
         runs.retain(|run| filter.logical_date.is_none_or(|date| run.logical_date == date));
         runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
@@ -281,13 +350,19 @@ pub(super) async fn events(database: &Database, run_id: &RunId, after: i64) -> R
     rows.iter().map(event_of).collect()
 }
 
-fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
+pub(super) fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
     Ok(RunRecord {
         run_id: RunId::from_stored(row.text("run_id")?),
         dag: row.parse("dag")?,
         dag_version: row.text("dag_version")?,
         logical_date: row.parse("logical_date")?,
-        trigger: row.text("asked_by")?,
+        trigger: row.parse("asked_by")?,
+        manual: row
+            .text_or_null("person")?
+            .map(|by| Ok::<_, StoreError>(Manual { by, why: row.text_or_null("why")? }))
+            .transpose()?,
+        repairs: row.text_or_null("repairs")?.map(RunId::from_stored),
+        backfill: row.text_or_null("backfill")?,
         slot: row.instant_or_null("slot")?,
         only: row.json_or_null("only_jobs")?,
         force: row.word("force")?,

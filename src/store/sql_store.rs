@@ -20,6 +20,7 @@ use super::error::StoreError;
 use super::mail_contract::{DueMail, HandedOver, MailRow, MailStore, Promise};
 use super::ownership::{self, Observed, Role, Tenure};
 use super::{attempts, commit, migrations, outbox, postgres, revisions, runs, schedule, settle, sqlite};
+use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::{MailId, NextTry};
 use crate::domain::ids::{DagName, JobName, RunId};
@@ -140,8 +141,8 @@ impl StateStore for SqlStore {
         runs::finish(&self.database, claim, state, now).await
     }
 
-    async fn request_cancel(&self, run_id: &RunId, now: Timestamp) -> Result<bool, StoreError> {
-        runs::request_cancel(&self.database, run_id, now).await
+    async fn request_cancel(&self, run_id: &RunId, said: &str, now: Timestamp) -> Result<bool, StoreError> {
+        runs::request_cancel(&self.database, run_id, said, now).await
     }
 
     async fn run(&self, run_id: &RunId) -> Result<Option<RunRecord>, StoreError> {
@@ -170,6 +171,14 @@ impl StateStore for SqlStore {
 
     async fn snapshots(&self) -> Result<BTreeMap<String, SnapshotRef>, StoreError> {
         commit::snapshots(&self.database).await
+    }
+
+    async fn snapshots_at_end_of(&self, run_id: &RunId) -> Result<BTreeMap<String, SnapshotRef>, StoreError> {
+        commit::snapshots_at_end_of(&self.database, run_id).await
+    }
+
+    async fn findings_left(&self, run_id: &RunId) -> Result<Vec<Finding>, StoreError> {
+        attempts::findings_left(&self.database, run_id).await
     }
 
     async fn cursors(&self) -> Result<BTreeMap<String, String>, StoreError> {

@@ -16,6 +16,7 @@ use nocturne::domain::clock::Clock;
 use nocturne::domain::dag::Dag;
 use nocturne::domain::delivery::{MailState, Signature, Word};
 use nocturne::domain::job::Force;
+use nocturne::domain::manual::Asked;
 use nocturne::domain::outcome::{MailRecord, Outcome};
 use nocturne::domain::run::RunState;
 use nocturne::domain::schedule::Slot;
@@ -146,7 +147,7 @@ async fn begin(app: &App) -> nocturne::store::Claim {
     let new = NewRun {
         dag,
         logical_date: DATE,
-        trigger: "schedule".to_owned(),
+        asked: Asked::by_schedule(),
         slot: Some(slot.at),
         only: None,
         force: Force::No,
@@ -322,7 +323,7 @@ async fn a_night_whose_file_was_broken_before_the_daemon_began_is_told_by_it_and
         let new = NewRun {
             dag: dag(&app),
             logical_date: jiff::civil::date(2026, 11, 19),
-            trigger: "schedule".to_owned(),
+            asked: Asked::by_schedule(),
             slot: Some(instant("2026-11-19T02:30:00Z")),
             only: None,
             force: Force::No,
@@ -330,7 +331,7 @@ async fn a_night_whose_file_was_broken_before_the_daemon_began_is_told_by_it_and
             now: app.clock.now(),
         };
         let run = app.store.create_run(new).await.unwrap().unwrap();
-        assert!(app.store.request_cancel(&run.run_id, app.clock.now()).await.unwrap());
+        assert!(app.store.request_cancel(&run.run_id, "jo cancelled it", app.clock.now()).await.unwrap());
         drop(app);
 
         std::fs::write(site.folder.path().join("jobs/nightly.toml"), "jobs = [").unwrap();

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::dag::{CatchUp, FoldPolicy, GapPolicy};
 use crate::domain::job::Force;
+use crate::domain::manual::Manual;
 
 fn dag(cron: &str, zone: &str, catch_up: CatchUp, overlap: OverlapPolicy) -> Dag {
     let schedule = Schedule { cron: cron.to_owned(), gap: GapPolicy::Next, fold: FoldPolicy::First, catch_up, overlap };
@@ -41,7 +42,10 @@ fn run(n: u32, state: RunState) -> RunRecord {
         dag,
         dag_version: String::new(),
         logical_date: date,
-        trigger: SCHEDULED.to_owned(),
+        trigger: Trigger::Schedule,
+        manual: None,
+        repairs: None,
+        backfill: None,
         slot: None,
         only: None,
         force: Force::No,
@@ -80,7 +84,7 @@ impl World {
                         self.runs.push(slot);
                     }
                 }
-                Act::Skip { slot, why } => drop(self.take(&slot, Some(why))),
+                Act::Skip { slot, why, .. } => drop(self.take(&slot, Some(why))),
             }
         }
     }
@@ -139,7 +143,7 @@ fn a_run_that_was_cut_off_never_costs_the_next_slot() {
     // Left running by a process that died; taken up again since; or waiting for its turn after that.
     let left = run(1, RunState::Running);
     let again = RunRecord { taken_up: 2, ..run(1, RunState::Running) };
-    let by_hand = RunRecord { trigger: "command".to_owned(), ..run(1, RunState::Running) };
+    let by_hand = RunRecord { trigger: Trigger::Command, ..run(1, RunState::Running) };
     let one_job = RunRecord { only: Some(vec!["digest".parse().unwrap()]), ..run(1, RunState::Running) };
     let made_up_for = RunRecord {
         slot: Some(at("2026-11-20T07:30:00Z")),
@@ -255,12 +259,49 @@ fn what_was_left_running_comes_before_what_waits_and_one_dag_goes_on_at_a_time()
     let ids = |order: &[usize]| order.iter().map(|n| open[*n].run_id.clone()).collect::<Vec<_>>();
 
     let one_by_one = to_take_up(Runs { open: &open, taken_up: &none }, &BTreeMap::new());
-    let all = open.iter().map(|run| (run.run_id.clone(), true)).collect();
-    let at_once = to_take_up(Runs { open: &open, taken_up: &none }, &all);
+    let any = open.iter().map(|run| (run.run_id.clone(), Beside::Any)).collect();
+    let at_once = to_take_up(Runs { open: &open, taken_up: &none }, &any);
     let taken_up = BTreeSet::from([open[1].run_id.clone()]);
     let beside = to_take_up(Runs { open: &open, taken_up: &taken_up }, &BTreeMap::new());
 
     assert_eq!((one_by_one, at_once, beside), (ids(&[1]), ids(&[1, 2, 0]), ids(&[])));
+}
+
+#[test]
+fn nobodys_night_waits_for_a_backfill() {
+    let backfilled = |day| RunRecord {
+        trigger: Trigger::Backfill,
+        backfill: Some("b".to_owned()),
+        slot: None,
+        ..run(day, RunState::Queued)
+    };
+    let open = [backfilled(1), backfilled(2), backfilled(3), run(9, RunState::Queued)];
+    let beside: BTreeMap<_, _> = open.iter().map(|run| (run.run_id.clone(), Beside::OfBackfill(2))).collect();
+    let ids = |order: &[usize]| order.iter().map(|n| open[*n].run_id.clone()).collect::<Vec<_>>();
+    let begin = |open: &[RunRecord], taken_up: &[usize]| {
+        let taken_up = ids(taken_up).into_iter().collect();
+        to_take_up(Runs { open, taken_up: &taken_up }, &beside)
+    };
+
+    assert_eq!(begin(&open[..3], &[]), ids(&[0, 1]), "two at once");
+    assert_eq!(begin(&open[..3], &[0]), ids(&[1]));
+    assert_eq!(begin(&open[..3], &[0, 1]), ids(&[]));
+    assert_eq!(begin(&open[1..], &[]), ids(&[3]), "the scheduled one first, and alone");
+    assert_eq!(begin(&open, &[0]), ids(&[]), "it waits for what runs, and nobody overtakes it");
+}
+
+#[test]
+fn while_a_schedule_is_paused_its_slots_are_skipped_and_nobody_is_told() {
+    let manual = Manual { by: "jo".to_owned(), why: Some("summer".to_owned()) };
+    let pause = Pause { dag: "nightly".parse().unwrap(), since: at("2026-06-01T00:00:00Z"), manual };
+    let slot = Slot { at: at("2026-06-02T06:30:00Z"), date: date(2026, 6, 2) };
+    let mark = Act::SetWatermark(Watermark { at: slot.at, schedule: None });
+    let acts = vec![Act::Make { slot: slot.clone(), cancel: vec![run(1, RunState::Running).run_id] }, mark.clone()];
+
+    let acts = while_paused(acts, &pause);
+
+    let why = "jo paused the schedule: summer".to_owned();
+    assert_eq!(acts, [Act::Skip { slot, why, tells: Tells::Nobody }, mark]);
 }
 
 /// Zones whose clocks change between 2024 and 2030, with the changes; of zones that change alike, one.

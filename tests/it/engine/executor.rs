@@ -170,7 +170,13 @@ async fn a_person_cancels_a_run_and_what_runs_is_stopped() {
 
     let ask = async {
         told.has_begun.notified().await;
-        assert!(world.store.request_cancel(&run_id, "2026-11-20T07:31:00Z".parse().unwrap()).await.unwrap());
+        assert!(
+            world
+                .store
+                .request_cancel(&run_id, "jo cancelled it", "2026-11-20T07:31:00Z".parse().unwrap())
+                .await
+                .unwrap()
+        );
     };
     let (run, ()) = tokio::join!(world.carry_out(&engine, &run_id), ask);
 
@@ -186,7 +192,7 @@ async fn a_run_that_was_to_be_cancelled_starts_nothing_when_it_is_taken_up_again
     let now = "2026-11-20T07:31:00Z".parse().unwrap();
     // Taken up by a process that died before it heard of the wish.
     world.store.claim_run(&run_id, &world.tenure, now).await.unwrap();
-    world.store.request_cancel(&run_id, now).await.unwrap();
+    world.store.request_cancel(&run_id, "jo cancelled it", now).await.unwrap();
 
     let run = world.carry_out(&world.engine(Arc::clone(&told)), &run_id).await;
 

@@ -6,17 +6,19 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use nocturne::domain::check::Finding;
 use nocturne::domain::dag::Dag;
 use nocturne::domain::delivery::{MailId, NextTry};
 use nocturne::domain::ids::{DagName, JobName, RunId};
 use nocturne::domain::job::{JobView, SkippedSlot};
 use nocturne::domain::keeping::StoredRun;
+use nocturne::domain::manual::Manual;
 use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, Outcome, SnapshotRef};
-use nocturne::domain::run::RunState;
+use nocturne::domain::run::{JobState, RunState};
 use nocturne::store::{
-    AttemptClaim, AttemptEnd, Base, Begun, Claim, Cuts, DueMail, EventRecord, Forgotten, HandedOver, JobStanding,
-    Keeping, LastSuccess, MailRow, MailStore, NewRun, Observed, Promise, Role, RunFilter, RunRecord, StateStore,
-    StoreError, Tenure, ToSettle, Unattempted, Watermark,
+    AttemptClaim, AttemptEnd, AuditEntry, Backfill, Base, Begun, Claim, Cuts, DueMail, EventRecord, Forgotten,
+    HandedOver, JobStanding, Keeping, LastSuccess, MailRow, MailStore, NewRun, Observed, Pause, Promise, Repairs, Role,
+    RunFilter, RunRecord, StateStore, StoreError, Tenure, ToSettle, Unattempted, Watermark,
 };
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -84,6 +86,18 @@ faulty! {
 }
 
 faulty! {
+    Repairs:
+    create_backfill(backfill: &Backfill, runs: Vec<NewRun>) -> Vec<RunRecord>;
+    open_backfills() -> Vec<Backfill>;
+    runs_of_backfill(backfill: &str) -> Vec<RunRecord>;
+    mark_job(run_id: &RunId, job: &JobName, state: JobState, manual: &Manual, now: Timestamp) -> RunState;
+    pause(dag: &DagName, manual: &Manual, now: Timestamp) -> bool;
+    resume(dag: &DagName, manual: &Manual, now: Timestamp) -> bool;
+    pauses() -> Vec<Pause>;
+    audit_entries(run_id: Option<&RunId>, limit: u32) -> Vec<AuditEntry>;
+}
+
+faulty! {
     StateStore:
     create_run(new: NewRun) -> Option<RunRecord>;
     observe_owner() -> Observed;
@@ -96,7 +110,7 @@ faulty! {
     finish_attempt(attempt: &AttemptClaim, end: AttemptEnd, now: Timestamp) -> JobStanding;
     finish_unattempted(claim: &Claim, job: &JobName, end: Unattempted, now: Timestamp) -> JobStanding;
     finish_run(claim: &Claim, state: RunState, now: Timestamp) -> ();
-    request_cancel(run_id: &RunId, now: Timestamp) -> bool;
+    request_cancel(run_id: &RunId, said: &str, now: Timestamp) -> bool;
     run(run_id: &RunId) -> Option<RunRecord>;
     runs(filter: &RunFilter) -> Vec<RunRecord>;
     jobs(run_id: &RunId) -> Vec<JobView>;
@@ -104,6 +118,8 @@ faulty! {
     dag_of(run_id: &RunId) -> Dag;
     events(run_id: &RunId, after: i64) -> Vec<EventRecord>;
     snapshots() -> BTreeMap<String, SnapshotRef>;
+    snapshots_at_end_of(run_id: &RunId) -> BTreeMap<String, SnapshotRef>;
+    findings_left(run_id: &RunId) -> Vec<Finding>;
     cursors() -> BTreeMap<String, String>;
     models() -> Vec<ModelRecord>;
     last_success(dag: &DagName, job: &JobName, logical_date: Option<Date>) -> Option<LastSuccess>;

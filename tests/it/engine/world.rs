@@ -14,6 +14,7 @@ use nocturne::domain::dag::{Dag, Job, When};
 use nocturne::domain::fingerprint::Why;
 use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use nocturne::domain::job::{Force, JobView};
+use nocturne::domain::manual::{Asked, Manual};
 use nocturne::domain::outcome::{JobError, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
 use nocturne::domain::run::JobState;
@@ -178,7 +179,10 @@ impl World {
         let new = NewRun {
             dag: dag.clone(),
             logical_date: DAY,
-            trigger: if slot.is_some() { "schedule" } else { "command" }.to_owned(),
+            asked: match slot {
+                Some(_) => Asked::by_schedule(),
+                None => Asked::by_command(Manual { by: "jo".to_owned(), why: None }),
+            },
             slot,
             only: None,
             force: Force::No,

@@ -29,6 +29,7 @@ impl Lakes {
             secret_access_key: None,
             allow_http: false,
             scratch: folder.path().join("scratch"),
+            if_missing: nocturne::lake::IfMissing::Create,
         };
         let options = [
             ("folder", local(folder.path().join("lake").display().to_string())),

@@ -86,6 +86,7 @@ async fn listed(folder: &Path) -> Result<Vec<String>, String> {
         secret_access_key: None,
         allow_http: false,
         scratch: scratch.path().to_owned(),
+        if_missing: nocturne::lake::IfMissing::Create,
     };
     match open_source(options).await.unwrap().list().await {
         Ok(files) => Ok(files.into_iter().map(|file| file.path).collect()),

@@ -12,6 +12,7 @@ use nocturne::domain::delivery::{Recipient, Signature, Word};
 use nocturne::domain::fingerprint::{DependsOn, Fingerprint, Why};
 use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use nocturne::domain::job::Force;
+use nocturne::domain::manual::{Asked, Manual};
 use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
 use nocturne::domain::run::LOST;
@@ -207,7 +208,7 @@ pub(super) fn new_run() -> NewRun {
     NewRun {
         dag: dag(),
         logical_date: DAY,
-        trigger: "command".to_owned(),
+        asked: Asked::by_command(Manual { by: "jo".to_owned(), why: None }),
         slot: None,
         only: None,
         force: Force::No,

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use nocturne::domain::delivery::{ExpectedMail, MailState, NextTry, Signature, Word};
+use nocturne::domain::manual::Asked;
 use nocturne::domain::outcome::{MailRecord, Outcome, Reason};
 use nocturne::store::{Claim, HandedOver, MailRow, NewRun, Promise, StateStore};
 
@@ -16,7 +17,7 @@ fn expected(deadline: i64) -> ExpectedMail {
 }
 
 fn scheduled() -> NewRun {
-    NewRun { slot: Some(at(0)), trigger: "schedule".to_owned(), expected: vec![expected(100)], ..new_run() }
+    NewRun { slot: Some(at(0)), asked: Asked::by_schedule(), expected: vec![expected(100)], ..new_run() }
 }
 
 async fn claimed(store: &TestStore, new: NewRun) -> Claim {

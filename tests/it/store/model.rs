@@ -127,7 +127,7 @@ async fn carry_out(store: &TestStore, claim: &mut Claim, ask: &Ask) -> Result<()
             store.finish_unattempted(claim, &name(n), end, at(5)).await.map(drop)
         }
         Ask::CancelJob(n) => store.finish_unattempted(claim, &name(n), Unattempted::Cancelled, at(5)).await.map(drop),
-        Ask::RequestCancel => store.request_cancel(&claim.run_id, at(5)).await.map(|_| ()),
+        Ask::RequestCancel => store.request_cancel(&claim.run_id, "jo cancelled it", at(5)).await.map(|_| ()),
         Ask::Finish(state) => store.finish_run(claim, *state, at(6)).await,
     }
 }

@@ -72,7 +72,7 @@ pub(super) async fn a_run_that_is_not_there_is_named(place: &Place) {
     let error = store.take_up(&nowhere, at(1)).await.unwrap_err();
 
     assert_eq!(error.to_string(), "there is no run nightly.2031-01-01.1; `nocturne runs list` shows those there are");
-    assert!(matches!(store.request_cancel(&nowhere, at(1)).await, Err(StoreError::NoRun { .. })));
+    assert!(matches!(store.request_cancel(&nowhere, "jo cancelled it", at(1)).await, Err(StoreError::NoRun { .. })));
     assert!(matches!(store.dag_of(&nowhere).await, Err(StoreError::NoRun { .. })));
     assert_eq!(store.run(&nowhere).await.unwrap(), None);
     assert!(store.create_run(new_run()).await.unwrap().is_some());

@@ -88,7 +88,7 @@ pub(super) async fn runs_are_listed_newest_first_and_filtered(place: &Place) {
     let mut new = new_run();
     (new.logical_date, new.now) = (DAY.tomorrow().unwrap(), at(50));
     let newer = store.create_run(new).await.unwrap().unwrap();
-    store.request_cancel(&newer.run_id, at(51)).await.unwrap();
+    store.request_cancel(&newer.run_id, "jo cancelled it", at(51)).await.unwrap();
 
     let ids = async |filter: RunFilter| -> Vec<_> {
         store.runs(&filter).await.unwrap().into_iter().map(|run| run.run_id).collect()
@@ -127,12 +127,12 @@ pub(super) async fn a_queued_run_is_cancelled_at_once(place: &Place) {
     let store = place.open().await;
     let run = store.create_run(new_run()).await.unwrap().unwrap();
 
-    assert!(store.request_cancel(&run.run_id, at(1)).await.unwrap());
+    assert!(store.request_cancel(&run.run_id, "jo cancelled it", at(1)).await.unwrap());
 
     let cancelled = store.run(&run.run_id).await.unwrap().unwrap();
     assert_eq!((cancelled.state, cancelled.finished_at), (RunState::Cancelled, Some(at(1))));
     assert!(store.jobs(&run.run_id).await.unwrap().iter().all(|job| job.state == JobState::Cancelled));
-    assert!(!store.request_cancel(&run.run_id, at(2)).await.unwrap());
+    assert!(!store.request_cancel(&run.run_id, "jo cancelled it", at(2)).await.unwrap());
     assert!(matches!(store.take_up(&run.run_id, at(3)).await, Err(StoreError::Illegal(_))));
 }
 
@@ -141,8 +141,8 @@ pub(super) async fn a_running_run_is_asked_to_stop_and_then_cancels_what_is_open
     let (run, claim) = running(&store).await;
     store.start_attempt(&claim, &job("pull"), at(2)).await.unwrap();
 
-    assert!(store.request_cancel(&run.run_id, at(3)).await.unwrap());
-    assert!(store.request_cancel(&run.run_id, at(3)).await.unwrap());
+    assert!(store.request_cancel(&run.run_id, "jo cancelled it", at(3)).await.unwrap());
+    assert!(store.request_cancel(&run.run_id, "jo cancelled it", at(3)).await.unwrap());
 
     let asked = store.run(&run.run_id).await.unwrap().unwrap();
     assert!(asked.cancel_requested && asked.state == RunState::Running);

@@ -1,5 +1,6 @@
 //! The contract: slots, watermarks and living schedulers.
 
+use nocturne::domain::manual::Asked;
 use nocturne::store::{RunFilter, check};
 
 use super::fixtures::{Place, at, dag_name, new_run};
@@ -8,7 +9,7 @@ pub(super) async fn the_same_slot_twice_gives_one_run(place: &Place) {
     let store = place.open().await;
     let scheduled = || {
         let mut new = new_run();
-        (new.slot, new.trigger) = (Some(at(0)), "schedule".to_owned());
+        (new.slot, new.asked) = (Some(at(0)), Asked::by_schedule());
         new
     };
 

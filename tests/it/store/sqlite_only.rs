@@ -28,7 +28,7 @@ async fn sixteen_programs_write_and_read_one_file_without_an_error() {
             let store = place.open().await;
             for _ in 0..4 {
                 let run = store.create_run(new_run()).await.unwrap().unwrap();
-                assert!(store.request_cancel(&run.run_id, at(1)).await.unwrap());
+                assert!(store.request_cancel(&run.run_id, "jo cancelled it", at(1)).await.unwrap());
                 assert!(!store.runs(&RunFilter::default()).await.unwrap().is_empty());
                 assert!(!store.jobs(&run.run_id).await.unwrap().is_empty());
             }

@@ -69,6 +69,7 @@ impl S3Server {
             secret_access_key: Some(SECRET_KEY.to_owned().into()),
             allow_http: true,
             scratch: scratch.to_path_buf(),
+            if_missing: nocturne::lake::IfMissing::Create,
         }
     }
 }

@@ -1,0 +1,181 @@
+//! Puts the program together from its configuration: the only place that makes adapters.
+//!
+//! For a command that only looks nothing is made, migrated or written: a state store that is not there is an error, a
+//! lake that is not there is empty, and nothing is logged but to standard error.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+
+use super::{App, AppError, Dags, PATIENCE, deadlines, isolation, outbox, settle};
+use crate::canvas::privacy::PrivacyKey;
+use crate::config::{Config, Environment as Variables, Layers, LogFormat, Use, account, process_environment};
+use crate::domain::clock::Clock;
+use crate::engine::Engine;
+use crate::engine::process::MemoryMeans;
+use crate::jobs::{Environment, Kinds};
+use crate::lake::{IfMissing, Lake, LakeOptions};
+use crate::store::{self, StateStore, StoreError};
+use crate::telemetry::{self, SystemClock};
+
+impl App {
+    /// Reads the configuration and puts the program together for `purpose`.
+    ///
+    /// # Errors
+    /// With what is wrong in the configuration, or what cannot be reached.
+    pub async fn open(files: &[PathBuf], purpose: Use) -> Result<Self, AppError> {
+        let variables = process_environment();
+        let config = Layers::read(files, variables.clone()).and_then(|layers| layers.config_for(purpose));
+        let config = config.map_err(AppError::Config)?;
+        isolation::check(&config)?;
+        start_log(&config, purpose)?;
+        if purpose == Use::Looking {
+            let store = store::look(&config.state.url).await?;
+            return Self::over(store, config, variables, Arc::new(SystemClock), IfMissing::Empty).await;
+        }
+        make_folder(&config.paths.state)?;
+        make_folder(&config.paths.scratch)?;
+        Self::with(config, variables, Arc::new(SystemClock)).await
+    }
+
+    /// Puts the program together to say what a run would do: it only looks, and what it must write for that goes into
+    /// `scratch`, which the caller removes.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn foreseeing(files: &[PathBuf], scratch: &Path) -> Result<Self, AppError> {
+        let variables = process_environment();
+        let config = Layers::read(files, variables.clone()).and_then(|layers| layers.config_for(Use::Nights));
+        let mut config = config.map_err(AppError::Config)?;
+        isolation::check(&config)?;
+        start_log(&config, Use::Looking)?;
+        scratch.clone_into(&mut config.paths.scratch);
+        match store::look(&config.state.url).await {
+            Ok(store) => Self::over(store, config, variables, Arc::new(SystemClock), IfMissing::Empty).await,
+            // Before the first night everything would run: an empty state store says so.
+            Err(StoreError::Missing { .. }) => {
+                let store = store::open(&format!("sqlite://{}", scratch.join("empty.db").display())).await?;
+                Self::over(store, config, variables, Arc::new(SystemClock), IfMissing::Empty).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts the program together from a configuration, an environment and a clock.
+    ///
+    /// # Errors
+    /// When something cannot be opened.
+    pub async fn with(config: Config, variables: Variables, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
+        let store = store::open(&config.state.url).await?;
+        Self::over(store, config, variables, clock, IfMissing::Create).await
+    }
+
+    async fn over(
+        store: Arc<dyn StateStore>,
+        config: Config,
+        variables: Variables,
+        clock: Arc<dyn Clock>,
+        lake: IfMissing,
+    ) -> Result<Self, AppError> {
+        let config = Arc::new(config);
+        let parts = EnvironmentParts { clock: Arc::clone(&clock), memory_means: isolation::means, lake };
+        let environment = Arc::new(environment(&config, &variables, parts).await?);
+        let lake = environment.lake.clone();
+        let owner = format!("{}-{}", std::process::id(), clock.now().as_microsecond());
+        let outbox = outbox::Outbox::new(&config, &variables, Arc::clone(&store), Arc::clone(&clock), owner.clone())?;
+        let outbox = Arc::new(outbox);
+        let adapters = (lake.clone(), Arc::clone(&store), Arc::clone(&outbox));
+        let settle = Arc::new(settle::Settle::new(&config, adapters, environment.privacy_key.clone())?);
+        let deadlines =
+            deadlines::Deadlines::new(&config, Arc::clone(&store), Arc::clone(&clock), Arc::clone(&outbox))?;
+        let engine = Engine {
+            store: Arc::clone(&store),
+            isolation: isolation::isolation(Arc::clone(&environment), &variables)?,
+            clock: Arc::clone(&clock),
+            promises: Arc::new(deadlines::Owed(Arc::clone(&config))),
+            committed: Arc::default(),
+            poll: Duration::from_secs(config.engine.heartbeat_secs),
+            stop_grace: Duration::from_secs(config.engine.stop_grace_secs),
+            patience: PATIENCE,
+        };
+        let (runners, dags) = (Kinds(environment), Dags::of(&config));
+        let account = account(&variables);
+        Ok(Self { config, clock, store, lake, engine, dags, account, runners, owner, settle, outbox, deadlines })
+    }
+}
+
+fn start_log(config: &Config, purpose: Use) -> Result<(), AppError> {
+    let format = match config.log.format {
+        LogFormat::Text => telemetry::LogFormat::Text,
+        LogFormat::Json => telemetry::LogFormat::Json,
+    };
+    let attempts = (purpose == Use::Nights)
+        .then(|| telemetry::AttemptLogs { folder: config.paths.logs.clone(), bytes: config.log.attempt_bytes.bytes() });
+    telemetry::init(format, &config.log.filter, attempts).map_err(|error| AppError::Log(error.to_string()))
+}
+
+/// What an environment of job bodies is made with, besides the configuration.
+pub(super) struct EnvironmentParts {
+    /// The clock.
+    pub(super) clock: Arc<dyn Clock>,
+    /// Returns by which means memory is limited.
+    pub(super) memory_means: fn() -> MemoryMeans,
+    /// What becomes of a lake that is not there.
+    pub(super) lake: IfMissing,
+}
+
+/// Puts together what job bodies use: in this process, or in a child.
+pub(super) async fn environment(
+    config: &Arc<Config>,
+    variables: &Variables,
+    parts: EnvironmentParts,
+) -> Result<Environment, AppError> {
+    let privacy_key = match &config.privacy.key {
+        None => None,
+        Some(reference) => Some(PrivacyKey::new(reference.resolve(variables)?.expose_secret().as_bytes())?),
+    };
+    let known = variables.clone();
+    let options = LakeOptions { if_missing: parts.lake, ..lake_options(config, variables, &config.lake.url)? };
+    Ok(Environment {
+        open_source: open_source(config, variables),
+        config: Arc::clone(config),
+        lake: Lake::open(options).await?,
+        clock: parts.clock,
+        privacy_key,
+        inherited: isolation::inherited(variables),
+        resolve_secret: Box::new(move |reference| reference.resolve(&known)),
+        memory_means: parts.memory_means,
+    })
+}
+
+/// The lake's options for `url`: the lake itself, or a source's prefix.
+fn lake_options(config: &Config, variables: &Variables, url: &str) -> Result<LakeOptions, AppError> {
+    let lake = &config.lake;
+    let secret = |reference: &Option<crate::config::SecretReference>| {
+        reference.as_ref().map(|reference| reference.resolve(variables)).transpose()
+    };
+    Ok(LakeOptions {
+        url: url.to_owned(),
+        endpoint: lake.endpoint.clone(),
+        region: lake.region.clone(),
+        access_key_id: secret(&lake.access_key_id)?,
+        secret_access_key: secret(&lake.secret_access_key)?,
+        allow_http: lake.allow_http,
+        scratch: config.paths.scratch.join("lake"),
+        if_missing: IfMissing::Create,
+    })
+}
+
+fn open_source(config: &Arc<Config>, variables: &Variables) -> Box<crate::jobs::environment::OpenSource> {
+    let (config, variables) = (Arc::clone(config), variables.clone());
+    Box::new(move |url| {
+        let options = lake_options(&config, &variables, &url);
+        Box::pin(async move { Ok(crate::lake::open_source(options?).await?) })
+    })
+}
+
+fn make_folder(path: &Path) -> Result<(), AppError> {
+    std::fs::create_dir_all(path).map_err(|cause| AppError::File { path: path.display().to_string(), cause })
+}

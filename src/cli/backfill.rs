@@ -1,0 +1,402 @@
+//! `nocturne backfill`: a DAG's runs for a range of dates, asked for at once.
+//!
+//! All runs are made in one transaction, so a backfill that is cut off is whole: the same command goes on with it, and so
+//! does a daemon. Its runs wait for scheduled ones and send no e-mail.
+
+use jiff::civil::Date;
+use tokio_util::sync::CancellationToken;
+
+use super::follow::{self, Strict, Talk, unreachable};
+use super::launch::{self, Site};
+use super::output::{self, Listener};
+use super::{ExitCode, Failure, Global, values};
+use crate::app::{App, Interrupt};
+use crate::config::Use;
+use crate::domain::dag::Dag;
+use crate::domain::job::Force;
+use crate::domain::manual::{Asked, Manual};
+use crate::domain::run::{RunState, Trigger};
+use crate::engine::repair::{self, Does, Order, PlannedDate, Reprocess};
+use crate::engine::{Stop, tick};
+use crate::store::{Backfill, NewRun, RunFilter, RunRecord, Tenure};
+
+/// Run a DAG for each date of a range.
+///
+/// Dates are those on which the DAG's schedule has a slot. For dates before the newest run's, each run makes the report of
+/// its own date and leaves what is current: tables, features, models and cursors. No e-mail goes out. The same command
+/// goes on with a backfill that was cut off.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The DAG.
+    dag: String,
+    /// The first date.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = values::parse_date)]
+    from: Date,
+    /// The last date, inclusive.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = values::parse_date)]
+    to: Date,
+    /// Which dates that have a run already are run again.
+    #[arg(long, value_enum, default_value_t = Again::None)]
+    reprocess: Again,
+    /// Begin with the newest date.
+    #[arg(long)]
+    newest_first: bool,
+    /// How many runs may be carried out at once.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    parallel: u32,
+    /// Rebuild also what is up to date.
+    #[arg(long)]
+    force: bool,
+    /// Say what would be run, and run nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// With a daemon: enqueue and return at once.
+    #[arg(long)]
+    detach: bool,
+    /// Warnings fail the command (exit code 1 in place of 9).
+    #[arg(long)]
+    strict: bool,
+    /// Why, for the audit log.
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+}
+
+/// Which dates are run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Again {
+    /// Only dates without a run.
+    None,
+    /// Also those whose last run failed or was cancelled.
+    Failed,
+    /// All dates.
+    All,
+}
+
+impl From<Again> for Reprocess {
+    fn from(again: Again) -> Self {
+        match again {
+            Again::None => Self::None,
+            Again::Failed => Self::Failed,
+            Again::All => Self::All,
+        }
+    }
+}
+
+pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
+    let purpose = if args.dry_run { Use::Looking } else { Use::Nights };
+    let app = App::open(&global.config, purpose).await?;
+    let dag = app.dag_with(&args.dag, &[])?;
+    refuse_range(&app, &dag, &args)?;
+    let planned = plan(&app, &dag, &args).await?;
+    let known = find_open(&app, &dag, &args).await?;
+    if args.dry_run {
+        return show_plan(&app, &dag, &planned, known.as_ref(), global).await;
+    }
+    let (backfill, runs) = match known {
+        Some(backfill) => {
+            let runs = app.store.runs_of_backfill(&backfill.id).await.map_err(unreachable)?;
+            (backfill, runs)
+        }
+        None => make(&app, &dag, &args, &planned).await?,
+    };
+    if runs.is_empty() {
+        return nothing_to_do(&planned, global);
+    }
+    let work = Work { app: &app, backfill: &backfill, args: &args, global };
+    work.do_all(&dag, runs).await
+}
+
+fn refuse_range(app: &App, dag: &Dag, args: &Args) -> Result<(), Failure> {
+    let today = app.today_in(&dag.timezone)?;
+    let why = if args.from > args.to {
+        format!("--from {} is after --to {}", args.from, args.to)
+    } else if args.to > today {
+        format!("--to {} is in the future: today is {today} in {}", args.to, dag.timezone)
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(ExitCode::Usage, anyhow::anyhow!(why)))
+}
+
+async fn plan(app: &App, dag: &Dag, args: &Args) -> Result<Vec<PlannedDate>, Failure> {
+    let dates = repair::dates_of(dag, args.from, args.to).map_err(|error| Failure::new(ExitCode::Invalid, error))?;
+    let mut runs = Vec::new();
+    for date in &dates {
+        let filter = RunFilter { dag: Some(dag.name.clone()), logical_date: Some(*date), ..RunFilter::default() };
+        runs.extend(app.store.runs(&filter).await.map_err(unreachable)?);
+    }
+    let order = if args.newest_first { Order::NewestFirst } else { Order::OldestFirst };
+    Ok(repair::plan_backfill(&dates, &runs, args.reprocess.into(), order))
+}
+
+/// Returns the backfill of the same question that has runs to do.
+async fn find_open(app: &App, dag: &Dag, args: &Args) -> Result<Option<Backfill>, Failure> {
+    let open = app.store.open_backfills().await.map_err(unreachable)?;
+    let reprocess = Reprocess::from(args.reprocess).as_str();
+    Ok(open.into_iter().find(|one| {
+        (&one.dag, one.first, one.last, one.reprocess.as_str()) == (&dag.name, args.from, args.to, reprocess)
+    }))
+}
+
+async fn make(
+    app: &App,
+    dag: &Dag,
+    args: &Args,
+    planned: &[PlannedDate],
+) -> Result<(Backfill, Vec<RunRecord>), Failure> {
+    let now = app.clock.now();
+    let backfill = Backfill {
+        id: format!("{}.{}.{}.{}", dag.name, args.from, args.to, now.as_microsecond()),
+        dag: dag.name.clone(),
+        first: args.from,
+        last: args.to,
+        reprocess: Reprocess::from(args.reprocess).as_str().to_owned(),
+        parallel: args.parallel,
+        asked_at: now,
+    };
+    let dates = planned.iter().filter(|one| matches!(one.does, Does::Run(_)));
+    // A microsecond apart: in the order in which they are to be done.
+    let new = |(n, one): (i64, &PlannedDate)| NewRun {
+        dag: dag.clone(),
+        logical_date: one.date,
+        asked: Asked::as_backfill(Manual { by: app.account.clone(), why: args.why.clone() }, backfill.id.clone()),
+        slot: None,
+        only: None,
+        expected: Vec::new(),
+        force: if args.force { Force::Rebuild } else { Force::No },
+        now: now.checked_add(jiff::Span::new().microseconds(n)).unwrap_or(now),
+    };
+    let news: Vec<NewRun> = (0..).zip(dates).map(new).collect();
+    if news.is_empty() {
+        return Ok((backfill, Vec::new()));
+    }
+    let runs = app.store.create_backfill(&backfill, news).await.map_err(unreachable)?;
+    Ok((backfill, runs))
+}
+
+fn nothing_to_do(planned: &[PlannedDate], global: &Global) -> Result<ExitCode, Failure> {
+    if global.json {
+        output::json(&serde_json::json!({ "runs": [] }))?;
+    } else {
+        let open = planned.iter().filter(|one| matches!(one.does, Does::Wait(_))).count();
+        let also = if open > 0 { format!(", {open} of them still open") } else { String::new() };
+        output::line(&format!(
+            "Nothing to do: all {} dates have a run{also}; --reprocess failed or all runs them again",
+            planned.len()
+        ))?;
+    }
+    Ok(ExitCode::Done)
+}
+
+/// Shows what would be run, what it would make current, and what it would leave.
+async fn show_plan(
+    app: &App,
+    dag: &Dag,
+    planned: &[PlannedDate],
+    known: Option<&Backfill>,
+    global: &Global,
+) -> Result<ExitCode, Failure> {
+    let newest = newest_date(app, dag).await?;
+    if global.json {
+        let dates: Vec<_> =
+            planned.iter().map(|one| serde_json::json!({ "date": one.date, "does": does(one) })).collect();
+        output::json(&serde_json::json!({ "dag": dag.name, "open": known, "newest_run": newest, "dates": dates }))?;
+        return Ok(ExitCode::Done);
+    }
+    if let Some(backfill) = known {
+        output::line(&format!("{} is under way: the same command without --dry-run goes on with it", backfill.id))?;
+    }
+    let rows = planned.iter().map(|one| vec![one.date.to_string(), does(one)]).collect();
+    output::table(&["date", "what becomes of it"], &[], rows)?;
+    output::line(&format!("\n{}", what_becomes_current(newest, planned)))?;
+    Ok(ExitCode::Done)
+}
+
+async fn newest_date(app: &App, dag: &Dag) -> Result<Option<Date>, Failure> {
+    let filter = RunFilter { dag: Some(dag.name.clone()), ..RunFilter::default() };
+    let runs = app.store.runs(&filter).await.map_err(unreachable)?;
+    Ok(runs.iter().filter(|run| run.started_at.is_some()).map(|run| run.logical_date).max())
+}
+
+fn does(one: &PlannedDate) -> String {
+    match &one.does {
+        Does::Run(None) => "runs".to_owned(),
+        Does::Run(Some((run, state))) => format!("runs again: {run} {state}"),
+        Does::Keep(run, state) => format!("stays as it is: {run} {state}"),
+        Does::Wait(run) => format!("stays as it is: {run} is still open"),
+    }
+}
+
+/// Says what a backfill makes current, and what it leaves.
+fn what_becomes_current(newest: Option<Date>, planned: &[PlannedDate]) -> String {
+    let runs: Vec<Date> = planned.iter().filter(|one| matches!(one.does, Does::Run(_))).map(|one| one.date).collect();
+    let older = runs.iter().filter(|date| newest.is_some_and(|newest| **date < newest)).count();
+    let (first, leaves) =
+        (format!("Each run makes the report of its own date ({} of them).", runs.len()), "No e-mail goes out.");
+    let current = match (newest, runs.len() - older) {
+        (Some(newest), 0) => format!(
+            "Tables, features, models and cursors stay as the run for {newest} left them: all these dates are earlier."
+        ),
+        (Some(newest), _) => format!(
+            "Runs for {newest} and later make their tables, features and models current; those for earlier dates leave them."
+        ),
+        (None, _) => "Nothing has run before: the newest of them makes tables, features and models current.".to_owned(),
+    };
+    format!("{first}\n{current}\n{leaves}")
+}
+
+/// A backfill at work.
+struct Work<'a> {
+    app: &'a App,
+    backfill: &'a Backfill,
+    args: &'a Args,
+    global: &'a Global,
+}
+
+impl Work<'_> {
+    async fn do_all(&self, dag: &Dag, runs: Vec<RunRecord>) -> Result<ExitCode, Failure> {
+        let app = self.app;
+        let stop = Stop::default();
+        let signals = app.listen(&stop, Interrupt::Leaves);
+        let done = runs.iter().filter(|run| run.state.is_done()).count();
+        let mut listener = Listener::default();
+        if !self.global.json {
+            let again = if done > 0 { format!(", {done} of them done before") } else { String::new() };
+            listener.line(&format!(
+                "Backfill of {}: {} runs for {} to {}{again}",
+                dag.name,
+                runs.len(),
+                self.args.from,
+                self.args.to
+            ));
+        }
+        let talk = if self.global.json { Talk::Nothing } else { Talk::Lines };
+        let site = tokio::select! {
+            site = launch::find_site(app, talk) => site?,
+            () = stop.drain.cancelled() => return Ok(launch::signal_code(&signals, ExitCode::Interrupted)),
+        };
+        if self.args.detach && matches!(site, Site::Daemon) {
+            listener.line(&self.backfill.id);
+            return Ok(ExitCode::Done);
+        }
+        let ended = match site {
+            Site::Here(tenure) => {
+                signals.mean(Interrupt::Drains);
+                app.as_owner(&tenure, self.here(&tenure, &stop, &mut listener)).await
+            }
+            Site::Daemon => self.follow_all(&stop.drain, &mut listener).await,
+        };
+        ended?;
+        let code = self.close(&mut listener).await?;
+        Ok(launch::signal_code(&signals, code))
+    }
+
+    /// Carries the runs out in this process, at most so many at once as was said.
+    async fn here(&self, tenure: &Tenure, stop: &Stop, listener: &mut Listener) -> Result<(), Failure> {
+        let app = self.app;
+        app.begin_tenure().await?;
+        let ended = CancellationToken::new();
+        let carry_out = async {
+            let carried = self.carry_out(tenure, stop).await;
+            ended.cancel();
+            carried
+        };
+        let (carried, followed) = tokio::join!(carry_out, self.follow_all(&ended, listener));
+        carried?;
+        followed?;
+        launch::end_tenure(app, tenure).await?;
+        Ok(())
+    }
+
+    async fn carry_out(&self, tenure: &Tenure, stop: &Stop) -> Result<(), Failure> {
+        let app = self.app;
+        let mut at_work = tokio::task::JoinSet::new();
+        let mut taken_up = std::collections::BTreeSet::new();
+        loop {
+            let filter = RunFilter { open: true, dag: Some(self.backfill.dag.clone()), ..RunFilter::default() };
+            let open = app.store.runs(&filter).await.map_err(unreachable)?;
+            // Runs of others are theirs to carry out; those that were left running come first.
+            let is_ours =
+                |run: &&RunRecord| run.backfill.as_deref() == Some(&self.backfill.id) || run.state == RunState::Running;
+            let open: Vec<RunRecord> = open.iter().filter(is_ours).cloned().collect();
+            let beside = |run: &RunRecord| match run.trigger {
+                Trigger::Backfill => tick::Beside::OfBackfill(self.backfill.parallel),
+                _ => tick::Beside::None,
+            };
+            let beside = open.iter().map(|run| (run.run_id.clone(), beside(run))).collect();
+            let next = tick::to_take_up(tick::Runs { open: &open, taken_up: &taken_up }, &beside);
+            for run_id in next.into_iter().filter(|_| !stop.drain.is_cancelled() && !stop.cancel.is_cancelled()) {
+                taken_up.insert(run_id.clone());
+                let (engine, tenure, stop) = (app.engine.clone(), tenure.clone(), stop.clone());
+                at_work.spawn(async move {
+                    let executed = engine.execute(&tenure, &run_id, &stop).await;
+                    (run_id, executed)
+                });
+            }
+            let Some(joined) = at_work.join_next().await else { return Ok(()) };
+            let (run_id, executed) = joined.map_err(unreachable)?;
+            taken_up.remove(&run_id);
+            executed.map_err(unreachable)?;
+        }
+    }
+
+    /// Prints a line for each run as it ends, until all have, or `enough`.
+    async fn follow_all(&self, enough: &CancellationToken, listener: &mut Listener) -> Result<(), Failure> {
+        let mut said = std::collections::BTreeSet::new();
+        loop {
+            // Asked before the runs are read: what ended before it is told.
+            let is_enough = enough.is_cancelled();
+            let runs = self.app.store.runs_of_backfill(&self.backfill.id).await.map_err(unreachable)?;
+            for run in runs.iter().filter(|run| run.state.is_done()) {
+                if said.insert(run.run_id.clone()) && !self.global.json {
+                    let took = run.started_at.zip(run.finished_at);
+                    let took = took.map_or(0.0, |(from, to)| to.duration_since(from).as_secs_f64());
+                    let progress = format!("{}/{}", said.len(), runs.len());
+                    listener.line(&format!("{progress:>7}  {}  {:<9} {took:>7.1} s", run.run_id, run.state.as_str()));
+                }
+            }
+            if is_enough || runs.iter().all(|run| run.state.is_done()) {
+                return Ok(());
+            }
+            if enough.run_until_cancelled(tokio::time::sleep(follow::POLL)).await.is_none() {
+                continue;
+            }
+        }
+    }
+
+    async fn close(&self, listener: &mut Listener) -> Result<ExitCode, Failure> {
+        let app = self.app;
+        let runs = app.store.runs_of_backfill(&self.backfill.id).await.map_err(unreachable)?;
+        if self.global.json {
+            listener.json(&serde_json::json!({ "backfill": self.backfill, "runs": runs }))?;
+        }
+        let mut worst = ExitCode::Done;
+        for run in &runs {
+            let jobs = app.store.jobs(&run.run_id).await.map_err(unreachable)?;
+            let strict = if self.args.strict { Strict::Yes } else { Strict::No };
+            let code = follow::exit_code(run, &jobs, &[], strict);
+            worst = match (worst, code) {
+                (_, ExitCode::RunFailed) | (ExitCode::RunFailed, _) => ExitCode::RunFailed,
+                (ExitCode::Done, code) => code,
+                (worst, _) => worst,
+            };
+        }
+        if !self.global.json {
+            listener.line(&summary(&runs));
+        }
+        Ok(worst)
+    }
+}
+
+fn summary(runs: &[RunRecord]) -> String {
+    let count = |state| runs.iter().filter(|run| run.state == state).count();
+    let open = runs.iter().filter(|run| !run.state.is_done()).count();
+    let parts = [
+        (count(RunState::Succeeded), "succeeded"),
+        (count(RunState::Failed), "failed"),
+        (count(RunState::Cancelled), "cancelled"),
+        (open, "still to do: the same command goes on with them, and so does a daemon"),
+    ];
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    format!("{}.", parts.join(", "))
+}

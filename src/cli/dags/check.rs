@@ -1,0 +1,40 @@
+//! `nocturne dags check`: every mistake in one DAG file, or in all.
+
+use crate::app::{AppError, Dags};
+use crate::cli::{ExitCode, Failure, Global, output};
+
+/// Check one DAG, or all: every mistake at once.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The DAG; without it all.
+    dag: Option<String>,
+}
+
+pub(super) fn run(dags: &Dags, args: &Args, global: &Global) -> Result<ExitCode, Failure> {
+    let checked = match &args.dag {
+        Some(dag) => dags.one(dag).map(|dag| vec![dag]),
+        None => dags.all(),
+    };
+    let mistakes = match &checked {
+        Err(AppError::Dag(mistakes)) if global.json => &mistakes.0[..],
+        _ => &[],
+    };
+    if !mistakes.is_empty() {
+        let shown = mistakes.iter().map(|one| {
+            serde_json::json!({
+                "file": one.file, "line": one.line, "column": one.column, "path": one.path, "message": one.message
+            })
+        });
+        output::json(&serde_json::json!({ "valid": false, "mistakes": shown.collect::<Vec<_>>() }))?;
+        return Ok(ExitCode::Invalid);
+    }
+    let names: Vec<String> = checked?.iter().map(|dag| dag.name.to_string()).collect();
+    if global.json {
+        output::json(&serde_json::json!({ "valid": true, "dags": names }))?;
+    } else if names.is_empty() {
+        output::line("There is no DAG file to check.")?;
+    } else {
+        output::line(&format!("{} in order", names.join(", ")))?;
+    }
+    Ok(ExitCode::Done)
+}

@@ -1,0 +1,78 @@
+//! `nocturne runs cancel`: stops a run, and returns when it has stopped.
+
+use std::time::Duration;
+
+use super::{find, manual};
+use crate::app::App;
+use crate::cli::follow::unreachable;
+use crate::cli::{ExitCode, Failure, Global, output};
+use crate::domain::run::RunState;
+use crate::store::{Role, RunRecord};
+
+/// Stop a run: its attempts are ended, what they have not committed is dropped, and it counts as cancelled.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The run.
+    run: String,
+    /// Why, for the audit log.
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+}
+
+/// How often the run is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How much longer than their grace it may take until the attempts are ended.
+const MARGIN: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(app: &App, args: Args, global: &Global) -> Result<ExitCode, Failure> {
+    let run = find(app, &args.run).await?;
+    let said = manual(app, args.why).did(&format!("cancelled the run {}", run.run_id));
+    if !app.store.request_cancel(&run.run_id, &said, app.clock.now()).await.map_err(unreachable)? {
+        let error = anyhow::anyhow!("{} is {} already", run.run_id, run.state);
+        return Err(Failure::new(ExitCode::Refused, error));
+    }
+    // Where nobody carries the run out, nobody else would end it.
+    if let Some(tenure) = app.own(Role::Command).await? {
+        let end = async {
+            let claim = app.store.claim_run(&run.run_id, &tenure, app.clock.now()).await;
+            match claim {
+                Ok(claim) => app.store.finish_run(&claim, RunState::Cancelled, app.clock.now()).await,
+                // It was only queued, and is cancelled by now.
+                Err(crate::store::StoreError::Illegal(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        let ended = app.as_owner(&tenure, end).await;
+        app.store.resign_ownership(&tenure).await.map_err(unreachable)?;
+        ended.map_err(unreachable)?;
+    }
+    let grace = Duration::from_secs(app.config.engine.stop_grace_secs) + MARGIN;
+    let run = match tokio::time::timeout(grace, until_done(app, &run)).await {
+        Ok(run) => run?,
+        Err(_) => {
+            let error = anyhow::anyhow!(
+                "{} was asked to stop and has not within {} s; the process that carries it out ends it as soon as it can",
+                run.run_id,
+                grace.as_secs()
+            );
+            return Err(Failure::new(ExitCode::TimedOut, error));
+        }
+    };
+    if global.json {
+        output::json(&run)?;
+    } else {
+        output::line(&format!("{} is {}", run.run_id, run.state))?;
+    }
+    Ok(ExitCode::Done)
+}
+
+async fn until_done(app: &App, run: &RunRecord) -> Result<RunRecord, Failure> {
+    loop {
+        let run = find(app, run.run_id.as_str()).await?;
+        if run.state.is_done() {
+            return Ok(run);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

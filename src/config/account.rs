@@ -1,0 +1,22 @@
+//! Whose account runs the program: what the audit log says of manual acts.
+
+use super::Environment;
+
+/// Returns the account's name; behind `sudo`, with the account that asked: `jo (as root)`.
+pub fn account(variables: &Environment) -> String {
+    let name = whoami::username().unwrap_or_else(|_| "an unknown account".to_owned());
+    match variables.get("SUDO_USER").filter(|_| name == "root") {
+        Some(asked) => format!("{asked} (as root)"),
+        None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_a_name() {
+        assert!(!account(&Environment::new()).is_empty());
+    }
+}

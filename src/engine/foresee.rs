@@ -1,0 +1,215 @@
+//! What a run would do, without doing it: for each job in the order of execution, whether it would run, and why.
+//!
+//! Each job is asked for its fingerprint, as an attempt would, against what is committed now. A job whose needs would run
+//! may find other inputs than there are now; then this says so, and promises nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::plan;
+use super::runner::Runners;
+use super::thread::{up_to_date, why_of};
+use crate::domain::dag::{Dag, Job};
+use crate::domain::fingerprint::{Earlier, Why};
+use crate::domain::ids::{JobName, KindName, RunId};
+use crate::domain::job::{Force, JobInput, JobView};
+use crate::domain::outcome::{ModelRecord, Outcome, SnapshotRef};
+use crate::domain::run::JobState;
+use crate::store::{LastSuccess, StateStore, StoreError, Unattempted};
+
+/// A job of a run that is only thought of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Foreseen {
+    /// Its name.
+    pub job: JobName,
+    /// Its kind.
+    pub kind: KindName,
+    /// The jobs it needs.
+    pub needs: Vec<JobName>,
+    /// What it would do.
+    #[serde(flatten)]
+    pub will: Will,
+}
+
+/// What a job would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "will", rename_all = "snake_case")]
+pub enum Will {
+    /// It would run.
+    Run {
+        /// Why.
+        because: Why,
+    },
+    /// It is up to date.
+    Keep {
+        /// The run since which nothing has changed.
+        since: RunId,
+    },
+    /// It is up to date as things stand; it would run if these jobs, which run before it, change what it reads.
+    Depend {
+        /// The jobs.
+        on: Vec<JobName>,
+    },
+    /// It would not run.
+    Skip {
+        /// Why.
+        why: String,
+    },
+    /// Its inputs cannot be looked at.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// The run that is thought of.
+pub struct Wanted<'a> {
+    /// The DAG.
+    pub dag: &'a Dag,
+    /// The logical date.
+    pub date: Date,
+    /// The jobs asked for; `None`: all.
+    pub only: Option<&'a [JobName]>,
+    /// Whether what is up to date is done again.
+    pub force: Force,
+}
+
+/// What is committed now.
+struct Present {
+    snapshots: BTreeMap<String, SnapshotRef>,
+    cursors: BTreeMap<String, String>,
+    models: Vec<ModelRecord>,
+}
+
+/// Returns what each job of the run would do, in the order of execution.
+///
+/// # Errors
+/// When the state store cannot be read.
+pub async fn foresee(
+    store: &dyn StateStore,
+    runners: &dyn Runners,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<Foreseen>, StoreError> {
+    let present =
+        Present { snapshots: store.snapshots().await?, cursors: store.cursors().await?, models: store.models().await? };
+    let dag = wanted.dag.clone().asked_for(wanted.only);
+    let (mut foreseen, mut views) = (Vec::new(), Vec::new());
+    let mut states: BTreeMap<JobName, JobState> = BTreeMap::new();
+    for job in dag.jobs.values() {
+        let is_wanted = wanted.only.is_none_or(|only| only.contains(&job.name));
+        states.insert(job.name.clone(), if is_wanted { JobState::Queued } else { JobState::Skipped });
+        if !is_wanted {
+            foreseen.push(of(job, Will::Skip { why: "it was not asked for".to_owned() }));
+            let stands = store.last_success(&dag.name, &job.name, Some(wanted.date)).await?;
+            views.extend(stands.map(|last| Arc::new(view(job, Some(last.outcome)))));
+        }
+    }
+    loop {
+        let next = plan::next(&dag, &states);
+        for (job, end) in &next.unattempted {
+            states.insert(job.clone(), JobState::Skipped);
+            foreseen.extend(dag.jobs.get(job).map(|found| of(found, Will::Skip { why: why_unattempted(end) })));
+        }
+        for job in next.ready.iter().filter_map(|name| dag.jobs.get(name)) {
+            let last = store.last_success(&dag.name, &job.name, None).await?;
+            let input = input(wanted, job, &present, &views, last.as_ref());
+            let will = will(runners, &input, &needs_that_run(job, &foreseen), last).await;
+            let outcome = if matches!(will, Will::Keep { .. }) { up_to_date(&input) } else { input.last_success };
+            views.push(Arc::new(view(job, outcome)));
+            states.insert(job.name.clone(), JobState::Succeeded);
+            foreseen.push(of(job, will));
+        }
+        if next.ready.is_empty() && next.unattempted.is_empty() {
+            return Ok(foreseen);
+        }
+    }
+}
+
+async fn will(runners: &dyn Runners, input: &JobInput, on: &[JobName], last: Option<LastSuccess>) -> Will {
+    let Some(last) = last else { return Will::Run { because: Why::First } };
+    if input.force == Force::Rebuild {
+        return Will::Run { because: Why::Forced };
+    }
+    let Some(runner) = runners.runner(&input.kind) else {
+        return Will::Unknown { why: format!("the kind `{}` is not in this program", input.kind) };
+    };
+    let present = match runner.fingerprint(input, &CancellationToken::new()).await {
+        Ok(present) => present,
+        // What its needs bring may be just what it lacks.
+        Err(_) if !on.is_empty() => return Will::Depend { on: on.to_vec() },
+        Err(error) => return Will::Unknown { why: error.to_string() },
+    };
+    let earlier = Earlier { run_id: last.run_id, fingerprint: last.fingerprint };
+    match why_of(input, present.as_ref(), Some(&earlier)) {
+        Why::Unchanged { since } if on.is_empty() => Will::Keep { since },
+        Why::Unchanged { .. } => Will::Depend { on: on.to_vec() },
+        because => Will::Run { because },
+    }
+}
+
+/// Returns the needs of a job that would run, or might.
+fn needs_that_run(job: &Job, foreseen: &[Foreseen]) -> Vec<JobName> {
+    let runs = |need: &&JobName| {
+        let found = foreseen.iter().find(|one| one.job == **need);
+        found.is_some_and(|one| matches!(one.will, Will::Run { .. } | Will::Depend { .. } | Will::Unknown { .. }))
+    };
+    job.needs.iter().filter(runs).cloned().collect()
+}
+
+fn of(job: &Job, will: Will) -> Foreseen {
+    Foreseen { job: job.name.clone(), kind: job.kind.clone(), needs: job.needs.clone(), will }
+}
+
+fn why_unattempted(end: &Unattempted) -> String {
+    match end {
+        Unattempted::Skipped { why } => why.clone(),
+        Unattempted::UpstreamFailed { upstream } => format!("`{upstream}`, which it needs, would fail"),
+        Unattempted::Cancelled => "it would be cancelled".to_owned(),
+    }
+}
+
+fn view(job: &Job, outcome: Option<Outcome>) -> JobView {
+    JobView {
+        name: job.name.clone(),
+        kind: job.kind.clone(),
+        state: JobState::Succeeded,
+        attempts: 0,
+        started_at: None,
+        finished_at: None,
+        outcome,
+        error: None,
+        why: None,
+    }
+}
+
+fn input(
+    wanted: &Wanted<'_>,
+    job: &Job,
+    present: &Present,
+    views: &[Arc<JobView>],
+    last: Option<&LastSuccess>,
+) -> JobInput {
+    JobInput {
+        run_id: RunId::new(&wanted.dag.name, wanted.date, 0),
+        dag: wanted.dag.name.clone(),
+        job: job.name.clone(),
+        kind: job.kind.clone(),
+        params: job.params.clone(),
+        logical_date: wanted.date,
+        timezone: wanted.dag.timezone.clone(),
+        attempt: 1,
+        force: wanted.force,
+        snapshots: present.snapshots.clone(),
+        cursors: present.cursors.clone(),
+        models: present.models.clone(),
+        jobs: views.to_vec(),
+        last_success: last.map(|last| last.outcome.clone()),
+        parts: BTreeMap::new(),
+        left_findings: Vec::new(),
+        skipped: Vec::new(),
+    }
+}
