@@ -7,14 +7,14 @@
 //! `dataset`, `table`, `source`. Nothing about a person is ever a field or part of a message.
 
 mod attempt_log;
+mod clock;
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
@@ -23,9 +23,10 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::domain::clock::Clock;
+use attempt_log::eprint_once;
 
 pub use attempt_log::{AttemptLog, line};
+pub use clock::SystemClock;
 
 /// The name of the span around one attempt; its fields are `run.id`, `job.name` and `attempt`.
 pub const ATTEMPT_SPAN: &str = "attempt";
@@ -115,17 +116,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The clock of the system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the system's clock that the ban points to")]
-        Timestamp::now()
-    }
-}
-
 /// The most memory that a process of ours has held, as they have told.
 static PEAK_BYTES: AtomicU64 = AtomicU64::new(0);
 
@@ -197,15 +187,6 @@ fn write_event(log: &Mutex<AttemptLog>, event: &Event<'_>) {
     if let Err(error) = log.write(&line(*event.metadata().level(), &fields.text())) {
         eprint_once(&error);
     }
-}
-
-/// Says once that an attempt's log cannot be written (a full disk): inside a log layer nothing can be logged.
-fn eprint_once(error: &std::io::Error) {
-    static SAID: std::sync::Once = std::sync::Once::new();
-    SAID.call_once(|| {
-        let said = writeln!(std::io::stderr(), "writing an attempt's log: {error}");
-        drop(said);
-    });
 }
 
 /// The fields of a span or event, as text.

@@ -146,6 +146,7 @@ pub async fn find_deliveries(
 ) -> Result<Vec<Delivery>, DeliveryError> {
     let root = source.root();
     let files = source.list().await?;
+    let listing = Listing { files: &files, contracts };
     let folders = folders(&files, contracts);
     if folders.is_empty() {
         return Err(DeliveryError::Empty { root, files: files.len() });
@@ -156,7 +157,7 @@ pub async fn find_deliveries(
         let manifest = read_manifest(source, &root, &files, &folder).await?;
         let wrong = |reason| DeliveryError::Manifest { root: root.clone(), path: below(&folder, MANIFEST), reason };
         match manifest.mode().map_err(wrong)? {
-            Some(mode) => deliveries.push(sort_out(folder, mode, &manifest, &files, contracts)),
+            Some(mode) => deliveries.push(sort_out(listing, folder, mode, &manifest)),
             None => timeless.push((folder, manifest)),
         }
     }
@@ -164,7 +165,7 @@ pub async fn find_deliveries(
         ([], _) => {}
         ([(folder, manifest)], Some(at)) => {
             let mode = DeliveryMode::Snapshot { at };
-            deliveries.push(sort_out(folder.clone(), mode, manifest, &files, contracts));
+            deliveries.push(sort_out(listing, folder.clone(), mode, manifest));
         }
         _ => {
             let name = |folder: String| if folder.is_empty() { ".".to_owned() } else { folder };
@@ -231,14 +232,16 @@ async fn read_manifest(
     DeliveryManifest::read(&bytes).map_err(|reason| DeliveryError::Manifest { root: root.to_owned(), path, reason })
 }
 
+/// All files of a source, and the contracts that say which tables they are of.
+#[derive(Clone, Copy)]
+struct Listing<'a> {
+    files: &'a [SourceFile],
+    contracts: &'a Contracts,
+}
+
 /// Sorts the files of one delivery out by table.
-fn sort_out(
-    folder: String,
-    mode: DeliveryMode,
-    manifest: &DeliveryManifest,
-    files: &[SourceFile],
-    contracts: &Contracts,
-) -> Delivery {
+fn sort_out(listing: Listing<'_>, folder: String, mode: DeliveryMode, manifest: &DeliveryManifest) -> Delivery {
+    let Listing { files, contracts } = listing;
     let mut by_table: BTreeMap<&str, Vec<SourceFile>> = BTreeMap::new();
     let mut strays: BTreeMap<&str, u64> = BTreeMap::new();
     let mut unread: Vec<&str> = Vec::new();

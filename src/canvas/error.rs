@@ -89,7 +89,7 @@ pub enum ReadError {
         rows: u64,
         /// The rules that were broken, with counts.
         reasons: String,
-        /// The rows that were held back, as [`super::pull::TableReading::quarantined`].
+        /// The rows that were held back, as [`super::reading::TableReading::quarantined`].
         quarantined: Box<DataFrame>,
     },
     /// A delimited file's first line is not a header.

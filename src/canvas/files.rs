@@ -9,8 +9,8 @@ use super::delimited::{Dialect, Header};
 use super::error::ReadError;
 use super::intake::Intake;
 use super::jsonl;
-use super::pull::LocalFile;
 use super::reader::FileReader;
+use super::reading::LocalFile;
 use super::row::{Origin, Place};
 
 /// Reads all rows of `file` into `intake`.

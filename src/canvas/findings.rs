@@ -4,7 +4,7 @@
 //! a value: a name that stands in the wrong column would be quoted with it.
 
 use super::layout::Layout;
-use super::pull::RowMode;
+use super::reading::RowMode;
 use super::terms::NO_TERM;
 use crate::domain::check::{Finding, Severity};
 
@@ -81,6 +81,13 @@ pub(super) fn of_columns(table: &str, layout: &Layout, has_header: bool) -> Vec<
             "See in Canvas' schema whether it was removed or renamed, and bring the contract up to it.",
         ));
     }
+    findings.extend(of_values(table, layout));
+    findings
+}
+
+/// Returns the findings about single values of `table`, column by column.
+fn of_values(table: &str, layout: &Layout) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for column in &layout.columns {
         let subject = format!("{table}.{}", column.name);
         if column.unknown_values > 0 {

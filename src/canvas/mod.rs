@@ -23,6 +23,7 @@ mod layout;
 mod manifest;
 mod quarantine;
 mod reader;
+mod reading;
 mod row;
 mod terms;
 mod typing;

@@ -5,101 +5,19 @@
 //! latest: **when [`read_table`] fails, every frame that the sink took must be thrown away**.
 //! It does not merge versions, look at ranges, or judge keys that come twice: the lake and the quality job do.
 
-use std::path::PathBuf;
-
 use polars::prelude::*;
 
 use super::files::read_file;
-use super::identity::Identities;
 use super::intake::Intake;
-use super::privacy::PrivacyKey;
-use super::terms::TermLookup;
-use crate::domain::check::Finding;
-use crate::domain::table::TableContract;
 
 pub use super::error::{Effect, ReadError};
-
-/// What a reader who takes frames may fail with.
-pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A file of a table, on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalFile {
-    /// Where its bytes lie.
-    pub path: PathBuf,
-    /// Its path within the source, for messages; its ending says the format.
-    pub name: String,
-    /// The SHA-256 that the manifest states.
-    pub sha256: Option<String>,
-}
-
-/// How the rows of a delivery are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowMode {
-    /// Every row there is.
-    Snapshot,
-    /// What changed: rows that are new or changed, and keys that are gone.
-    Incremental,
-}
-
-/// What becomes of the way back from pseudonyms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdentityUse {
-    /// The reading returns it, to be encrypted.
-    Collect,
-    /// It is not kept at all.
-    Ignore,
-}
-
-/// What to read, and how.
-#[derive(Debug, Clone, Copy)]
-pub struct TableRequest<'a> {
-    /// The table.
-    pub contract: &'a TableContract,
-    /// Its files, in order.
-    pub files: &'a [LocalFile],
-    /// How the rows are meant.
-    pub mode: RowMode,
-    /// How many rows the manifest promises.
-    pub expected_rows: Option<u64>,
-    /// The key of the pseudonyms.
-    pub key: &'a PrivacyKey,
-    /// The terms of courses and enrolments that were read before.
-    pub terms: &'a TermLookup,
-    /// What becomes of the way back.
-    pub identities: IdentityUse,
-    /// The most rows of a frame.
-    pub batch_rows: usize,
-}
+pub use super::reading::{IdentityUse, LocalFile, RowMode, SinkError, TableReading, TableRequest};
 
 impl TableRequest<'_> {
     /// Returns a frame of the columns that [`read_table`] passes on, without rows.
     pub fn no_rows(&self) -> DataFrame {
         Intake::new(self, &mut |_| Ok(())).no_rows()
     }
-}
-
-/// What was read, besides the frames.
-#[derive(Debug)]
-pub struct TableReading {
-    /// Rows in the frames.
-    pub rows: u64,
-    /// The keys of rows that are gone, pseudonymised.
-    pub deleted: DataFrame,
-    /// How many rows were held back, whether they are kept in `quarantined` or only counted.
-    pub held_back: u64,
-    /// The keys of those rows that were held back whose keys could be read, pseudonymised.
-    pub held_keys: DataFrame,
-    /// The rows that were held back, sanitised; see `quarantine`.
-    pub quarantined: DataFrame,
-    /// What was found wrong.
-    pub findings: Vec<Finding>,
-    /// The kept columns that the delivery has, by name.
-    pub columns_seen: Vec<String>,
-    /// What the table teaches about terms (`courses` and `enrollments` do).
-    pub terms: TermLookup,
-    /// The way back from the table's own ids, where it was asked for.
-    pub identities: Identities,
 }
 
 /// Reads a table; `sink` takes its frames, of the contract's kept columns by name and `_term`.

@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 
+pub(super) use crate::domain::number::grouped as thousands;
+
 /// Prints `value` as indented JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(ExitCode::RunFailed, e))?;
@@ -67,19 +69,6 @@ pub(super) fn data(header: &[String], right: &[usize], rows: Vec<Vec<String>>) -
     line(&table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
 }
 
-/// Returns `n` with commas between thousands.
-pub(super) fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Returns a size in bytes for people: `812 B`, `4.1 MiB`.
 pub(super) fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
@@ -97,11 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_for_people() {
-        assert_eq!(
-            (thousands(0), thousands(999), thousands(1_234_567)),
-            ("0".into(), "999".into(), "1,234,567".into())
-        );
+    fn sizes_are_written_for_people() {
         assert_eq!((size(812), size(4_300_000)), ("812 B".into(), "4.1 MiB".into()));
     }
 }

@@ -212,7 +212,7 @@ filter = 'nocturne=loud'
       site.toml:7:1: `lake.endpoint`: plain HTTP is used only where `lake.allow_http = true` says so
       site.toml:9:10: `sources.canvas.path`: a source of files needs the folder or prefix of its exports (or set NOCTURNE__SOURCES__CANVAS__PATH)
       site.toml:10:1: `sources.canvas.kind`: the source `canvas` names people, so its ids become pseudonyms under a key of your own: set `privacy.key` to `env:NAME` or `file:PATH` (only data that name nobody already may say `anonymous = true`)
-      site.toml:12:1: `features.delivery_grace`: `soon` is no duration; write `30s`, `10m`, `1h` or `1h 30m`
+      site.toml:12:1: `features.delivery_grace`: `soon` is not a duration; write `30s`, `10m`, `1h` or `1h 30m`
       site.toml:13:2: `mail.host`: SMTP needs the host of the server
       site.toml:13:2: `mail.password`: to log in, SMTP needs both `user` and `password`
       site.toml:16:24: `mail.to.1`: this is no address that a mail server can deliver to; write `name@example.edu` or `Name <name@example.edu>`

@@ -36,6 +36,26 @@ pub struct Manifest {
     pub facts: BTreeMap<String, String>,
 }
 
+/// How the past that a part or a figure rests on is known. The weaker one is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// Every row as it was known at the time.
+    AsKnown,
+    /// Rebuilt from history that was loaded later, cut back to what was visible then.
+    Reconstructed,
+}
+
+impl Basis {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AsKnown => "as_known",
+            Self::Reconstructed => "reconstructed",
+        }
+    }
+}
+
 /// One column of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestColumn {

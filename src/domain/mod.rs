@@ -20,6 +20,7 @@ pub mod keeping;
 pub mod lineage;
 pub mod manual;
 pub mod measurement;
+pub mod number;
 pub mod outcome;
 pub mod retry;
 pub mod run;

@@ -17,8 +17,9 @@ use super::error::FeatureError;
 use super::inputs::Inputs;
 use super::plan::AsOf;
 use super::population::calendar;
-use super::visible::{Basis, utc, visible};
+use super::visible::{self, utc, visible};
 use crate::domain::check::{CheckOutcome, CheckStatus};
+use crate::domain::lineage::Basis;
 use crate::domain::table::ColumnType;
 
 /// A built partition.
@@ -101,7 +102,7 @@ fn show_tables(context: &SQLContext, set: &FeatureSet, as_of: &AsOf, inputs: &In
     let mut basis = Basis::AsKnown;
     for name in set.reads() {
         let table = inputs.required(set.name.as_str(), name)?;
-        basis = basis.max(Basis::of(table, as_of.cutoff));
+        basis = basis.max(visible::basis(table, as_of.cutoff));
         context.register(name, visible(table, as_of.cutoff, Some(&terms))?);
     }
     context.register(CALENDAR, calendar(as_of, inputs, &terms)?);

@@ -88,7 +88,7 @@ impl Catalogue {
         ];
         let mut catalogue = Self { sets: BTreeMap::new() };
         for (role, name, sql, contract) in sets {
-            catalogue.add(FeatureSet::new(role, name, sql, contract, Arc::clone(&population))?);
+            catalogue.add(FeatureSet::new(&SetSource { role, name, sql, contract, population_sql: &population })?);
         }
         Ok(catalogue)
     }
@@ -106,7 +106,13 @@ impl Catalogue {
             for name in names(&within)? {
                 let sql = read(&within.join(format!("{name}.sql")))?;
                 let contract = read(&within.join(format!("{name}.toml")))?;
-                catalogue.add(FeatureSet::new(role, &name, &sql, &contract, Arc::clone(&population))?);
+                catalogue.add(FeatureSet::new(&SetSource {
+                    role,
+                    name: &name,
+                    sql: &sql,
+                    contract: &contract,
+                    population_sql: &population,
+                })?);
             }
         }
         Ok(catalogue)
@@ -152,18 +158,28 @@ impl Catalogue {
     }
 }
 
+/// The texts that a set is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct SetSource<'a> {
+    /// Whether it is of features or a label.
+    pub role: Role,
+    /// Its name.
+    pub name: &'a str,
+    /// Its SQL.
+    pub sql: &'a str,
+    /// Its contract, in TOML.
+    pub contract: &'a str,
+    /// The SQL of the population over which it is built.
+    pub population_sql: &'a Arc<str>,
+}
+
 impl FeatureSet {
-    /// Returns the set `name` of `sql` and `contract` (TOML), over the population that `population_sql` selects.
+    /// Returns the set that these texts make.
     ///
     /// # Errors
     /// When the contract or the SQL is refused.
-    pub fn new(
-        role: Role,
-        name: &str,
-        sql: &str,
-        contract: &str,
-        population_sql: Arc<str>,
-    ) -> Result<Self, FeatureError> {
+    pub fn new(source: &SetSource<'_>) -> Result<Self, FeatureError> {
+        let SetSource { role, name, sql, contract, population_sql } = *source;
         let set = name.to_owned();
         let refused = |mistakes| FeatureError::ContractMistakes { set: name.to_owned(), mistakes };
         let name = TableName::from_str(name).map_err(|error| refused(vec![error.to_string()]))?;
@@ -173,7 +189,14 @@ impl FeatureSet {
         if !mistakes.is_empty() {
             return Err(refused(mistakes));
         }
-        let mut set = Self { name, role, contract, sql: sql.into(), population_sql, reads: BTreeSet::new() };
+        let mut set = Self {
+            name,
+            role,
+            contract,
+            sql: sql.into(),
+            population_sql: Arc::clone(population_sql),
+            reads: BTreeSet::new(),
+        };
         set.reads = set.find_reads()?;
         if set.reads.contains("demographics") {
             let mistake = "its SQL reads `demographics`, which is for the fairness audit alone".to_owned();
@@ -283,7 +306,13 @@ mod tests {
     "#;
 
     fn set(sql: &str) -> Result<FeatureSet, FeatureError> {
-        FeatureSet::new(Role::Features, "demo", sql, CONTRACT, EMBEDDED_POPULATION.into())
+        FeatureSet::new(&SetSource {
+            role: Role::Features,
+            name: "demo",
+            sql,
+            contract: CONTRACT,
+            population_sql: &EMBEDDED_POPULATION.into(),
+        })
     }
 
     #[test]

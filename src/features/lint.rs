@@ -11,36 +11,18 @@
 
 mod expression;
 mod query;
+mod walk;
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use sqlparser::ast::{Cte, ObjectName, ObjectNamePart, Query, Select, Spanned, Statement, TableFactor, Visit, Visitor};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
+use sqlparser::tokenizer::{Token, Tokenizer};
 
-/// One construct that is refused.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Refusal {
-    /// The line in the rendered SQL, from 1; 0 where the place is unknown.
-    pub line: u64,
-    /// The column, from 1; 0 where the place is unknown.
-    pub column: u64,
-    /// What was found, and why it is refused.
-    pub problem: String,
-    /// What to write instead.
-    pub instead: String,
-}
+use walk::Walk;
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.line > 0 {
-            write!(f, "line {}, column {}: ", self.line, self.column)?;
-        }
-        write!(f, "{}; {}", self.problem, self.instead)
-    }
-}
+pub use walk::Refusal;
 
 /// What the SQL reads, when it passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +36,7 @@ pub struct Linted {
 /// # Errors
 /// All refusals, in order of their place.
 pub fn lint(sql: &str, times: &[String]) -> Result<Linted, Vec<Refusal>> {
-    let mut walk = Walk { times, refusals: Vec::new(), relations: BTreeSet::new(), names: BTreeSet::new() };
+    let mut walk = Walk::new(times);
     walk.tokens(sql);
     match Parser::parse_sql(&GenericDialect, sql) {
         Err(error) => walk.refuse_nowhere(&format!("it is not SQL: {error}"), "correct the syntax"),
@@ -69,32 +51,7 @@ pub fn lint(sql: &str, times: &[String]) -> Result<Linted, Vec<Refusal>> {
     }
 }
 
-/// The walk over the parsed text: what was refused so far, and the names met.
-struct Walk<'a> {
-    times: &'a [String],
-    refusals: Vec<Refusal>,
-    relations: BTreeSet<String>,
-    names: BTreeSet<String>,
-}
-
 impl Walk<'_> {
-    fn refuse(&mut self, span: Span, problem: &str, instead: &str) {
-        self.refuse_at(span.start, problem, instead);
-    }
-
-    fn refuse_at(&mut self, at: Location, problem: &str, instead: &str) {
-        self.refusals.push(Refusal {
-            line: at.line,
-            column: at.column,
-            problem: problem.to_owned(),
-            instead: instead.to_owned(),
-        });
-    }
-
-    fn refuse_nowhere(&mut self, problem: &str, instead: &str) {
-        self.refuse(Span::empty(), problem, instead);
-    }
-
     /// What the parser forgets or reads in its own way is refused by its tokens.
     fn tokens(&mut self, sql: &str) {
         // What does not tokenise does not parse either; the parser says so.

@@ -5,8 +5,20 @@
 //! and checks the frame against its contract. `fingerprint` says when a built partition still stands.
 //! Nothing here knows a store: tables come as local Parquet files, frames go out as values. Everything is synchronous.
 //!
-//! To add a feature set: `sql/features/<set>.sql` and `<set>.toml` beside it, and a line in `catalogue` where the set is
-//! to be part of the binary; a folder of its own needs no line.
+//! How to add a feature column:
+//!
+//! 1. In `sql/features/<set>.sql`, add the column to the last SELECT. The SQL sees the tables as they looked at the cutoff,
+//!    `population` (the enrolments that the rows are about) and `calendar` (how far each course had come); its only time is
+//!    `{{ as_of }}` (`template`), and it may use only what `lint` admits.
+//! 2. In `sql/features/<set>.toml`, add `<column> = { type = …, about = …, class = … }` under `[columns]`, with
+//!    `null_means` where it can be null and `range` where it has one (`SetContract`). A column that stands in only one of
+//!    the two files is refused when a partition is built.
+//! 3. `cargo test --lib features` builds the shipped sets on a small institution and holds them against their contracts.
+//!    Models learn from the column of their own accord, unless a recipe names it under `leave_out`.
+//!
+//! How to add a feature set: `sql/features/<set>.sql` and `<set>.toml`, and a line in `Catalogue::embedded` where the set
+//! is to be part of the binary (a site's own folder, `paths.sql`, needs no line); then name it in the `sets` of a
+//! `build_features` job and of the recipes that are to learn from it.
 
 mod build;
 mod catalogue;
@@ -24,7 +36,7 @@ mod template;
 mod visible;
 
 pub use build::{Built, build_partition};
-pub use catalogue::{Catalogue, FeatureSet, Role};
+pub use catalogue::{Catalogue, FeatureSet, Role, SetSource};
 pub use contract::{CalendarClass, FeatureColumn, SetContract};
 pub use courses::{Course, CourseRules, Courses, SetAside, read_courses};
 pub use cutoff::{CalendarError, Cutoff, last_whole_day};
@@ -33,7 +45,7 @@ pub use fingerprint::fingerprint;
 pub use inputs::{Inputs, PartFile, TableInput};
 pub use lint::{Linted, Refusal, lint};
 pub use plan::{AsOf, CourseWeek, PlanRequest, Stage, plan_labels, plan_partitions};
-pub use visible::{Basis, stored_type, visible};
+pub use visible::{stored_type, visible};
 
 #[cfg(test)]
 mod fixture;

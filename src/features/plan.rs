@@ -48,6 +48,16 @@ pub enum Stage {
     Current,
 }
 
+impl Stage {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Past => "past",
+            Self::Current => "current",
+        }
+    }
+}
+
 /// One course in a partition, and how far it had come.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CourseWeek {
@@ -78,6 +88,11 @@ impl AsOf {
     /// Returns the terms of its courses: the only parts of divided tables that a build reads.
     pub fn terms(&self) -> BTreeSet<&str> {
         self.courses.iter().map(|course| course.term.as_str()).collect()
+    }
+
+    /// Returns why it is built: for scores as soon as one of its courses is running.
+    pub fn stage(&self) -> Stage {
+        if self.courses.iter().any(|course| course.stage == Stage::Current) { Stage::Current } else { Stage::Past }
     }
 }
 

@@ -11,36 +11,16 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use polars::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::cutoff::Cutoff;
 use super::error::FeatureError;
 use super::inputs::{PartFile, TableInput};
+use crate::domain::lineage::Basis;
 use crate::domain::table::{ColumnContract, ColumnType, KNOWN_FROM, KNOWN_TO, TableContract};
 
-/// How the past of a partition is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Basis {
-    /// From the versions that stood at the cutoff.
-    AsKnown,
-    /// From a later first delivery, cut back by visibility times.
-    Reconstructed,
-}
-
-impl Basis {
-    /// Returns the word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AsKnown => "as_known",
-            Self::Reconstructed => "reconstructed",
-        }
-    }
-
-    /// Returns the basis of `table` at `cutoff`.
-    pub fn of(table: &TableInput, cutoff: Cutoff) -> Self {
-        if cutoff.known_by >= table.first_known_at { Self::AsKnown } else { Self::Reconstructed }
-    }
+/// Returns how the past of `table` is known at `cutoff`.
+pub(super) fn basis(table: &TableInput, cutoff: Cutoff) -> Basis {
+    if cutoff.known_by >= table.first_known_at { Basis::AsKnown } else { Basis::Reconstructed }
 }
 
 /// Returns the view of `table` at `cutoff`, from the parts that may hold rows of `terms` (none: of all terms).
@@ -49,7 +29,7 @@ impl Basis {
 /// When a part cannot be opened or does not fit the contract.
 pub fn visible(table: &TableInput, cutoff: Cutoff, terms: Option<&BTreeSet<&str>>) -> Result<LazyFrame, FeatureError> {
     let contract = &table.contract;
-    let basis = Basis::of(table, cutoff);
+    let basis = basis(table, cutoff);
     let standing_at = match basis {
         Basis::AsKnown => cutoff.known_by,
         Basis::Reconstructed => table.first_known_at,

@@ -4,12 +4,6 @@
 //! configured course weeks of past courses, and the logical date for those in progress. A part whose fingerprint (SQL,
 //! contract, and the table parts that it reads) is that of the last snapshot's is kept. Another try makes sense when the
 //! lake could not be reached.
-//!
-//! ```toml
-//! [jobs.features]
-//! kind = "build_features"
-//! with = { sets = ["engagement", "assessment"], labels = ["at_risk"] }
-//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,20 +15,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::tables::{DATE, lake_error};
+use super::shared::features::{PartName, catalogue};
+use super::shared::tables::{DATE, lake_error};
 use crate::domain::check::{Finding, Severity};
+use crate::domain::code;
 use crate::domain::fingerprint::DependsOn;
+use crate::domain::ids::content_hash;
 use crate::domain::job::Force;
-use crate::domain::lineage::{Manifest, Part};
+use crate::domain::lineage::{Basis, Manifest, Part};
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome, SnapshotRef};
 use crate::domain::schedule::parse_zone;
 use crate::domain::spec::parse_duration;
 use crate::features::{
-    self, AsOf, Basis, Built, Catalogue, CourseRules, FeatureSet, Inputs, PlanRequest, Role, Stage, build_partition,
-    plan_labels, plan_partitions, read_courses,
+    self, AsOf, Built, CourseRules, FeatureSet, Inputs, PlanRequest, Role, build_partition, plan_labels,
+    plan_partitions, read_courses,
 };
-use crate::lake::{self, Dataset, Provenance, Staging};
+use crate::lake::{self, Dataset, Provenance, Staging, keys};
 use crate::telemetry::spawn_blocking;
 
 /// The kind.
@@ -52,14 +49,6 @@ pub(super) struct Params {
     /// The course weeks of past courses; without it the configured ones (`features.weeks`).
     weeks: Option<Vec<u32>>,
 }
-
-/// The partition key of a part's cutoff.
-pub(super) const AS_OF: &str = "as_of";
-/// The partition key of a part's stage: `past` or `current`.
-pub(super) const STAGE: &str = "stage";
-const FINGERPRINT: &str = "fingerprint";
-/// The partition key that says whether a part is as known or reconstructed.
-pub(super) const BASIS: &str = "basis";
 
 #[async_trait]
 impl JobKind for BuildFeatures {
@@ -111,13 +100,14 @@ impl JobKind for BuildFeatures {
                 "course.unknown_zone",
                 format!("course {id}"),
                 format!("the course states the time zone `{stated}`, which IANA does not know; the DAG's is used"),
-                "Mend the course's time zone in Canvas",
+                "Correct the course's time zone in Canvas",
             ));
         }
         let mut tally = Tally::default();
+        let build = Build { cx, inputs };
         for name in &params.sets {
             let set = catalogue.features(name).map_err(JobError::fail)?;
-            build_set(cx, set, &as_ofs, &inputs, &mut outcome, &mut tally).await?;
+            record(&mut outcome, set, build.set(set, &as_ofs, &mut tally).await?);
         }
         let settings = BTreeMap::from([
             ("lag_days".to_owned(), config.labels.lag_days as f64),
@@ -126,19 +116,19 @@ impl JobKind for BuildFeatures {
         for name in &params.labels {
             let label =
                 catalogue.label(name).and_then(|label| label.clone().with_params(&settings)).map_err(JobError::fail)?;
-            build_set(cx, &label, &label_as_ofs, &inputs, &mut outcome, &mut tally).await?;
+            record(&mut outcome, &label, build.set(&label, &label_as_ofs, &mut tally).await?);
         }
         outcome.summary = tally.summary(params.sets.len(), as_ofs.len());
         Ok(outcome)
     }
 }
 
-/// Returns the site's feature sets, or the program's where the site has none.
-pub(super) fn catalogue(cx: &JobContext) -> Result<Catalogue, JobError> {
-    let folder = &cx.environment.config.paths.sql;
-    let catalogue =
-        if folder.join("features").is_dir() { Catalogue::from_folder(folder) } else { Catalogue::embedded() };
-    catalogue.map_err(JobError::fail)
+/// Takes a staged snapshot of a set into the outcome.
+fn record(outcome: &mut Outcome, set: &FeatureSet, staged: Option<SnapshotRef>) {
+    let Some(staged) = staged else { return };
+    let rows = Measurement::new("features.rows", staged.rows as f64).unit("rows");
+    outcome.measurements.push(rows.of("set", &set.name));
+    outcome.snapshots.push(staged);
 }
 
 fn plan_request(params: &Params, cx: &JobContext) -> Result<PlanRequest, JobError> {
@@ -152,16 +142,29 @@ fn plan_request(params: &Params, cx: &JobContext) -> Result<PlanRequest, JobErro
     })
 }
 
+/// What was done, for the summary.
 #[derive(Default)]
 struct Tally {
     built: usize,
     kept: usize,
-    rows: u64,
     reconstructed: usize,
-    left_out: usize,
 }
 
 impl Tally {
+    fn count(&mut self, partition: &Partition) {
+        let basis = match partition {
+            Partition::Stands(_, basis) => {
+                self.kept += 1;
+                *basis
+            }
+            Partition::Built(built, _) => {
+                self.built += 1;
+                built.basis
+            }
+        };
+        self.reconstructed += usize::from(basis == Basis::Reconstructed);
+    }
+
     fn summary(&self, sets: usize, dates: usize) -> String {
         let basis = match self.reconstructed {
             0 => "as known".to_owned(),
@@ -178,110 +181,94 @@ const AT_ONCE: usize = 2;
 /// A partition as it was found or made.
 enum Partition {
     /// It was built before from the same parts.
-    Stands(Part),
-    /// It was built now; with what its part is named by.
-    Built(Box<Built>, BTreeMap<String, String>),
+    Stands(Part, Basis),
+    /// It was built now.
+    Built(Box<Built>, PartName),
 }
 
-/// Builds the partition `as_of`, unless a part of the snapshot `before` is what it would be.
-async fn partition(
-    cx: &JobContext,
-    set: &FeatureSet,
-    as_of: AsOf,
-    inputs: &Arc<Inputs>,
-    before: Option<&Manifest>,
-) -> Result<Partition, JobError> {
-    let (of_set, of_date, of_inputs) = (set.clone(), as_of.clone(), Arc::clone(inputs));
-    let fingerprint =
-        spawn_blocking(move || features::fingerprint(&of_set, &of_date, &of_inputs)).await.map_err(JobError::fail)?;
-    let standing = before.and_then(|manifest| {
-        manifest.parts.iter().find(|part| {
-            part.partition.get(AS_OF) == Some(&as_of.key) && part.partition.get(FINGERPRINT) == Some(&fingerprint)
-        })
-    });
-    if let (Some(part), Force::No) = (standing, cx.input.force) {
-        return Ok(Partition::Stands(part.clone()));
+/// What every set is built from.
+struct Build<'a> {
+    cx: &'a JobContext,
+    inputs: Arc<Inputs>,
+}
+
+impl Build<'_> {
+    /// Builds the partition `as_of`, unless a part of the snapshot `before` is what it would be.
+    async fn partition(&self, set: &FeatureSet, as_of: AsOf, before: Option<&Manifest>) -> Result<Partition, JobError> {
+        let (of_set, of_date, of_inputs) = (set.clone(), as_of.clone(), Arc::clone(&self.inputs));
+        let fingerprint = spawn_blocking(move || features::fingerprint(&of_set, &of_date, &of_inputs))
+            .await
+            .map_err(JobError::fail)?;
+        let is_it = |name: &PartName| name.as_of == as_of.key && name.fingerprint == fingerprint;
+        // A part that an older program named in another way does not stand: it is built again.
+        let standing = before.into_iter().flat_map(|manifest| &manifest.parts).find_map(|part| {
+            let name = PartName::of(part).ok().filter(is_it)?;
+            Some((part.clone(), name.basis))
+        });
+        if let (Some((part, basis)), Force::No) = (standing, self.cx.input.force) {
+            return Ok(Partition::Stands(part, basis));
+        }
+        self.cx.go_on()?;
+        let (stage, key) = (as_of.stage(), as_of.key.clone());
+        let (of_set, of_inputs) = (set.clone(), Arc::clone(&self.inputs));
+        let built =
+            spawn_blocking(move || build_partition(&of_set, &as_of, &of_inputs)).await.map_err(JobError::fail)?;
+        let name = PartName { as_of: key, basis: built.basis, fingerprint, stage };
+        Ok(Partition::Built(Box::new(built), name))
     }
-    cx.go_on()?;
-    let (of_set, of_date, of_inputs) = (set.clone(), as_of.clone(), Arc::clone(inputs));
-    let built = spawn_blocking(move || build_partition(&of_set, &of_date, &of_inputs)).await.map_err(JobError::fail)?;
-    let is_current = as_of.courses.iter().any(|course| course.stage == Stage::Current);
-    let names = [
-        (AS_OF, as_of.key.as_str()),
-        (BASIS, built.basis.as_str()),
-        (FINGERPRINT, fingerprint.as_str()),
-        (STAGE, if is_current { "current" } else { "past" }),
-    ];
-    Ok(Partition::Built(Box::new(built), names.map(|(key, value)| (key.to_owned(), value.to_owned())).into()))
-}
 
-/// Builds a set's partitions that do not stand, and stages its snapshot.
-async fn build_set(
-    cx: &JobContext,
-    set: &FeatureSet,
-    as_ofs: &[AsOf],
-    inputs: &Arc<Inputs>,
-    outcome: &mut Outcome,
-    tally: &mut Tally,
-) -> Result<(), JobError> {
-    let dataset = match set.role {
-        Role::Features => Dataset::feature_set(&set.name),
-        Role::Label => Dataset::label(&set.name),
-    };
-    let before = cx.manifest(&dataset).await?;
-    let mut staging: Option<Staging<'_>> =
-        before.as_ref().map(|manifest| Staging::new(&cx.environment.lake, dataset.clone(), manifest.schema.clone()));
-    let partitions =
-        futures::stream::iter(as_ofs.to_vec()).map(|as_of| partition(cx, set, as_of, inputs, before.as_ref()));
-    let mut partitions = std::pin::pin!(partitions.buffered(AT_ONCE));
-    while let Some(partition) = partitions.next().await {
-        cx.go_on()?;
-        match partition? {
-            Partition::Stands(part) => {
-                tally.kept += 1;
-                tally.rows += part.rows;
-                tally.reconstructed +=
-                    usize::from(part.partition.get(BASIS).is_some_and(|basis| basis == "reconstructed"));
-                if let Some(staging) = staging.as_mut() {
-                    staging.keep(part);
+    /// Builds a set's partitions that do not stand, and stages its snapshot; `None` where it has no partition.
+    async fn set(&self, set: &FeatureSet, as_ofs: &[AsOf], tally: &mut Tally) -> Result<Option<SnapshotRef>, JobError> {
+        let cx = self.cx;
+        let dataset = match set.role {
+            Role::Features => Dataset::feature_set(&set.name),
+            Role::Label => Dataset::label(&set.name),
+        };
+        let before = cx.manifest(&dataset).await?;
+        let mut staging: Option<Staging<'_>> = before
+            .as_ref()
+            .map(|manifest| Staging::new(&cx.environment.lake, dataset.clone(), manifest.schema.clone()));
+        let partitions =
+            futures::stream::iter(as_ofs.to_vec()).map(|as_of| self.partition(set, as_of, before.as_ref()));
+        let mut partitions = std::pin::pin!(partitions.buffered(AT_ONCE));
+        while let Some(partition) = partitions.next().await {
+            cx.go_on()?;
+            let partition = partition?;
+            tally.count(&partition);
+            match partition {
+                Partition::Stands(part, _) => {
+                    if let Some(staging) = staging.as_mut() {
+                        staging.keep(part);
+                    }
+                }
+                Partition::Built(built, name) => {
+                    let schema = lake::schema(&built.frame);
+                    let staging = staging
+                        .get_or_insert_with(|| Staging::new(&cx.environment.lake, dataset.clone(), schema.clone()));
+                    staging.set_schema(schema);
+                    staging.add(built.frame, name.into_partition()).await.map_err(lake_error)?;
                 }
             }
-            Partition::Built(built, names) => {
-                tally.built += 1;
-                tally.rows += built.frame.height() as u64;
-                tally.left_out += built.left_out;
-                tally.reconstructed += usize::from(built.basis == Basis::Reconstructed);
-                let schema = lake::schema(&built.frame);
-                let staging =
-                    staging.get_or_insert_with(|| Staging::new(&cx.environment.lake, dataset.clone(), schema.clone()));
-                staging.set_schema(schema);
-                staging.add(built.frame, names).await.map_err(lake_error)?;
-            }
         }
+        let Some(staging) = staging else { return Ok(None) };
+        let staged = staging.finish(provenance(cx, set).await?).await.map_err(lake_error)?;
+        Ok(Some(staged.reference))
     }
-    let Some(staging) = staging else { return Ok(()) };
-    let provenance = Provenance {
+}
+
+async fn provenance(cx: &JobContext, set: &FeatureSet) -> Result<Provenance, JobError> {
+    let code = content_hash(format!("{}\n{set:?}", code::FEATURES).as_bytes());
+    Ok(Provenance {
         inputs: read_snapshots(cx, set),
-        code_hash: crate::domain::ids::content_hash(format!("{}\n{set:?}", crate::domain::code::FEATURES).as_bytes())
-            [..32]
-            .to_owned(),
+        code_hash: code[..32].to_owned(),
         privacy_key_id: cx.privacy_key_id().await?,
         facts: BTreeMap::from([("logical_date".to_owned(), cx.input.logical_date.to_string())]),
-    };
-    let staged = staging.finish(provenance).await.map_err(lake_error)?;
-    outcome
-        .measurements
-        .push(Measurement::new("features.rows", staged.reference.rows as f64).unit("rows").of("set", &set.name));
-    outcome.snapshots.push(staged.reference);
-    Ok(())
+    })
 }
 
 fn read_snapshots(cx: &JobContext, set: &FeatureSet) -> Vec<String> {
     let reads = |snapshot: &&SnapshotRef| {
-        snapshot
-            .dataset
-            .rsplit_once('/')
-            .is_some_and(|(folder, table)| folder == "restricted/tables" && set.reads().contains(table))
+        keys::source_table(&snapshot.dataset).is_some_and(|table| set.reads().contains(table))
     };
     let snapshots = cx.input.snapshots.values().filter(reads);
     snapshots.map(|snapshot| format!("{}@{}", snapshot.dataset, snapshot.snapshot)).collect()

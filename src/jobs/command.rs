@@ -11,12 +11,6 @@
 //! any other code fails. With its time limit, or when the run is cancelled, it gets TERM, and KILL before the grace
 //! (`engine.stop_grace_secs`) is over. What it leaves running when it ends is ended too: an attempt that is over does
 //! nothing more, or it would work beside the next. A service that is to stay is the service manager's to start.
-//!
-//! ```toml
-//! [jobs.sync]
-//! kind = "command"
-//! with = { program = "rsync", args = ["-a", "exports/", "var/exports/"], secrets = { RSYNC_PASSWORD = "env:RSYNC_KEY" } }
-//! ```
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;

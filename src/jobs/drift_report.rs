@@ -1,33 +1,29 @@
-//! `drift_report`: holds tonight's features and scores against the same course week of earlier terms.
+//! `drift_report`: compares tonight's features and scores with the same course week of earlier terms.
 //!
 //! Reads the features of past and current courses and the champion; writes nothing but its outcome. Between terms, and
 //! with no earlier term to compare with, it says so. Another try makes sense when the lake could not be reached.
-//!
-//! ```toml
-//! [jobs.drift]
-//! kind = "drift_report"
-//! with = { model = "at_risk" }
-//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::examples::Wanted;
 use super::kind::{JobContext, JobKind};
-use super::score::load_model;
-use super::tables::DATE;
-use super::train_model::recipe;
+use super::shared::facts::{DRIFT, DRIFT_FIGURES, DriftFigures};
+use super::shared::models::{load_model, recipe};
+use super::shared::tables::DATE;
 use crate::domain::check::{Finding, Severity};
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::TableName;
 use crate::domain::measurement::Measurement;
-use crate::domain::outcome::{JobError, Outcome, Reason};
+use crate::domain::outcome::{JobError, ModelRecord, Outcome, Reason};
+use crate::features::Stage;
 use crate::lake::Dataset;
 use crate::ml::dataset::Rows;
 use crate::ml::drift::{CategoryDistance, Distance, compare, compare_categories};
+use crate::ml::model::{FittedModel, ModelError};
 use crate::report::view::{DriftView, FeatureDrift};
 use crate::telemetry::spawn_blocking;
 
@@ -43,13 +39,10 @@ pub(super) struct Params {
     model: TableName,
 }
 
-/// The fact under which the view is left for the report.
-pub(super) const DRIFT_FACT: &str = "drift";
-
 #[async_trait]
 impl JobKind for DriftReport {
     const NAME: &'static str = "drift_report";
-    const SUMMARY: &'static str = "Holds tonight's features and scores against the same course week of earlier terms.";
+    const SUMMARY: &'static str = "Compares tonight's features and scores with the same course week of earlier terms.";
     const EXAMPLE: &'static str = r#"
         [jobs.drift]
         kind = "drift_report"
@@ -76,71 +69,100 @@ impl JobKind for DriftReport {
         let skipped = |summary: &str, reason| {
             Ok(Outcome { summary: summary.to_owned(), reason: Some(reason), ..Outcome::default() })
         };
-        let Some(current) = cx.examples(&recipe, Wanted::Current).await? else {
+        let Some(current) = cx.examples(&recipe, Stage::Current).await? else {
             return skipped("nobody is enrolled (between terms)", Reason::NobodyEnrolled);
         };
-        let Some(past) = cx.examples(&recipe, Wanted::Past).await? else {
+        let Some(past) = cx.examples(&recipe, Stage::Past).await? else {
             return skipped("no earlier term to compare with", Reason::NotEnoughHistory);
         };
-        let champion = cx.input.champion(params.model.as_str()).cloned();
-        let model = match &champion {
+        let champion = cx.input.champion(params.model.as_str());
+        let model = match champion {
             Some(champion) => Some(load_model(cx, champion).await?),
             None => None,
         };
-        let importances: BTreeMap<String, f64> = champion
-            .as_ref()
-            .and_then(|champion| {
-                serde_json::from_value::<Vec<(String, f64)>>(champion.card["importances"].clone()).ok()
-            })
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
-        let fallback = cx.environment.config.drift.fallback_ks;
-        let series = cx.course_series().await?;
-        let calendar = cx.calendar_features(&recipe)?;
-        let compared = spawn_blocking(move || {
-            let week = comparable_week(&past.rows, &current.rows)?;
-            let earlier = by_term(&past.rows, week);
-            let mut distances = Vec::new();
-            for (index, feature) in current.rows.features.iter().enumerate() {
-                if calendar.contains(feature) {
-                    continue;
-                }
-                let samples: Vec<Vec<f64>> = earlier.iter().map(|rows| rows.values[index].clone()).collect();
-                distances.extend(compare(feature, &samples, &current.rows.values[index], fallback));
-            }
-            let scores = model.and_then(|model| {
-                let now = model.predict(&current.rows).ok()?;
-                let before: Vec<Vec<f64>> = earlier.iter().filter_map(|rows| model.predict(rows).ok()).collect();
-                compare("score", &before, &now, fallback)
-            });
-            let courses = |rows: &Rows| -> Vec<String> {
-                rows.course.iter().filter_map(|course| series.get(course).cloned()).collect()
-            };
-            let taken: Vec<Vec<String>> = earlier.iter().map(courses).collect();
-            let mix = compare_categories("courses_taken", &taken, &courses(&current.rows), fallback);
-            Some(Compared { week, terms: earlier.len(), distances, scores, mix })
-        })
-        .await;
-        let Some(compared) = compared else {
+        let comparison = Comparison {
+            current: current.rows,
+            past: past.rows,
+            model,
+            series: cx.course_series().await?,
+            calendar: cx.calendar_features(&recipe)?,
+            fallback: cx.environment.config.drift.fallback_ks,
+        };
+        let Some((figures, unscored)) = spawn_blocking(move || comparison.figures()).await else {
             return skipped("no earlier term has been this far", Reason::NotEnoughHistory);
         };
-        outcome(cx, &compared, &importances)
+        let importances = champion.map_or_else(|| Ok(BTreeMap::new()), importances)?;
+        let mut outcome = outcome(cx, &figures, &importances)?;
+        outcome.findings.extend(unscored.map(|error| not_scored(&params.model, &error)));
+        Ok(outcome)
     }
 }
 
-/// What was compared.
-struct Compared {
-    /// The course week.
-    week: i64,
-    /// How many earlier terms there are.
-    terms: usize,
-    /// The features.
-    distances: Vec<Distance>,
-    /// The champion's scores.
-    scores: Option<Distance>,
-    /// Who takes which course: the mix of the population.
-    mix: Option<CategoryDistance>,
+/// What is compared, and how.
+struct Comparison {
+    current: Rows,
+    past: Rows,
+    model: Option<FittedModel>,
+    /// What is taught again term after term, by course.
+    series: BTreeMap<i64, String>,
+    /// The features that only say how far a course is.
+    calendar: BTreeSet<String>,
+    /// The threshold where earlier terms teach none.
+    fallback: f64,
+}
+
+impl Comparison {
+    /// Returns the distances, and why the scores are not among them where the champion could not score; `None` where no
+    /// earlier term has rows of a comparable week.
+    fn figures(&self) -> Option<(DriftFigures, Option<ModelError>)> {
+        let week = comparable_week(&self.past, &self.current)?;
+        let earlier = by_term(&self.past, week);
+        let mut features = Vec::new();
+        for (index, feature) in self.current.features.iter().enumerate() {
+            if self.calendar.contains(feature) {
+                continue;
+            }
+            let samples: Vec<Vec<f64>> = earlier.iter().map(|rows| rows.values[index].clone()).collect();
+            features.extend(compare(feature, &samples, &self.current.values[index], self.fallback));
+        }
+        let (scores, unscored) = match self.scores(&earlier) {
+            Ok(scores) => (scores, None),
+            Err(error) => (None, Some(error)),
+        };
+        let courses = |rows: &Rows| -> Vec<String> {
+            rows.course.iter().filter_map(|course| self.series.get(course).cloned()).collect()
+        };
+        let taken: Vec<Vec<String>> = earlier.iter().map(courses).collect();
+        let mix = compare_categories("courses_taken", &taken, &courses(&self.current), self.fallback);
+        Some((DriftFigures { week, terms: earlier.len(), features, scores, courses: mix }, unscored))
+    }
+
+    /// The distance of the champion's scores from those that it gives the earlier terms.
+    fn scores(&self, earlier: &[Rows]) -> Result<Option<Distance>, ModelError> {
+        let Some(model) = &self.model else { return Ok(None) };
+        let now = model.predict(&self.current)?;
+        let before = earlier.iter().map(|rows| model.predict(rows)).collect::<Result<Vec<_>, _>>()?;
+        Ok(compare("score", &before, &now, self.fallback))
+    }
+}
+
+/// How much the champion relies on each feature; nothing for a model of a form that did not state it.
+fn importances(champion: &ModelRecord) -> Result<BTreeMap<String, f64>, JobError> {
+    let Some(stated) = champion.card.get("importances") else { return Ok(BTreeMap::new()) };
+    let stated: Vec<(String, f64)> = serde_json::from_value(stated.clone()).with_context(|| {
+        format!("reading the importances in the card of `{}` version {}", champion.model, champion.version)
+    })?;
+    Ok(stated.into_iter().collect())
+}
+
+fn not_scored(model: &TableName, error: &ModelError) -> Finding {
+    Finding::new(
+        Severity::Warning,
+        "drift.scores_missing",
+        model.as_str(),
+        format!("the scores of `{model}` were not compared, because the champion cannot score these features: {error}"),
+        "Train the model again on the features of today",
+    )
 }
 
 /// The course week of earlier terms to compare with: the latest one built that is not after most of tonight's rows.
@@ -165,8 +187,8 @@ fn by_term(past: &Rows, week: i64) -> Vec<Rows> {
         .collect()
 }
 
-fn outcome(cx: &JobContext, compared: &Compared, importances: &BTreeMap<String, f64>) -> Result<Outcome, JobError> {
-    let Compared { week, terms, distances, scores, mix } = compared;
+fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<String, f64>) -> Result<Outcome, JobError> {
+    let DriftFigures { week, terms, features: distances, scores, courses: mix } = figures;
     if distances.is_empty() {
         return Err(JobError::Fail(anyhow::anyhow!(
             "no feature could be compared: a check that looked at nothing must not pass"
@@ -217,12 +239,8 @@ fn outcome(cx: &JobContext, compared: &Compared, importances: &BTreeMap<String, 
         outcome.measurements.push(Measurement::new("drift.ks", distance.ks).of("feature", &distance.feature));
         outcome.measurements.push(Measurement::new("drift.psi", distance.psi).of("feature", &distance.feature));
     }
-    outcome
-        .facts
-        .insert(DRIFT_FACT.to_owned(), serde_json::to_value(&view).map_err(|error| JobError::Fail(error.into()))?);
-    let all =
-        serde_json::json!({ "week": week, "terms": terms, "features": distances, "scores": scores, "courses": mix });
-    outcome.facts.insert("drift_figures".to_owned(), all);
+    DRIFT.leave(&mut outcome, &view)?;
+    DRIFT_FIGURES.leave(&mut outcome, figures)?;
     Ok(outcome)
 }
 

@@ -1,4 +1,4 @@
-//! What a kind is, in types, and its adaption to the engine's `JobRunner`.
+//! What a kind is, in types, and how the engine runs it as a `JobRunner`.
 //!
 //! A kind is a name, a summary, an example, typed parameters and one function from input to outcome. The adapter
 //! parses the parameters (they were validated with the DAG already), hands over the context and lets the engine see
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::environment::Environment;
+use super::shared::environment::Environment;
 use crate::domain::fingerprint::{DependsOn, Fingerprint};
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};
@@ -26,7 +26,7 @@ pub trait JobKind: Send + Sync + 'static {
     const NAME: &'static str;
     /// What it does, in a sentence.
     const SUMMARY: &'static str;
-    /// A job stanza as a DAG file would have it; a test parses it.
+    /// A job as a DAG file has it; a test parses it.
     const EXAMPLE: &'static str;
     /// Whether it runs a program in a process group of its own, which it stops itself when it is told to: then no child
     /// process is made around it.
@@ -51,7 +51,7 @@ pub trait JobKind: Send + Sync + 'static {
 pub struct JobContext {
     /// What it is given.
     pub input: JobInput,
-    /// The house it works in.
+    /// What every body may use.
     pub environment: Arc<Environment>,
     /// Takes parts of the outcome that are to be true before the job's end.
     pub parts: Arc<dyn Parts>,

@@ -1,36 +1,41 @@
-//! The kinds of job, one file each, and the list of them.
+//! The kinds of job, one file each, and the list of them. What several kinds share is in `shared`.
 //!
 //! How to add a kind: write `src/jobs/<kind>.rs`, top to bottom
 //!
-//! 1. a `//!` header: what it reads, what it writes, when another try makes sense, an example stanza;
-//! 2. `struct Kind;` and `struct Params` (`deny_unknown_fields`, defaults, a doc comment on each field);
-//! 3. `impl JobKind for Kind`: `NAME`, `SUMMARY`, `EXAMPLE`, `inputs` (what decides whether it is up to date), `run`;
+//! 1. a `//!` header: what it reads, what it writes, when another try makes sense;
+//! 2. `struct <Kind>;`, and `struct Params` (`Serialize`, `Deserialize`, `JsonSchema`, `deny_unknown_fields`), with a
+//!    comment on each field, because editors show it, and a default where there is one;
+//! 3. `impl JobKind for <Kind>`: `NAME`, `SUMMARY`, `EXAMPLE` (how a DAG file has it: the only copy, which
+//!    `nocturne kinds show` prints), `inputs` (what its outcome depends on, by names that a person knows; `None`: it is never
+//!    up to date) and `run`;
 //! 4. private helpers; 5. tests;
 //!
-//! then two lines here: `mod <kind>;` and its line in [`registry`]. The list is explicit, because grep must find it;
-//! the architecture test fails on a file that is not in it, and a test parses the examples.
+//! then two lines here: `mod <kind>;` and `register::<<kind>::<Kind>>()` in [`registry`], in order of names. The list is
+//! explicit, because grep must find it.
+//!
+//! `run` has no effect of its own: it stages data in the lake and returns an `Outcome` that names all that is to be
+//! committed. What it leaves for later jobs or for the report is a fact: a line in `shared/facts.rs`. It asks
+//! [`JobContext::go_on`] between its steps, and computes in `telemetry::spawn_blocking`.
+//!
+//! Tests fail on a kind that is not in the list, on one that imports another, on a file here that is not a kind, and on an
+//! example that is not a job of a DAG with valid parameters.
 
 mod build_features;
 mod canvas_pull;
 mod command;
 mod drift_report;
-pub mod environment;
-mod examples;
 mod kind;
-mod pull_parts;
-mod pull_source;
-mod pull_table;
 mod quality_check;
 mod score;
 mod send_report;
-mod tables;
+mod shared;
 mod train_model;
 
-pub use environment::Environment;
 use kind::register;
 pub use kind::{JobContext, JobKind, Registered};
-pub use pull_source::simulation_options;
 pub use send_report::promised_mail;
+pub use shared::environment::{self, Environment};
+pub use shared::pull::simulation_options;
 
 use std::sync::Arc;
 
@@ -73,14 +78,6 @@ impl KindCatalogue for KindNames {
     fn params_schema(&self, kind: &str) -> Option<serde_json::Value> {
         registry().iter().find(|registered| registered.name == kind).map(|registered| (registered.params_schema)())
     }
-}
-
-/// Returns `n` with commas between thousands, for summaries.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
 }
 
 #[cfg(test)]

@@ -1,32 +1,27 @@
-//! `quality_check`: holds every table against its contract.
+//! `quality_check`: checks every table against its contract.
 //!
 //! Reads the tables; writes nothing but its outcome: row counts, nulls, ranges, keys, references, freshness. Another
 //! try makes sense when the lake could not be reached.
-//!
-//! ```toml
-//! [jobs.quality]
-//! kind = "quality_check"
-//! ```
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
 use async_trait::async_trait;
 use polars::prelude::{LazyFrame, col};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::tables::{DATE, lake_error};
+use super::shared::facts::{CHECKS, QUALITY, TABLES};
+use super::shared::tables::{DATE, lake_error};
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::lineage::Manifest;
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::domain::table::TableContract;
-use crate::lake::{self, Dataset, versions};
-use crate::ml::quality::{Limits, check_reference, check_table};
-use crate::report::view::QualityView;
+use crate::lake::Dataset;
+use crate::ml::quality::{Limits, Reference, check_reference, check_table};
+use crate::report::view::{QualityView, TableView};
 use crate::telemetry::spawn_blocking;
 
 /// The kind.
@@ -41,16 +36,11 @@ pub(super) struct Params {
     tables: Vec<String>,
 }
 
-/// The fact under which the view is left for the report.
-pub(super) const QUALITY_FACT: &str = "quality";
-/// The fact under which every check is left, for the report's JSON.
-pub(super) const CHECKS_FACT: &str = "quality_checks";
-
 #[async_trait]
 impl JobKind for QualityCheck {
     const NAME: &'static str = "quality_check";
     const SUMMARY: &'static str =
-        "Holds every table against its contract: counts, nulls, ranges, keys, references, freshness.";
+        "Checks every table against its contract: counts, nulls, ranges, keys, references, freshness.";
     const EXAMPLE: &'static str = r#"
         [jobs.quality]
         kind = "quality_check"
@@ -69,11 +59,10 @@ impl JobKind for QualityCheck {
         for (contract, _) in cx.tables()? {
             let dataset = Dataset::table(&contract.name);
             let Some(manifest) = cx.manifest(&dataset).await? else { continue };
-            let current: Vec<_> = manifest.parts_where(versions::VERSIONS, "current").cloned().collect();
-            let paths = cx.environment.lake.local_parts(&dataset, &current).await.map_err(lake_error)?;
-            let rows = if paths.is_empty() { None } else { Some(lake::scan(&paths).context("reading a table")?) };
+            let rows = cx.environment.lake.current_rows(&dataset, &manifest).await.map_err(lake_error)?;
             standing.insert(contract.name.to_string(), (contract, manifest, rows));
         }
+        let pulled = TABLES.read(cx)?.unwrap_or_default();
         let mut checks = Vec::new();
         for (name, (contract, manifest, rows)) in &standing {
             cx.go_on()?;
@@ -85,19 +74,19 @@ impl JobKind for QualityCheck {
                 checks.push(empty(name));
                 continue;
             };
-            let references: Vec<(String, String, LazyFrame)> = contract
+            let references: Vec<Reference> = contract
                 .kept()
                 .filter_map(|(column, kept)| {
                     let (table, id) = kept.refers_to.as_ref()?.split_once('.')?;
                     let ids = standing.get(table)?.2.clone()?.select([col(id).alias("id")]);
-                    Some((format!("{name}.{column}"), column.clone(), ids))
+                    Some(Reference { subject: format!("{name}.{column}"), column: column.clone(), ids })
                 })
                 .collect();
-            let (contract, rows, before) = (contract.clone(), rows.clone(), rows_before(cx, name));
+            let (contract, rows, before) = (contract.clone(), rows.clone(), rows_before(&pulled, name));
             let found = spawn_blocking(move || {
                 let mut found = check_table(&contract, &rows, before, limits)?;
-                for (subject, column, ids) in references {
-                    found.push(check_reference(&subject, &column, &rows, ids, limits)?);
+                for reference in references {
+                    found.push(check_reference(&rows, reference, limits)?);
                 }
                 Ok::<_, polars::prelude::PolarsError>(found)
             });
@@ -134,15 +123,13 @@ fn outcome(checks: &[CheckOutcome]) -> Result<Outcome, JobError> {
             &problem.check,
             problem.subject.clone(),
             format!("`{}`: {}, expected {}", problem.subject, problem.observed, problem.expected),
-            "Look at the table (`nocturne lake head`), mend the source or the contract, and rerun the night",
+            "Look at the table (`nocturne lake head`), correct the source or the contract, and run the night again",
         ));
     }
     outcome.measurements.push(Measurement::new("quality.checks", checks.len() as f64));
     outcome.measurements.push(Measurement::new("quality.failed", view.failed as f64));
-    let fact = serde_json::to_value(&view).map_err(|error| JobError::Fail(error.into()))?;
-    outcome.facts.insert(QUALITY_FACT.to_owned(), fact);
-    let all = serde_json::to_value(checks).map_err(|error| JobError::Fail(error.into()))?;
-    outcome.facts.insert(CHECKS_FACT.to_owned(), all);
+    QUALITY.leave(&mut outcome, &view)?;
+    CHECKS.leave(&mut outcome, &checks.to_vec())?;
     Ok(outcome)
 }
 
@@ -177,9 +164,7 @@ fn empty(name: &str) -> CheckOutcome {
 }
 
 /// The rows that the table had before this run's pull, as the pull left them.
-fn rows_before(cx: &JobContext, table: &str) -> Option<u64> {
-    let (_, views) = cx.input.facts(super::canvas_pull::TABLES_FACT).next()?;
-    let view = views.as_array()?.iter().find(|view| view["name"] == table)?;
-    let (rows, change) = (view["rows"].as_i64()?, view["change"].as_i64()?);
-    u64::try_from(rows - change).ok()
+fn rows_before(pulled: &[TableView], table: &str) -> Option<u64> {
+    let view = pulled.iter().find(|view| view.name == table)?;
+    view.rows.checked_add_signed(view.change?.checked_neg()?)
 }

@@ -3,32 +3,27 @@
 //! Reads the features of the logical date and the champion; writes `restricted/predictions/<model>`. Scores inform a
 //! person; they never act. Between terms there is nobody to score and the job says so. Another try makes sense when the
 //! lake could not be reached.
-//!
-//! ```toml
-//! [jobs.score]
-//! kind = "score"
-//! with = { model = "at_risk" }
-//! ```
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use polars::prelude::{DataFrame, col, df};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::examples::Wanted;
 use super::kind::{JobContext, JobKind};
-use super::tables::{DATE, lake_error};
-use super::train_model::recipe;
+use super::shared::facts::FLAGGED;
+use super::shared::models::{load_model, recipe};
+use super::shared::tables::{DATE, lake_error};
 use crate::domain::check::{Finding, Severity};
 use crate::domain::code;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::TableName;
-use crate::domain::outcome::{JobError, ModelRecord, Outcome, Reason};
-use crate::lake::{self, Dataset, Provenance, Staging, keys};
+use crate::domain::outcome::{JobError, Outcome, Reason, SnapshotRef};
+use crate::features::Stage;
+use crate::lake::{self, Dataset, Provenance, Staging};
 use crate::ml::dataset::Rows;
-use crate::ml::model::FittedModel;
 use crate::report::view::{FlaggedTerm, GroupCount};
 use crate::telemetry::spawn_blocking;
 
@@ -43,9 +38,6 @@ pub(super) struct Params {
     #[schemars(with = "String")]
     model: TableName,
 }
-
-/// The fact under which counts are left for the report.
-pub(super) const FLAGGED_FACT: &str = "flagged";
 
 #[async_trait]
 impl JobKind for Score {
@@ -64,7 +56,7 @@ impl JobKind for Score {
         inputs = inputs.with("the threshold", recipe.threshold);
         for set in &recipe.sets {
             let dataset = Dataset::feature_set(&set.parse().map_err(JobError::fail)?);
-            if let Some(parts) = cx.parts_of_stage(&dataset, "current").await? {
+            if let Some(parts) = cx.stage_input(&dataset, Stage::Current).await? {
                 inputs = inputs.with(format!("the features `{set}` of this term"), parts);
             }
         }
@@ -80,7 +72,7 @@ impl JobKind for Score {
                 ..Outcome::default()
             });
         };
-        let Some(examples) = cx.examples(&recipe, Wanted::Current).await? else {
+        let Some(examples) = cx.examples(&recipe, Stage::Current).await? else {
             return Ok(Outcome {
                 summary: "nobody is enrolled (between terms)".to_owned(),
                 reason: Some(Reason::NobodyEnrolled),
@@ -91,54 +83,54 @@ impl JobKind for Score {
         let rows = examples.rows;
         let (scores, rows) =
             spawn_blocking(move || model.predict(&rows).map(|scores| (scores, rows))).await.map_err(JobError::fail)?;
-        let frame =
-            frame(&rows, &scores, recipe.threshold, &champion.version).map_err(|error| JobError::Fail(error.into()))?;
-        let names = term_names(cx).await?;
-        let counts = flagged(&rows, &scores, recipe.threshold, &names);
+        let predictions =
+            frame(&rows, &scores, recipe.threshold, &champion.version).context("putting the scores into a table")?;
+        let counts = flagged(&rows, &scores, recipe.threshold, &cx.term_names().await?);
 
-        let mut staging = Staging::new(&cx.environment.lake, Dataset::predictions(&params.model), lake::schema(&frame));
-        let partition = BTreeMap::from([("as_of".to_owned(), cx.input.logical_date.to_string())]);
-        staging.add(frame, partition).await.map_err(lake_error)?;
         let mut inputs = examples.inputs;
         inputs.push(format!("model {}@{}", params.model, champion.version));
-        let provenance = Provenance {
-            inputs,
-            code_hash: code::PROGRAM.to_owned(),
-            privacy_key_id: cx.privacy_key_id().await?,
-            facts: BTreeMap::from([("logical_date".to_owned(), cx.input.logical_date.to_string())]),
-        };
-        let staged = staging.finish(provenance).await.map_err(lake_error)?;
-        let mut outcome = Outcome { snapshots: vec![staged.reference], ..Outcome::default() };
-        let words: Vec<String> = counts
-            .iter()
-            .map(|term| match (term.flagged.shown(), term.enrolled.shown()) {
-                (Some(flagged), Some(enrolled)) => format!("{}: {flagged} of {enrolled} flagged", term.term),
-                _ => format!("{}: fewer than 10 flagged or not", term.term),
-            })
-            .collect();
-        outcome.summary = words.join("; ");
+        let mut outcome = Outcome { summary: summary(&counts), ..Outcome::default() };
+        outcome.snapshots.push(stage(cx, &params.model, predictions, inputs).await?);
         if is_stale(cx) {
             outcome.findings.push(Finding::new(
                 Severity::Warning,
                 "scores.stale_input",
                 params.model.as_str(),
                 "the scores rest in part on tables that could not be renewed",
-                "Deliver the stale tables again and rerun the night",
+                "Deliver the stale tables again and run the night again",
             ));
         }
-        outcome.facts.insert(
-            FLAGGED_FACT.to_owned(),
-            serde_json::to_value(&counts).map_err(|error| JobError::Fail(error.into()))?,
-        );
+        FLAGGED.leave(&mut outcome, &counts)?;
         Ok(outcome)
     }
 }
 
-/// Reads a model's artefact: from where it lies staged or from its place.
-pub(super) async fn load_model(cx: &JobContext, record: &ModelRecord) -> Result<FittedModel, JobError> {
-    let key = keys::browsed(&record.artefact).map_err(JobError::fail)?;
-    let bytes = cx.environment.lake.get(&key).await.map_err(lake_error)?;
-    FittedModel::from_bytes(&bytes).map_err(JobError::fail)
+/// Stages the predictions of tonight.
+async fn stage(
+    cx: &JobContext,
+    model: &TableName,
+    predictions: DataFrame,
+    inputs: Vec<String>,
+) -> Result<SnapshotRef, JobError> {
+    let schema = lake::schema(&predictions);
+    let mut staging = Staging::new(&cx.environment.lake, Dataset::predictions(model), schema);
+    let date = cx.input.logical_date.to_string();
+    staging.add(predictions, BTreeMap::from([("as_of".to_owned(), date.clone())])).await.map_err(lake_error)?;
+    let provenance = Provenance {
+        inputs,
+        code_hash: code::PROGRAM.to_owned(),
+        privacy_key_id: cx.privacy_key_id().await?,
+        facts: BTreeMap::from([("logical_date".to_owned(), date)]),
+    };
+    Ok(staging.finish(provenance).await.map_err(lake_error)?.reference)
+}
+
+fn summary(counts: &[FlaggedTerm]) -> String {
+    let words = counts.iter().map(|term| match (term.flagged.shown(), term.enrolled.shown()) {
+        (Some(flagged), Some(enrolled)) => format!("{}: {flagged} of {enrolled} flagged", term.term),
+        _ => format!("{}: fewer than 10 flagged or not", term.term),
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 fn is_stale(cx: &JobContext) -> bool {
@@ -170,26 +162,8 @@ fn frame(rows: &Rows, scores: &[f64], threshold: f64, version: &str) -> polars::
     frame.lazy().with_column(col("as_of").cast(instant)).sort(["enrollment_id"], Default::default()).collect()
 }
 
-/// The names of the terms, by their ids; empty where the source has no such table.
-async fn term_names(cx: &JobContext) -> Result<BTreeMap<String, String>, JobError> {
-    let dataset = Dataset::table(&"enrollment_terms".parse().map_err(JobError::fail)?);
-    let Some(manifest) = cx.manifest(&dataset).await? else { return Ok(BTreeMap::new()) };
-    let current: Vec<_> = manifest.parts_where(lake::versions::VERSIONS, "current").cloned().collect();
-    let paths = cx.environment.lake.local_parts(&dataset, &current).await.map_err(lake_error)?;
-    if paths.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let read = spawn_blocking(move || {
-        let frame = lake::scan(&paths)?.select([col("id"), col("name")]).collect()?;
-        let (ids, names) = (frame.column("id")?.i64()?.clone(), frame.column("name")?.str()?.clone());
-        let pairs = ids.iter().zip(names.iter()).filter_map(|(id, name)| Some((id?.to_string(), name?.to_owned())));
-        Ok::<_, polars::prelude::PolarsError>(pairs.collect())
-    });
-    read.await.map_err(|error| JobError::Fail(error.into()))
-}
-
 /// Counts by term, grouped by course week: never who, and nothing below ten.
-fn flagged(rows: &Rows, scores: &[f64], threshold: f64, names: &BTreeMap<String, String>) -> Vec<FlaggedTerm> {
+fn flagged(rows: &Rows, scores: &[f64], threshold: f64, names: &BTreeMap<i64, String>) -> Vec<FlaggedTerm> {
     let mut terms: BTreeMap<&str, BTreeMap<i64, (u64, u64)>> = BTreeMap::new();
     for (row, score) in scores.iter().enumerate() {
         let count = terms.entry(&rows.term[row]).or_default().entry(rows.week[row]).or_default();
@@ -207,7 +181,7 @@ fn flagged(rows: &Rows, scores: &[f64], threshold: f64, names: &BTreeMap<String,
                     enrolled,
                 })
                 .collect();
-            let name = names.get(term).map_or(term, String::as_str);
+            let name = term.parse().ok().and_then(|id: i64| names.get(&id)).map_or(term, String::as_str);
             FlaggedTerm::new(name, "course week", &groups)
         })
         .collect()

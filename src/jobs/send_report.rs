@@ -4,26 +4,16 @@
 //! charts; the night's times in `timings.json` alone) and one e-mail per night, whatever happens in it. It runs when all
 //! is done, however it ended. The e-mail needs neither the lake nor a chart: what of these fails is a finding. Whether
 //! the same night mails again is the outbox's to decide: only where it says something else.
-//!
-//! ```toml
-//! [jobs.digest]
-//! kind = "send_report"
-//! needs = ["train"]
-//! when = "all_done"
-//! with = { report = "digest" }
-//! ```
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::{canvas_pull, drift_report, quality_check, score, train_model};
+use super::shared::facts;
 use crate::config::{Config, SourceKind};
 use crate::domain::check::{Finding, Severity};
 use crate::domain::dag::Dag;
@@ -31,6 +21,7 @@ use crate::domain::delivery::Recipient;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::JobName;
 use crate::domain::job;
+use crate::domain::number::grouped;
 use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome, Reason};
 use crate::domain::run::JobState;
 use crate::lake::keys;
@@ -156,11 +147,11 @@ async fn publish(rendered: RenderedReport, timings: Vec<u8>, cx: &JobContext) ->
     let mut files: Vec<(String, Vec<u8>)> =
         vec![("index.html".to_owned(), rendered.index_html.into_bytes()), ("timings.json".to_owned(), timings)];
     for (fact, file) in [
-        (quality_check::CHECKS_FACT, "quality.json"),
-        ("drift_figures", "drift.json"),
-        (train_model::EVALUATION_FACT, "evaluation.json"),
+        (facts::CHECKS.as_left(cx), "quality.json"),
+        (facts::DRIFT_FIGURES.as_left(cx), "drift.json"),
+        (facts::EVALUATION.as_left(cx), "evaluation.json"),
     ] {
-        if let Some((_, value)) = cx.input.facts(fact).next() {
+        if let Some(value) = fact {
             files.push((file.to_owned(), serde_json::to_vec_pretty(value)?));
         }
     }
@@ -232,28 +223,28 @@ fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
         zone: cx.input.timezone.clone(),
         is_simulation: config.sources.values().all(|source| source.kind == SourceKind::Simulation),
         changes: changes(cx)?,
-        tables: fact(cx, canvas_pull::TABLES_FACT)?.unwrap_or_default(),
-        quality: fact(cx, quality_check::QUALITY_FACT)?,
-        drift: fact(cx, drift_report::DRIFT_FACT)?,
-        model: fact(cx, train_model::MODEL_FACT)?,
-        flagged: fact(cx, score::FLAGGED_FACT)?.unwrap_or_default(),
+        tables: facts::TABLES.read(cx)?.unwrap_or_default(),
+        quality: facts::QUALITY.read(cx)?,
+        drift: facts::DRIFT.read(cx)?,
+        model: facts::MODEL.read(cx)?,
+        flagged: facts::FLAGGED.read(cx)?.unwrap_or_default(),
         alerts: alerts(&findings, &jobs),
         jobs,
         notes,
         pointers: vec![
             Pointer { what: "Why did a job end as it did?".to_owned(), at: "nocturne runs show last".to_owned() },
-            Pointer { what: "What is published?".to_owned(), at: "nocturne lake tree published/".to_owned() },
+            Pointer { what: "What is published?".to_owned(), at: format!("nocturne lake tree {}/", keys::PUBLISHED) },
         ],
     })
 }
 
 /// What changed in the tables since the last night.
 fn changes(cx: &JobContext) -> Result<Vec<String>, JobError> {
-    let tables: Vec<crate::report::view::TableView> = fact(cx, canvas_pull::TABLES_FACT)?.unwrap_or_default();
+    let tables = facts::TABLES.read(cx)?.unwrap_or_default();
     let changed = tables.iter().filter_map(|table| {
         let change = table.change.filter(|change| *change != 0)?;
         let word = if change > 0 { "more" } else { "fewer" };
-        Some(format!("{}: {} {word} rows", table.name, super::thousands(change.unsigned_abs())))
+        Some(format!("{}: {} {word} rows", table.name, grouped(change.unsigned_abs())))
     });
     Ok(changed.collect())
 }
@@ -292,11 +283,4 @@ fn summary(job: &job::JobView) -> String {
         (None, Some(error)) => error.clone(),
         (None, None) => job.state.to_string(),
     }
-}
-
-fn fact<T: DeserializeOwned>(cx: &JobContext, name: &str) -> Result<Option<T>, JobError> {
-    let Some((job, value)) = cx.input.facts(name).next() else { return Ok(None) };
-    let read =
-        serde_json::from_value(value.clone()).with_context(|| format!("reading what `{job}` left as `{name}`"))?;
-    Ok(Some(read))
 }

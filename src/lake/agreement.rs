@@ -9,14 +9,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::keys::{self, Dataset};
-use super::store::{Lake, LakeError};
+use super::store::{ADVICE, Lake, LakeError};
 use crate::domain::lineage::Manifest;
 use crate::domain::outcome::SnapshotRef;
-
-/// What to do when the lake has lost something.
-pub(super) const ADVICE: &str = "restore the lake (`nocturne lake verify` looks at all of it), or start again from \
-    empty: move the lake and the state store aside together (`nocturne config show` says where `lake.url` and \
-    `state.url` are), then `nocturne run` pulls everything anew";
 
 /// What was looked for, and what is not there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

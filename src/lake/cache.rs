@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use polars::prelude::LazyFrame;
 
 use super::keys::Dataset;
+use super::parts::scan;
 use super::store::{Lake, LakeError, Place};
+use super::versions;
 use crate::domain::ids::content_hash;
-use crate::domain::lineage::Part;
+use crate::domain::lineage::{Manifest, Part};
 
 /// How much the cache may hold before the oldest copies go.
 const CACHE_BYTES: u64 = 20 * 1024 * 1024 * 1024;
@@ -28,6 +31,29 @@ impl Lake {
             paths.push(self.local_part(dataset, part).await?);
         }
         Ok(paths)
+    }
+
+    /// Returns the rows of these parts, in their order; `None` where there is no part.
+    ///
+    /// # Errors
+    /// When a part cannot be read or is not what its manifest says.
+    pub async fn rows(&self, dataset: &Dataset, parts: &[Part]) -> Result<Option<LazyFrame>, LakeError> {
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let paths = self.local_parts(dataset, parts).await?;
+        let read = scan(&paths);
+        let failed = |cause| LakeError::Part { operation: "reading", dataset: dataset.to_string(), cause };
+        read.map(Some).map_err(failed)
+    }
+
+    /// Returns the current rows of a table, as the snapshot `manifest` has them; `None` where it has none.
+    ///
+    /// # Errors
+    /// When a part cannot be read or is not what the manifest says.
+    pub async fn current_rows(&self, dataset: &Dataset, manifest: &Manifest) -> Result<Option<LazyFrame>, LakeError> {
+        let parts: Vec<Part> = versions::current_parts(manifest).cloned().collect();
+        self.rows(dataset, &parts).await
     }
 
     async fn local_part(&self, dataset: &Dataset, part: &Part) -> Result<PathBuf, LakeError> {

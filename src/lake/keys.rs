@@ -28,7 +28,7 @@ pub struct Dataset(String);
 
 /// A key that no reader of the lake may use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no key of the lake: keys begin with `restricted/` or `published/` and never go up (`..`)")]
+#[error("`{0}` is not a key of the lake: keys begin with `restricted/` or `published/` and never go up (`..`)")]
 pub struct KeyError(String);
 
 impl Dataset {
@@ -57,10 +57,10 @@ impl Dataset {
         Self(format!("{RESTRICTED}/quarantine/{table}"))
     }
 
-    /// Returns the dataset that `text` names: a key, or its end where only one dataset ends so (`tables/users`).
+    /// Returns the dataset whose key is `text`, whole (`restricted/tables/users`).
     ///
     /// # Errors
-    /// When it is no key.
+    /// When it is not a key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         browsed(text).map(|path| Self(path.to_string()))
     }
@@ -110,6 +110,11 @@ impl fmt::Display for Dataset {
     }
 }
 
+/// Returns the source table whose dataset has the key `dataset`; `None` for features, labels and other datasets.
+pub fn source_table(dataset: &str) -> Option<&str> {
+    dataset.strip_prefix(RESTRICTED)?.strip_prefix("/tables/")
+}
+
 /// Returns the path of a part below its dataset.
 pub fn part_path(part_hash: &str) -> String {
     format!("data/{part_hash}.parquet")
@@ -118,6 +123,11 @@ pub fn part_path(part_hash: &str) -> String {
 /// Returns the folder in which an attempt's files lie until its commit.
 pub fn staged_folder(attempt: &str) -> String {
     format!("{RESTRICTED}/staged/{attempt}")
+}
+
+/// Returns the key under which a file of the first released form lies: all of them in one folder, under their hashes.
+pub(super) fn staged_by_hash(sha256: &str) -> String {
+    format!("{RESTRICTED}/staged/{sha256}")
 }
 
 /// Returns the key under which a file that is to get the name `file` lies until its commit.
@@ -138,7 +148,12 @@ pub fn model_card(model: &TableName, file: &str) -> String {
 
 /// Returns the key of a file of a report.
 pub fn report_file(dag: &DagName, date: Date, file: &str) -> String {
-    format!("{PUBLISHED}/reports/{dag}/{date}/{file}")
+    format!("{}/{file}", report_folder(dag, date))
+}
+
+/// Returns the key of the folder of a report.
+pub fn report_folder(dag: &DagName, date: Date) -> String {
+    format!("{PUBLISHED}/reports/{dag}/{date}")
 }
 
 /// Returns the key of the page that lists a published folder.

@@ -220,8 +220,7 @@ impl Lake {
     pub async fn put_in_place(&self, file: &FileRef) -> Result<(), LakeError> {
         let key = keys::browsed(&file.key)?;
         // Files of the first released form lie under their hash, all in one folder.
-        let staged =
-            if file.staged.is_empty() { format!("restricted/staged/{}", file.sha256) } else { file.staged.clone() };
+        let staged = if file.staged.is_empty() { keys::staged_by_hash(&file.sha256) } else { file.staged.clone() };
         let staged = keys::browsed(&staged)?;
         if self.get_if_there(&key).await?.is_none_or(|there| content_hash(&there) != file.sha256) {
             let bytes = self.get(&staged).await?;

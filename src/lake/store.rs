@@ -20,6 +20,11 @@ use object_store::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
+/// What to do when the lake has lost something.
+pub(super) const ADVICE: &str = "restore the lake (`nocturne lake verify` looks at all of it), or start again from \
+    empty: move the lake and the state store aside together (`nocturne config show` says where `lake.url` and \
+    `state.url` are), then `nocturne run` pulls everything anew";
+
 /// How to open a lake, or a source's prefix.
 #[derive(Debug, Clone)]
 pub struct LakeOptions {
@@ -333,7 +338,7 @@ impl Lake {
         if !error.is_not_found() {
             return error;
         }
-        LakeError::Lost { key: key.to_string(), url: self.url.clone(), advice: super::agreement::ADVICE }
+        LakeError::Lost { key: key.to_string(), url: self.url.clone(), advice: ADVICE }
     }
 
     fn failed(&self, operation: &'static str, key: &Path, cause: object_store::Error) -> LakeError {

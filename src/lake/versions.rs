@@ -10,14 +10,14 @@
 //! This file is synchronous and reads local files; staging what it returns is the caller's.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use polars::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::parts::scan_one;
-use crate::domain::lineage::Part;
+use crate::domain::lineage::{Manifest, Part};
 use crate::domain::table::{KNOWN_FROM, KNOWN_TO, TERM, TableContract};
 
 /// The partition key that says whether a part holds standing or closed versions.
@@ -77,6 +77,8 @@ pub fn merge(contract: &TableContract, standing: &[(Part, PathBuf)], delivery: &
         .lazy()
         .unique_stable(Some(by_name(keys.iter().copied(), true, false)), UniqueKeepStrategy::Last)
         .collect()?;
+    let delivery = &Delivery { rows, ..delivery.clone() };
+    let table = Table { contract, standing };
     let mut merged = Merged::default();
     let mut unchanged: Vec<DataFrame> = Vec::new();
     let mut closed: Vec<DataFrame> = Vec::new();
@@ -87,21 +89,32 @@ pub fn merge(contract: &TableContract, standing: &[(Part, PathBuf)], delivery: &
             merged.kept.push(part.clone());
             continue;
         }
-        if delivery.extent == Extent::Changes && !touches(path, &keys, &rows, &delivery.deleted)? {
+        if delivery.extent == Extent::Changes && !touches(path, &keys, delivery)? {
             merged.kept.push(part.clone());
             continue;
         }
-        let compared = compare(contract, path, &keys, &rows, delivery)?;
+        let compared = compare(contract, path, delivery)?;
         unchanged.push(compared.unchanged);
         closed.push(compared.closed);
         touched.insert(place(part), compared.standing);
     }
 
-    let opened = opened_rows(&rows, &unchanged, &keys, delivery.at)?;
+    let opened = opened_rows(delivery, &unchanged, &keys)?;
     merged.opened = opened.height() as u64;
-    add_current(contract, standing, touched, &opened, &mut merged)?;
+    add_current(&table, touched, &opened, &mut merged)?;
     add_history(closed, &keys, delivery.at, &mut merged)?;
     Ok(merged)
+}
+
+/// A table as it stands: its contract, and its parts with their local paths.
+struct Table<'a> {
+    contract: &'a TableContract,
+    standing: &'a [(Part, PathBuf)],
+}
+
+/// Returns the parts of a table's snapshot that hold its current rows.
+pub fn current_parts(manifest: &Manifest) -> impl Iterator<Item = &Part> {
+    manifest.parts_where(VERSIONS, CURRENT)
 }
 
 /// The term and bucket of a part.
@@ -111,10 +124,10 @@ fn place(part: &Part) -> (String, String) {
 }
 
 /// Whether a part holds a key that the delivery names; reads the key columns only.
-fn touches(path: &std::path::Path, keys: &[&str], rows: &DataFrame, deleted: &DataFrame) -> PolarsResult<bool> {
+fn touches(path: &Path, keys: &[&str], delivery: &Delivery) -> PolarsResult<bool> {
     let on: Vec<Expr> = keys.iter().map(|key| col(*key)).collect();
     let part = scan_one(path)?.select(&on);
-    for named in [rows, deleted] {
+    for named in [&delivery.rows, &delivery.deleted] {
         if named.height() == 0 {
             continue;
         }
@@ -137,20 +150,19 @@ struct Compared {
 }
 
 /// Compares a part's rows with the delivery's.
-fn compare(
-    contract: &TableContract,
-    path: &std::path::Path,
-    keys: &[&str],
-    rows: &DataFrame,
-    delivery: &Delivery,
-) -> PolarsResult<Compared> {
+fn compare(contract: &TableContract, path: &Path, delivery: &Delivery) -> PolarsResult<Compared> {
     const NEW: &str = "__new";
     const HIT: &str = "__hit";
     const GONE: &str = "__gone";
     const HELD: &str = "__held";
-    let on: Vec<Expr> = keys.iter().map(|key| col(*key)).collect();
-    let values: Vec<&str> =
-        contract.kept().map(|(name, _)| name.as_str()).filter(|name| !keys.contains(name)).chain([TERM]).collect();
+    let (keys, rows) = (&contract.key, &delivery.rows);
+    let on: Vec<Expr> = keys.iter().map(|key| col(key.as_str())).collect();
+    let values: Vec<&str> = contract
+        .kept()
+        .map(|(name, _)| name.as_str())
+        .filter(|name| !keys.iter().any(|key| key == name))
+        .chain([TERM])
+        .collect();
     let part = with_columns_of(scan_one(path)?, rows)?;
     let columns: Vec<Expr> = part.clone().collect_schema()?.iter_names().map(|name| col(name.as_str())).collect();
     let renamed = rows.clone().lazy().select(
@@ -210,9 +222,9 @@ fn with_columns_of(mut part: LazyFrame, rows: &DataFrame) -> PolarsResult<LazyFr
 }
 
 /// The delivered rows that open a version.
-fn opened_rows(rows: &DataFrame, unchanged: &[DataFrame], keys: &[&str], at: Timestamp) -> PolarsResult<DataFrame> {
+fn opened_rows(delivery: &Delivery, unchanged: &[DataFrame], keys: &[&str]) -> PolarsResult<DataFrame> {
     let on: Vec<Expr> = keys.iter().map(|key| col(*key)).collect();
-    let mut opened = rows.clone().lazy();
+    let mut opened = delivery.rows.clone().lazy();
     if !unchanged.is_empty() {
         let unchanged =
             concat(unchanged.iter().map(|frame| frame.clone().lazy()).collect::<Vec<_>>(), UnionArgs::default())?;
@@ -220,7 +232,7 @@ fn opened_rows(rows: &DataFrame, unchanged: &[DataFrame], keys: &[&str], at: Tim
     }
     opened
         .with_columns([
-            lit(at.as_microsecond()).cast(instant()).alias(KNOWN_FROM),
+            lit(delivery.at.as_microsecond()).cast(instant()).alias(KNOWN_FROM),
             lit(NULL).cast(instant()).alias(KNOWN_TO),
         ])
         .collect()
@@ -228,12 +240,12 @@ fn opened_rows(rows: &DataFrame, unchanged: &[DataFrame], keys: &[&str], at: Tim
 
 /// Adds the current parts: those touched, with what was opened in their term and bucket.
 fn add_current(
-    contract: &TableContract,
-    standing: &[(Part, PathBuf)],
+    table: &Table<'_>,
     mut touched: BTreeMap<(String, String), DataFrame>,
     opened: &DataFrame,
     merged: &mut Merged,
 ) -> PolarsResult<()> {
+    let Table { contract, standing } = *table;
     for (term, rows) in by_term(opened)? {
         let of_term = |part: &&(Part, PathBuf)| {
             part.0.partition.get("term") == Some(&term)

@@ -5,6 +5,7 @@
 //! the one-sample distance at the effective sample size, by the methods that Simard & L'Ecuyer (2011) put together.
 
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
+use std::ops::RangeInclusive;
 
 /// The largest sample for which the exact distribution is used.
 const EXACT_LIMIT: usize = 10_000;
@@ -55,18 +56,19 @@ fn exact_p_value(distance: f64, n: usize, m: usize) -> f64 {
         let band_end = (middle + reach - 1) / slope;
         let first = band_start.max(step.saturating_sub(m));
         let last = band_end.min(step).min(n);
-        advance_diagonal(&mut row, &weights, first.max(1), last, step as f64);
+        advance_diagonal(&mut row, &weights, first.max(1)..=last, step as f64);
         row[oldest..band_start].fill(1.0);
         oldest = band_start;
     }
     row[n]
 }
 
-/// Replaces the cells `first..=last` of one diagonal by those of the next, from the highest down because each cell
-/// reads the one below it (`first >= 1`: the cell of `i = 0` never changes inside the band).
-fn advance_diagonal(row: &mut [f64], weights: &[f64], first: usize, last: usize, step: f64) {
-    let cells = &mut row[first - 1..=last];
-    let weights = &weights[first - 1..=last];
+/// Replaces the cells `diagonal` of one diagonal by those of the next, from the highest down because each cell
+/// reads the one below it (they begin at 1 or later: the cell of `i = 0` never changes inside the band).
+fn advance_diagonal(row: &mut [f64], weights: &[f64], diagonal: RangeInclusive<usize>, step: f64) {
+    let with_predecessor = diagonal.start() - 1..=*diagonal.end();
+    let cells = &mut row[with_predecessor.clone()];
+    let weights = &weights[with_predecessor];
     let scale = step.recip();
     for index in (1..cells.len()).rev() {
         let weight = weights[index];

@@ -92,8 +92,10 @@ impl FittedModel {
                     .with_max_depth(*depth)
                     .with_min_samples_leaf(*min_leaf)
                     .with_min_samples_split(2 * *min_leaf)
-                    .with_m((*features_per_split).min(matrix.columns.len()));
-                forest(&matrix, &labels, *trees, &parameters, seed)?
+                    .with_m((*features_per_split).min(matrix.columns.len()))
+                    .with_n_trees(*trees)
+                    .with_seed(seed);
+                forest(&matrix, &labels, &parameters)?
             }
         };
         Ok(Self { features: rows.features.clone(), preparation, form })
@@ -184,21 +186,15 @@ fn logistic(matrix: &Matrix, labels: &[f64], alpha: f64) -> Result<Form, ModelEr
     Ok(Form::Logistic { intercept, coefficients })
 }
 
-fn forest(
-    matrix: &Matrix,
-    labels: &[f64],
-    trees: usize,
-    parameters: &RandomForestRegressorParameters,
-    seed: u64,
-) -> Result<Form, ModelError> {
+fn forest(matrix: &Matrix, labels: &[f64], parameters: &RandomForestRegressorParameters) -> Result<Form, ModelError> {
     const HALVES: u64 = 2;
     let failed = |why: String| ModelError::Fit { kind: "forest", rows: labels.len(), why };
     let x = dense(matrix).map_err(failed)?;
     let y = labels.to_vec();
     let of_half = |half: u64| {
-        let n = trees.div_ceil(2).max(1);
+        let n = parameters.n_trees.div_ceil(2).max(1);
         // Trees of one fit take seed, seed + 1, …: halves a million apart never share one.
-        let parameters = parameters.clone().with_n_trees(n).with_seed(seed.wrapping_add(half * 1_000_000));
+        let parameters = parameters.clone().with_n_trees(n).with_seed(parameters.seed.wrapping_add(half * 1_000_000));
         SmartForest::fit(&x, &y, parameters).map_err(|error| error.to_string()).and_then(|forest| flat(&forest))
     };
     let halves: Vec<Result<Vec<Tree>, String>> = std::thread::scope(|scope| {

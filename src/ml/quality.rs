@@ -49,34 +49,37 @@ pub fn check_table(
     for (name, column) in contract.kept() {
         let subject = format!("{table}.{name}");
         if column.required {
-            outcomes.push(none_of(
-                &subject,
-                "nulls.required",
-                count(&format!("null {name}"))?,
-                n,
-                "no value is missing",
-            ));
+            let rule = Rule { subject: &subject, check: "nulls.required", expected: "no value is missing" };
+            outcomes.push(none_of(&rule, count(&format!("null {name}"))?, n));
         }
         if let (Some((low, high)), ColumnType::Int | ColumnType::Float) = (column.range, column.kind) {
             let outside = count(&format!("outside {name}"))?;
-            outcomes.push(none_of(&subject, "range.within", outside, n, &format!("from {low} to {high}")));
+            let expected = format!("from {low} to {high}");
+            let rule = Rule { subject: &subject, check: "range.within", expected: &expected };
+            outcomes.push(none_of(&rule, outside, n));
         }
     }
     outcomes.push(unique_keys(contract, rows, n)?);
     Ok(outcomes)
 }
 
-/// Checks that the ids in `column` are among `ids`.
+/// A column whose values are ids of another table.
+pub struct Reference {
+    /// What the check is about: `<table>.<column>`.
+    pub subject: String,
+    /// The column.
+    pub column: String,
+    /// The ids that there are, in a column `id`.
+    pub ids: LazyFrame,
+}
+
+/// Checks that the ids in a column of `rows` are among those that it refers to.
 ///
 /// # Errors
 /// When polars cannot read them.
-pub fn check_reference(
-    subject: &str,
-    column: &str,
-    rows: &LazyFrame,
-    ids: LazyFrame,
-    limits: Limits,
-) -> PolarsResult<CheckOutcome> {
+pub fn check_reference(rows: &LazyFrame, reference: Reference, limits: Limits) -> PolarsResult<CheckOutcome> {
+    let Reference { subject, column, ids } = reference;
+    let column = column.as_str();
     let is_person = matches!(rows.clone().collect_schema()?.get(column), Some(DataType::String));
     let somebody = if is_person { col(column).neq(lit(AUTO_GRADER)) } else { lit(true) };
     let referring = rows.clone().select([col(column)]).filter(col(column).is_not_null().and(somebody));
@@ -93,7 +96,7 @@ pub fn check_reference(
     };
     Ok(CheckOutcome {
         check: "references.found".to_owned(),
-        subject: subject.to_owned(),
+        subject,
         status,
         observed: format!("{orphans} of {n} lead nowhere"),
         expected: format!("at most {} %", limits.orphan_share * 100.0),
@@ -118,18 +121,25 @@ fn row_count(table: &str, n: u64, before: Option<u64>, limits: Limits) -> CheckO
     }
 }
 
-fn none_of(subject: &str, check: &str, found: u64, n: u64, expected: &str) -> CheckOutcome {
+/// A rule that no row may break.
+struct Rule<'a> {
+    subject: &'a str,
+    check: &'a str,
+    expected: &'a str,
+}
+
+fn none_of(rule: &Rule<'_>, found: u64, n: u64) -> CheckOutcome {
     let status = match (n, found) {
         (0, _) => CheckStatus::Error,
         (_, 0) => CheckStatus::Pass,
         _ => CheckStatus::Fail,
     };
     CheckOutcome {
-        check: check.to_owned(),
-        subject: subject.to_owned(),
+        check: rule.check.to_owned(),
+        subject: rule.subject.to_owned(),
         status,
         observed: format!("{found} of {n} rows"),
-        expected: expected.to_owned(),
+        expected: rule.expected.to_owned(),
         looked_at: n,
     }
 }
@@ -137,7 +147,8 @@ fn none_of(subject: &str, check: &str, found: u64, n: u64, expected: &str) -> Ch
 fn unique_keys(contract: &TableContract, rows: &LazyFrame, n: u64) -> PolarsResult<CheckOutcome> {
     let keys: Vec<Expr> = contract.key.iter().map(|key| col(key.as_str())).collect();
     let keys = rows.clone().select(keys).unique(None, UniqueKeepStrategy::Any).collect()?.height() as u64;
-    Ok(none_of(contract.name.as_str(), "keys.unique", n.saturating_sub(keys), n, "every key once"))
+    let rule = Rule { subject: contract.name.as_str(), check: "keys.unique", expected: "every key once" };
+    Ok(none_of(&rule, n.saturating_sub(keys), n))
 }
 
 #[cfg(test)]

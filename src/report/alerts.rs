@@ -7,37 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::view::{JobEnd, JobView};
 use crate::domain::check::{Finding, Severity};
 
-/// A finding that is sent to people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alert {
-    /// How bad it is.
-    pub severity: Severity,
-    /// Where it is sent.
-    pub route: Route,
-    /// The rule that was breached.
-    pub check: String,
-    /// What it is about.
-    pub subject: String,
-    /// What was found.
-    pub message: String,
-    /// What to do.
-    pub advice: String,
-    /// How often it was found tonight.
-    pub times: u32,
-}
-
-/// Where an alert is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Route {
-    /// Into the night's e-mail.
-    Email,
-}
+pub use super::view::{Alert, Route};
 
 /// Returns the night's alerts: one per (check, subject), the worst first, then by check and subject.
 pub fn alerts(findings: &[Finding], jobs: &[JobView]) -> Vec<Alert> {

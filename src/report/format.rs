@@ -5,25 +5,14 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
+pub use crate::domain::number::grouped;
+
 /// A zone that the time-zone database does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{zone}` is not a time zone: use an IANA name such as `America/Detroit`")]
 pub struct ZoneError {
     /// What was found.
     pub zone: String,
-}
-
-/// Returns a whole number with thousands separators: `163,204`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Returns a change with its sign: `+1,204`, `−7`, `0`.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use tracing::Level;
 
-use super::SystemClock;
+use super::clock::SystemClock;
 use crate::domain::clock::Clock as _;
 
 /// An attempt's log, open for writing.
@@ -78,7 +78,7 @@ impl Drop for AttemptLog {
                 "The log has reached its limit of {limit} bytes (`log.attempt_bytes`): {dropped} more were dropped"
             );
             if let Err(error) = self.file.write_all(line(Level::WARN, &text).as_bytes()) {
-                super::eprint_once(&error);
+                eprint_once(&error);
             }
         }
     }
@@ -87,6 +87,15 @@ impl Drop for AttemptLog {
 /// Returns a line of an attempt's log, with its time and its end.
 pub fn line(level: Level, text: &str) -> String {
     format!("{} {level:<5} {text}\n", SystemClock.now())
+}
+
+/// Says once that an attempt's log cannot be written (a full disk): inside a log layer nothing can be logged.
+pub(super) fn eprint_once(error: &std::io::Error) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        let said = writeln!(std::io::stderr(), "writing an attempt's log: {error}");
+        drop(said);
+    });
 }
 
 #[cfg(test)]

@@ -8,8 +8,11 @@ use polars::prelude::*;
 
 use super::*;
 use crate::canvas::fixture::{Folder, Reader, gz};
+use crate::canvas::privacy::PrivacyKey;
+use crate::domain::check::Finding;
 use crate::domain::check::Severity;
 use crate::domain::table::TERM;
+use crate::domain::table::TableContract;
 
 mod properties;
 

@@ -9,7 +9,7 @@ use petgraph::algo::{astar, tarjan_scc};
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
-use super::KindCatalogue;
+use super::catalogue::KindCatalogue;
 use crate::domain::document::{Document, Mistake, among};
 use crate::domain::ids::JobName;
 

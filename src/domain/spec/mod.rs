@@ -5,29 +5,20 @@
 //! (`reader`): cron, zone, times. Everything wrong is told at once, with file and line. What kinds there are comes from
 //! a [`KindCatalogue`].
 
+mod catalogue;
 mod checks;
+mod duration;
 mod reader;
 mod shape;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::KindCatalogue;
+pub use duration::parse_duration;
 pub use shape::dag_schema;
-
-use std::time::Duration;
-
-use serde_json::Value;
 
 use super::dag::Dag;
 use super::document::{Document, Mistakes};
-
-/// The kinds that a DAG may use.
-pub trait KindCatalogue {
-    /// Returns the names of all kinds, sorted.
-    fn kinds(&self) -> Vec<String>;
-
-    /// Returns the JSON schema of a kind's parameters.
-    fn params_schema(&self, kind: &str) -> Option<Value>;
-}
 
 /// Returns the DAG that the file `stem`.toml with this text describes; without a `timezone` it has the default zone.
 ///
@@ -44,14 +35,4 @@ pub fn parse_dag(
     let mut mistakes = document.mistakes(&shape::file_schema());
     checks::check_jobs(&document, catalogue, &mut mistakes);
     reader::Reader::new(&document, mistakes).read(stem, default_zone)
-}
-
-/// Returns the duration that text such as `30s`, `10m` or `1h 30m` means.
-///
-/// # Errors
-/// With what is allowed.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration; write `30s`, `10m`, `1h` or `1h 30m`");
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(signed).map_err(|_| wrong())
 }

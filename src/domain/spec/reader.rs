@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::checks::jobs_of;
-use super::parse_duration;
+use super::duration::parse_duration;
 use super::shape::{DagFile, JobTable};
 use crate::domain::dag::{Dag, Job, Schedule};
 use crate::domain::document::{Document, Mistake, Mistakes};

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::KindCatalogue;
+use super::catalogue::KindCatalogue;
 use crate::domain::dag::{CatchUp, FoldPolicy, GapPolicy, OverlapPolicy, When};
 
 /// Returns the JSON schema of a DAG file, for editors: with the parameters of every kind.

@@ -1,6 +1,6 @@
 //! What a DAG file becomes, and how its mistakes read.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::dag::When;
@@ -219,7 +219,7 @@ when = "all_don"
       jobs/nightly.toml:5:11: `jobs.pull.retry.attempts`: found the number 0; the smallest allowed is 1
       jobs/nightly.toml:5:42: `jobs.pull.retry.max_backoff`: the longest wait is shorter than the first (`backoff`)
       jobs/nightly.toml:5:63: `jobs.pull.retry.atempts`: unknown key; did you mean `attempts`? allowed: attempts, backoff, max_backoff
-      jobs/nightly.toml:8:1: `jobs.score.timeout`: `-5m` is no duration; write `30s`, `10m`, `1h` or `1h 30m`
+      jobs/nightly.toml:8:1: `jobs.score.timeout`: `-5m` is not a duration; write `30s`, `10m`, `1h` or `1h 30m`
       jobs/nightly.toml:9:11: `jobs.score.retry.attempts`: expected a whole number, found the text "three"
       jobs/nightly.toml:9:31: `jobs.score.retry.backoff`: expected text, found the number 30
       jobs/nightly.toml:10:1: `jobs.score.when`: found the text "all_don"; did you mean `all_done`? allowed: all_success, all_done, one_failed, none_failed, one_success, always

@@ -11,7 +11,8 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::features::catalogue::{Catalogue, Role};
+use crate::domain::lineage::Basis;
+use crate::features::catalogue::{Catalogue, Role, SetSource};
 use crate::features::courses::{CourseRules, SetAside, read_courses};
 use crate::features::fingerprint::fingerprint;
 use crate::features::fixture::{part, rows, table, text};
@@ -458,8 +459,9 @@ fn a_frame_that_breaks_its_contract_is_refused_with_every_breach() {
         x = { type = "float", about = "Nothing.", class = "behaviour" }
     "#;
     let build = |sql: &str| {
-        let population = include_str!("../../../sql/features/population.sql").into();
-        let set = FeatureSet::new(Role::Features, "demo", sql, contract, population).unwrap();
+        let population_sql = &include_str!("../../../sql/features/population.sql").into();
+        let source = SetSource { role: Role::Features, name: "demo", sql, contract, population_sql };
+        let set = FeatureSet::new(&source).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let inputs = Institution::new().inputs(folder.path());
         let as_of = plan(&inputs).pop().unwrap();

@@ -9,8 +9,8 @@ use sqlparser::ast::{
     WindowFrameUnits, WindowSpec, WindowType,
 };
 
-use super::Walk;
 use super::query::refuse_order;
+use super::walk::Walk;
 
 const SCALAR: [&str; 14] = [
     "abs", "coalesce", "exp", "greatest", "least", "length", "ln", "lower", "nullif", "power", "sign", "sqrt", "upper",

@@ -8,7 +8,7 @@ use sqlparser::ast::{
     OrderByKind, Query, Select, SelectItem, SetExpr, SetQuantifier, Spanned, TableFactor,
 };
 
-use super::Walk;
+use super::walk::Walk;
 
 const INNER_ON: &str = "compare columns of the two sides with `=` in ON, and filter in WHERE";
 const OUTER_ON: &str = "join on `a.x = b.y` alone, and filter the joined side in a subselect before the join";

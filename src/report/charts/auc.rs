@@ -5,8 +5,8 @@
 
 use serde::Serialize;
 
+use super::drawing::{Drawing, WIDTH};
 use super::scale::{Scale, spread, ticks};
-use super::{Drawing, WIDTH};
 use crate::report::format::two_digits;
 use crate::report::view::{ModelView, WeekView};
 

@@ -5,8 +5,8 @@
 
 use serde::Serialize;
 
+use super::drawing::{Drawing, WIDTH};
 use super::scale::{Scale, round_step, rounded, ticks};
-use super::{Drawing, WIDTH};
 use crate::report::format::{clipped, short};
 use crate::report::view::{DriftView, FeatureDrift};
 

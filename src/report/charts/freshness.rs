@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use super::drawing::{Drawing, WIDTH};
 use super::scale::{Scale, rounded};
-use super::{Drawing, WIDTH};
 use crate::report::format::{ZoneError, clipped, grouped, time_zone};
 use crate::report::view::{ReportView, TableView};
 

@@ -5,6 +5,7 @@
 //! width and an opaque background, so that they stay sharp and legible in dark mode.
 
 mod auc;
+mod drawing;
 mod drift;
 mod freshness;
 mod gantt;
@@ -16,13 +17,13 @@ use minijinja::Environment;
 use resvg::{tiny_skia, usvg};
 use serde::Serialize;
 
+use drawing::Drawing;
+
 use super::templates::{Template, render};
 use super::view::{DigestView, ReportView};
 
 /// How many PNG pixels stand for one unit of the drawing.
 const PIXELS_PER_UNIT: u16 = 2;
-/// The width of every chart, in units: that of an e-mail's column.
-const WIDTH: f64 = 600.0;
 
 /// A finished chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,17 +163,6 @@ impl Brush {
         let png = pixels.encode_png().map_err(|error| ChartError::Paint { name, why: error.to_string() })?;
         Ok(Chart { name, alt: drawing.alt, svg, png, width: size.width(), height: size.height() })
     }
-}
-
-/// What a chart's template sees.
-#[derive(Debug, Serialize)]
-struct Drawing<D> {
-    width: f64,
-    height: f64,
-    title: String,
-    subtitle: String,
-    alt: String,
-    marks: D,
 }
 
 #[cfg(test)]

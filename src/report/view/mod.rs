@@ -5,6 +5,7 @@
 //! The verdict and the four answers are never stored: they are derived from the rest of the view (`answers.rs`).
 //! Views hold counts of people only as [`PeopleCount`], which cannot hold a number below ten.
 
+mod alert;
 mod answers;
 mod drift;
 mod failure;
@@ -15,11 +16,13 @@ mod pages;
 mod sample;
 mod tables;
 
+pub use crate::domain::lineage::Basis;
+pub use alert::{Alert, Route};
 pub use answers::{Answer, FourAnswers, Verdict};
 pub use drift::{DriftView, FeatureDrift};
 pub use failure::{FailedJob, FailureKind, FailureView};
 pub use flagged::{FlaggedGroup, FlaggedTerm, GroupCount, PeopleCount};
-pub use model::{Basis, Interval, ModelView, PreviousModel, WeekView};
+pub use model::{Interval, ModelView, PreviousModel, WeekView};
 pub use night::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView};
 pub use pages::{FolderEntry, FolderView, ModelCardView, ReasonFeature};
 pub use tables::{QualityView, TableView};

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::lineage::Basis;
+
 /// The champion and its figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelView {
@@ -72,14 +74,4 @@ pub struct WeekView {
     pub rule_auc: f64,
     /// The courses' past share.
     pub base_rate_auc: f64,
-}
-
-/// Whether figures rest on what was known then, or on history loaded later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Basis {
-    /// Every row as it was known at the time.
-    AsKnown,
-    /// Rebuilt from history that was loaded later.
-    Reconstructed,
 }

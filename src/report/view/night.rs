@@ -6,9 +6,8 @@
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use super::{DriftView, FlaggedTerm, ModelView, QualityView, TableView};
+use super::{Alert, DriftView, FlaggedTerm, ModelView, QualityView, TableView};
 use crate::domain::ids::{DagName, RunId};
-use crate::report::alerts::Alert;
 
 /// What a night found, without anything that differs between two runs on the same inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job;
 use crate::domain::run::JobState;
+use crate::lake::keys::report_folder;
 use crate::report::alerts::alerts;
 use crate::report::notice::{Night, NightEnd};
 
@@ -157,7 +158,7 @@ impl FolderView {
             about: about.to_owned(),
         };
         Self {
-            path: "published/reports/nightly/2026-11-20".to_owned(),
+            path: report_folder(&dag(), DATE),
             about: "The report of the night of Friday 20 November 2026.".to_owned(),
             entries: vec![
                 entry("index.html", Some(48_211), "The report"),

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use polars::prelude::{PolarsResult, col};
 
-use super::kind::JobContext;
 use crate::canvas::contracts::Contracts;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::TableName;
@@ -15,14 +14,15 @@ use crate::domain::lineage::Manifest;
 use crate::domain::outcome::{JobError, SnapshotRef};
 use crate::domain::table::TableContract;
 use crate::features::{Inputs, PartFile, TableInput};
-use crate::lake::{self, Dataset, LakeError, versions};
+use crate::jobs::kind::JobContext;
+use crate::lake::{Dataset, LakeError};
 use crate::telemetry::spawn_blocking;
 
 /// What the logical date is called in a [`DependsOn`].
-pub(super) const DATE: &str = "the logical date";
+pub(in crate::jobs) const DATE: &str = "the logical date";
 
 /// Returns a lake error as a job's: another try helps where the store may recover.
-pub(super) fn lake_error(error: LakeError) -> JobError {
+pub(in crate::jobs) fn lake_error(error: LakeError) -> JobError {
     if error.is_transient() { JobError::retry(error) } else { JobError::fail(error) }
 }
 
@@ -45,7 +45,7 @@ fn series(code: &str) -> &str {
 
 impl JobContext {
     /// Returns the contracts of every source's tables that have a snapshot, with it.
-    pub(super) fn tables(&self) -> Result<Vec<(TableContract, SnapshotRef)>, JobError> {
+    pub(in crate::jobs) fn tables(&self) -> Result<Vec<(TableContract, SnapshotRef)>, JobError> {
         let mut found: Vec<(TableContract, SnapshotRef)> = Vec::new();
         for source in self.environment.config.sources.values() {
             let contracts =
@@ -65,34 +65,26 @@ impl JobContext {
     }
 
     /// Returns the tables' snapshots, as what an outcome depends on.
-    pub(super) fn table_inputs(&self) -> Result<DependsOn, JobError> {
+    pub(in crate::jobs) fn table_inputs(&self) -> Result<DependsOn, JobError> {
         Ok(self.tables()?.iter().fold(DependsOn::default(), |inputs, (contract, snapshot)| {
             inputs.with(format!("table `{}`", contract.name), &snapshot.snapshot)
         }))
     }
 
     /// Returns the champion of `model`, as what an outcome depends on.
-    pub(super) fn champion_input(&self, model: &TableName) -> DependsOn {
+    pub(in crate::jobs) fn champion_input(&self, model: &TableName) -> DependsOn {
         let version = self.input.champion(model.as_str()).map_or("none", |champion| champion.version.as_str());
         DependsOn::default().with(format!("the champion of `{model}`"), version)
     }
 
-    /// Returns the hashes of a dataset's parts of one stage as text; `None` when the dataset has no snapshot.
-    pub(super) async fn parts_of_stage(&self, dataset: &Dataset, stage: &str) -> Result<Option<String>, JobError> {
-        let Some(manifest) = self.manifest(dataset).await? else { return Ok(None) };
-        let parts: Vec<&str> =
-            manifest.parts_where(super::build_features::STAGE, stage).map(|part| part.sha256.as_str()).collect();
-        Ok(Some(parts.join("\n")))
-    }
-
     /// Returns the manifest of the snapshot that the input names; `None` when the dataset has none.
-    pub(super) async fn manifest(&self, dataset: &Dataset) -> Result<Option<Manifest>, JobError> {
+    pub(in crate::jobs) async fn manifest(&self, dataset: &Dataset) -> Result<Option<Manifest>, JobError> {
         let Some(reference) = self.input.snapshot(dataset.as_str()) else { return Ok(None) };
         self.environment.lake.manifest(dataset, &reference.snapshot).await.map(Some).map_err(lake_error)
     }
 
     /// Returns all tables as inputs of features.
-    pub(super) async fn feature_inputs(&self) -> Result<Inputs, JobError> {
+    pub(in crate::jobs) async fn feature_inputs(&self) -> Result<Inputs, JobError> {
         let mut inputs = Vec::new();
         for (contract, reference) in self.tables()? {
             let dataset = Dataset::table(&contract.name);
@@ -108,29 +100,35 @@ impl JobContext {
     }
 
     /// Returns, by course, the series that it belongs to: what is taught again term after term.
-    pub(super) async fn course_series(&self) -> Result<BTreeMap<i64, String>, JobError> {
-        let dataset = Dataset::parse("restricted/tables/courses").map_err(JobError::fail)?;
+    pub(in crate::jobs) async fn course_series(&self) -> Result<BTreeMap<i64, String>, JobError> {
+        let codes = self.texts_by_id("courses", "course_code").await?;
+        let series = codes.into_iter().map(|(id, code)| (id, series(&code).to_owned()));
+        Ok(series.filter(|(_, series)| !series.is_empty()).collect())
+    }
+
+    /// Returns the names of the terms, by their ids; empty where the source has no such table.
+    pub(in crate::jobs) async fn term_names(&self) -> Result<BTreeMap<i64, String>, JobError> {
+        self.texts_by_id("enrollment_terms", "name").await
+    }
+
+    /// Returns a text column of a table's current rows, by their ids; empty where the table was never pulled.
+    async fn texts_by_id(&self, table: &str, column: &'static str) -> Result<BTreeMap<i64, String>, JobError> {
+        let dataset = Dataset::table(&table.parse().map_err(JobError::fail)?);
         let Some(manifest) = self.manifest(&dataset).await? else { return Ok(BTreeMap::new()) };
-        let current: Vec<_> = manifest.parts_where(versions::VERSIONS, "current").cloned().collect();
-        let paths = self.environment.lake.local_parts(&dataset, &current).await.map_err(lake_error)?;
-        if paths.is_empty() {
-            return Ok(BTreeMap::new());
-        }
+        let rows = self.environment.lake.current_rows(&dataset, &manifest).await.map_err(lake_error)?;
+        let Some(rows) = rows else { return Ok(BTreeMap::new()) };
         let read = spawn_blocking(move || {
-            let frame = lake::scan(&paths)?.select([col("id"), col("course_code")]).collect()?;
-            let (ids, codes) = (frame.column("id")?.i64()?.clone(), frame.column("course_code")?.str()?.clone());
-            let found = ids.iter().zip(codes.iter());
+            let frame = rows.select([col("id"), col(column)]).collect()?;
+            let (ids, texts) = (frame.column("id")?.i64()?.clone(), frame.column(column)?.str()?.clone());
             PolarsResult::Ok(
-                found
-                    .filter_map(|(id, code)| Some((id?, series(code?).to_owned())).filter(|(_, name)| !name.is_empty()))
-                    .collect(),
+                ids.iter().zip(texts.iter()).filter_map(|(id, text)| Some((id?, text?.to_owned()))).collect(),
             )
         });
-        Ok(read.await.context("reading the codes of the courses")?)
+        Ok(read.await.with_context(|| format!("reading the column `{column}` of `{table}`"))?)
     }
 
     /// Returns the id of the pseudonym key under which the tables were made.
-    pub(super) async fn privacy_key_id(&self) -> Result<Option<String>, JobError> {
+    pub(in crate::jobs) async fn privacy_key_id(&self) -> Result<Option<String>, JobError> {
         let Some((contract, _)) = self.tables()?.into_iter().next() else { return Ok(None) };
         Ok(self.manifest(&Dataset::table(&contract.name)).await?.and_then(|manifest| manifest.privacy_key_id))
     }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::kind::JobContext;
 use crate::canvas::sim;
 use crate::config::{Simulation, Source, SourceKind};
 use crate::domain::outcome::JobError;
-use crate::domain::source::FileSource;
+use crate::domain::source::{FileSource, SourceError};
+use crate::jobs::kind::JobContext;
 use crate::telemetry::spawn_blocking;
 
 /// Returns the simulation's options as the configuration states them.
@@ -38,4 +38,9 @@ async fn simulate(cx: &JobContext) -> Result<PathBuf, JobError> {
     let folder = out.clone();
     spawn_blocking(move || sim::generate(&options, date, &folder)).await.map_err(JobError::fail)?;
     Ok(out)
+}
+
+/// Returns a source's error as a job's: another try helps where the source may recover.
+pub(super) fn source_error(error: SourceError) -> JobError {
+    if error.is_transient { JobError::retry(error) } else { JobError::fail(error) }
 }

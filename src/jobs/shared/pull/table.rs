@@ -1,10 +1,9 @@
 //! One table of a `canvas_pull`: from a delivery's files to a staged snapshot.
 //!
-//! What a delivery brings is read, merged into the standing versions and staged; `pull_parts` commits it. A delivery
+//! What a delivery brings is read, merged into the standing versions and staged; `parts` commits it. A delivery
 //! of the table that is corrupt, or not what its contract says, leaves the last good snapshot standing, marked stale,
 //! with a finding; without one the job fails. What is not the delivery's fault fails the job.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -12,19 +11,18 @@ use jiff::Timestamp;
 use polars::prelude::{DataFrame, DataType, TimeUnit, TimeZone};
 use tracing::{info, warn};
 
-use super::canvas_pull::Pull;
-use super::kind::JobContext;
-use super::tables::lake_error;
+use super::failure::{Failure, TableError};
+use super::source::source_error;
+use super::state::{Pull, Pulled, standing_rows};
 use crate::canvas::delivery::{Delivery, DeliveryMode, TableDelivery};
-use crate::canvas::identity::Identities;
 use crate::canvas::privacy::PrivacyError;
-use crate::canvas::pull::{Effect, IdentityUse, ReadError, TableReading, TableRequest, read_table};
-use crate::domain::check::{Finding, Severity};
+use crate::canvas::pull::{IdentityUse, ReadError, TableReading, TableRequest, read_table};
 use crate::domain::code;
-use crate::domain::lineage::{Manifest, ManifestColumn};
-use crate::domain::outcome::{JobError, SnapshotRef};
-use crate::domain::source::SourceError;
+use crate::domain::lineage::ManifestColumn;
+use crate::domain::outcome::JobError;
 use crate::domain::table::{KNOWN_FROM, KNOWN_TO, TableContract};
+use crate::jobs::kind::JobContext;
+use crate::jobs::shared::tables::lake_error;
 use crate::lake::versions::{self, Extent};
 use crate::lake::{self, Dataset, Provenance, Staging};
 use crate::telemetry::spawn_blocking;
@@ -32,111 +30,9 @@ use crate::telemetry::spawn_blocking;
 /// The most rows of a frame while a table is read.
 const BATCH_ROWS: usize = 131_072;
 
-/// What became of a table.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Pulled {
-    pub(super) reference: Option<SnapshotRef>,
-    pub(super) manifest: Option<Manifest>,
-    /// The rows that were held back in this run, as they are staged.
-    pub(super) quarantine: Option<(SnapshotRef, Manifest)>,
-    pub(super) is_quarantine_handed_over: bool,
-    /// The rows that were held back and are not staged yet.
-    pub(super) held: Option<DataFrame>,
-    /// New entries of the identity map that are not handed over yet.
-    pub(super) identities: Identities,
-    /// Why the last delivery of the table could not be used; a later one that can makes up for it.
-    pub(super) failure: Option<Failure>,
-    pub(super) cursor: Option<Timestamp>,
-    pub(super) is_changed: bool,
-    /// Whether what has changed is committed, as a part of the outcome.
-    pub(super) is_handed_over: bool,
-    pub(super) is_stale: bool,
-    pub(super) held_back: u64,
-    pub(super) opened: u64,
-    pub(super) closed: u64,
-    pub(super) rows_before: Option<u64>,
-}
-
-/// A delivery of a table that could not be used.
-#[derive(Debug, Clone)]
-pub(super) struct Failure {
-    check: &'static str,
-    why: String,
-    advice: &'static str,
-    /// Whether the job cannot go on where nothing stands of the table.
-    is_fatal: bool,
-}
-
-/// How a table's delivery failed.
-enum TableError {
-    /// The delivery cannot be used: the last good snapshot stands.
-    Unusable {
-        why: anyhow::Error,
-        advice: &'static str,
-        /// The rows that were held back, where there were too many of them.
-        held_back: Option<(Box<DataFrame>, u64)>,
-    },
-    /// The whole job failed.
-    Job(JobError),
-}
-
-impl TableError {
-    fn unusable(why: anyhow::Error) -> Self {
-        Self::Unusable { why, advice: "deliver the table again and rerun the night", held_back: None }
-    }
-}
-
-impl From<JobError> for TableError {
-    fn from(error: JobError) -> Self {
-        Self::Job(error)
-    }
-}
-
-impl From<anyhow::Error> for TableError {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Job(JobError::Fail(error))
-    }
-}
-
-impl From<ReadError> for TableError {
-    fn from(error: ReadError) -> Self {
-        let advice = error.advice();
-        match (error.effect(), error) {
-            (Effect::FailsJob, error) => {
-                Self::Job(JobError::Fail(anyhow::Error::new(error).context(advice_context(advice))))
-            }
-            (_, ReadError::TooManyHeldBack { table, held_back, rows, reasons, quarantined }) => {
-                let held = Some((quarantined.clone(), held_back));
-                let error = ReadError::TooManyHeldBack { table, held_back, rows, reasons, quarantined };
-                Self::Unusable { why: error.into(), advice, held_back: held }
-            }
-            (_, error) => Self::Unusable { why: error.into(), advice, held_back: None },
-        }
-    }
-}
-
-fn advice_context(advice: &str) -> String {
-    format!("a table could not be read ({advice})")
-}
-
-impl Pulled {
-    /// Keeps rows that were held back; `rows` counts those too that are not kept one by one.
-    fn hold(&mut self, frame: DataFrame, rows: u64) -> anyhow::Result<()> {
-        if frame.height() == 0 {
-            return Ok(());
-        }
-        self.held_back += rows;
-        match &mut self.held {
-            Some(held) => held.vstack_mut(&frame).map(drop).context("keeping rows that were held back")?,
-            none => *none = Some(frame),
-        }
-        Ok(())
-    }
-}
-
 impl Pull {
     /// Takes one delivery of one table in.
-    pub(super) async fn table(
+    pub(in crate::jobs) async fn table(
         &mut self,
         cx: &JobContext,
         contract: &TableContract,
@@ -165,47 +61,11 @@ impl Pull {
     }
 
     /// Turns what no later delivery has made up for into findings, or into the job's failure where nothing stands.
-    pub(super) fn settle_failures(&mut self) -> Result<(), JobError> {
-        let mut findings = Vec::new();
-        for (name, pulled) in &self.tables {
-            let Some(Failure { check, why, advice, is_fatal }) = &pulled.failure else { continue };
-            if *is_fatal && pulled.manifest.is_none() {
-                return Err(JobError::Fail(anyhow!(
-                    "`{name}` cannot be used, and there is no earlier snapshot of it to go on with ({advice}): {why}"
-                )));
-            }
-            let message = match pulled.manifest {
-                Some(_) => format!("`{name}` could not be renewed, its last good snapshot stands in for it: {why}"),
-                None => why.clone(),
-            };
-            findings.push(Finding::new(Severity::Warning, check, name, message, *advice));
-        }
-        self.tell_last(findings);
-        Ok(())
-    }
-
-    /// Stages the rows of all tables that were held back and are not handed over with their table.
-    pub(super) async fn stage_quarantines(&mut self, cx: &JobContext) -> Result<(), JobError> {
-        for contract in self.contracts.clone() {
-            self.stage_quarantine(cx, &contract).await?;
-        }
-        Ok(())
-    }
-
-    /// Stages the rows of a table that were held back, with those of earlier deliveries of this run.
-    pub(super) async fn stage_quarantine(&mut self, cx: &JobContext, contract: &TableContract) -> Result<(), JobError> {
-        let Some(pulled) = self.tables.get_mut(contract.name.as_str()) else { return Ok(()) };
-        let Some(frame) = pulled.held.take() else { return Ok(()) };
-        let dataset = Dataset::quarantine(&contract.name);
-        let mut staging = Staging::new(&cx.environment.lake, dataset, lake::schema(&frame));
-        if let Some((_, staged)) = &pulled.quarantine {
-            staged.parts.iter().for_each(|part| staging.keep(part.clone()));
-        }
-        staging.add(frame, BTreeMap::new()).await.map_err(lake_error)?;
-        let provenance = Provenance { privacy_key_id: Some(self.key.key_id().to_owned()), ..Provenance::default() };
-        let staged = staging.finish(provenance).await.map_err(lake_error)?;
-        pulled.quarantine = Some((staged.reference, staged.manifest));
-        pulled.is_quarantine_handed_over = false;
+    pub(in crate::jobs) fn settle_failures(&mut self) -> Result<(), JobError> {
+        let failed = self.tables.iter().filter_map(|(name, pulled)| Some((name, pulled, pulled.failure.as_ref()?)));
+        let findings = failed.map(|(name, pulled, failure)| failure.finding(name, pulled.manifest.is_some()));
+        let findings = findings.collect::<Result<_, _>>()?;
+        self.add_last_findings(findings);
         Ok(())
     }
 
@@ -221,12 +81,11 @@ impl Pull {
                 now: self.key.key_id().to_owned(),
             }));
         }
-        let cursor = cx.input.cursors.get(&self.cursor_name(contract)).and_then(|cursor| cursor.parse().ok());
         Ok(Pulled {
             rows_before: Some(standing_rows(&manifest)),
             reference: Some(reference.clone()),
             manifest: Some(manifest),
-            cursor,
+            cursor: self.cursor(cx, contract)?,
             ..Pulled::default()
         })
     }
@@ -268,18 +127,17 @@ impl Pull {
         if rows.height() == 0 && extent == Extent::Full && had_rows {
             return Err(TableError::unusable(anyhow!("its full export is empty, and the table had rows")));
         }
-        self.tell(at, contract, reading.findings);
+        self.add_findings(at, contract, reading.findings);
         Arc::make_mut(&mut self.terms).extend(reading.terms);
         pulled.identities.merge(reading.identities);
         // Where the key of a row cannot be read, any row that is missing may be that one: none is taken for deleted.
         let unknown = reading.held_back > reading.held_keys.height() as u64;
         let extent = if unknown { Extent::Changes } else { extent };
         pulled.hold(reading.quarantined, reading.held_back)?;
-        let newest = newest_event(contract, &rows, at);
         info!(table = name, rows = rows.height(), deleted = reading.deleted.height(), "Read a delivery of {at}");
         let (deleted, held_back) = (reading.deleted, reading.held_keys);
         let merge = versions::Delivery { rows, deleted, held_back, extent, at };
-        self.merge(cx, contract, merge, newest, pulled).await
+        self.merge(cx, contract, merge, pulled).await
     }
 
     /// The table's files in a delivery. A full export that states no rows and has no file is an empty table.
@@ -363,7 +221,6 @@ impl Pull {
         cx: &JobContext,
         contract: &TableContract,
         delivery: versions::Delivery,
-        newest: Option<Timestamp>,
         pulled: &mut Pulled,
     ) -> Result<(), TableError> {
         let lake = &cx.environment.lake;
@@ -372,6 +229,7 @@ impl Pull {
         let paths = lake.local_parts(&dataset, &parts).await.map_err(lake_error)?;
         let standing: Vec<_> = parts.into_iter().zip(paths).collect();
         let (at, schema) = (delivery.at, table_schema(&delivery.rows));
+        let newest = newest_event(contract, &delivery.rows, at);
         let merge_contract = contract.clone();
         let merged = spawn_blocking(move || versions::merge(&merge_contract, &standing, &delivery))
             .await
@@ -419,21 +277,6 @@ impl Pull {
         pulled.failure = None;
         Ok(())
     }
-
-    /// The name of the table's cursor.
-    pub(super) fn cursor_name(&self, contract: &TableContract) -> String {
-        format!("{}/{}", self.source_name, contract.name)
-    }
-}
-
-/// The rows that stand, of all versions.
-pub(super) fn standing_rows(manifest: &Manifest) -> u64 {
-    manifest.parts_where(versions::VERSIONS, "current").map(|part| part.rows).sum()
-}
-
-/// Returns a source's error as a job's: another try helps where the source may recover.
-pub(super) fn source_error(error: SourceError) -> JobError {
-    if error.is_transient { JobError::retry(error) } else { JobError::fail(error) }
 }
 
 fn table_schema(rows: &DataFrame) -> Vec<ManifestColumn> {

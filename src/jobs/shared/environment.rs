@@ -22,7 +22,7 @@ pub type OpenSource = dyn Fn(String) -> BoxFuture<'static, anyhow::Result<Arc<dy
 /// Resolves a reference to a secret.
 pub type ResolveSecret = dyn Fn(&SecretReference) -> Result<SecretString, SecretError> + Send + Sync;
 
-/// The house that job bodies work in.
+/// What job bodies may use.
 pub struct Environment {
     /// The configuration.
     pub config: Arc<Config>,

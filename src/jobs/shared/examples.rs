@@ -4,98 +4,65 @@ use std::collections::BTreeSet;
 
 use polars::prelude::*;
 
-use super::build_features::{AS_OF, BASIS, STAGE, catalogue};
-use super::kind::JobContext;
+use super::features::catalogue;
+use super::tables::lake_error;
 use crate::domain::ids::TableName;
-use crate::domain::lineage::Part;
+use crate::domain::lineage::{Basis, Part};
 use crate::domain::outcome::JobError;
-use crate::features::CalendarClass;
-use crate::lake::{self, Dataset};
+use crate::features::{CalendarClass, Stage};
+use crate::jobs::kind::JobContext;
+use crate::lake::Dataset;
 use crate::ml::dataset::Rows;
 use crate::ml::recipe::Recipe;
 use crate::telemetry::spawn_blocking;
 
-/// Which examples are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// Those of past courses, with their labels.
-    Past,
-    /// Those of the logical date.
-    Current,
+/// Examples as they were read.
+pub(in crate::jobs) struct Examples {
+    /// The rows.
+    pub(in crate::jobs) rows: Rows,
+    /// How their past is known: reconstructed as soon as that of any of them is.
+    pub(in crate::jobs) basis: Basis,
+    /// The snapshots they were read from.
+    pub(in crate::jobs) inputs: Vec<String>,
 }
 
-/// Examples as they were read.
-pub(super) struct Examples {
-    /// The rows.
-    pub(super) rows: Rows,
-    /// Whether any of them was reconstructed.
-    pub(super) is_reconstructed: bool,
-    /// The snapshots they were read from.
-    pub(super) inputs: Vec<String>,
+/// The rows of one feature set.
+struct FoundRows {
+    rows: LazyFrame,
+    basis: Basis,
+    /// The snapshot that they are of.
+    input: String,
 }
 
 /// A feature set, and the features that examples take from it.
 type OwnFeatures = (TableName, Vec<String>);
 
 impl JobContext {
-    /// Reads the examples of a recipe; `None` when there are none.
-    pub(super) async fn examples(&self, recipe: &Recipe, wanted: Wanted) -> Result<Option<Examples>, JobError> {
-        let stage = if wanted == Wanted::Past { "past" } else { "current" };
+    /// Reads the examples of a recipe: past courses with their labels, or those of the logical date. `None` when there are
+    /// none.
+    pub(in crate::jobs) async fn examples(&self, recipe: &Recipe, stage: Stage) -> Result<Option<Examples>, JobError> {
         let (features, sets) = self.features_of(recipe)?;
         let mut joined: Option<LazyFrame> = None;
-        let mut is_reconstructed = false;
+        let mut basis = Basis::AsKnown;
         let mut inputs = Vec::new();
-        for (name, columns) in sets {
-            let dataset = Dataset::feature_set(&name);
-            let manifest = self.manifest(&dataset).await?.ok_or_else(|| no_dataset(&dataset))?;
-            inputs.push(format!("{dataset}@{}", manifest.id()));
-            let mut parts: Vec<Part> = manifest.parts;
-            parts.retain(|part| part.partition.get(STAGE).is_some_and(|found| found == stage));
-            if wanted == Wanted::Current {
-                let date = self.input.logical_date.to_string();
-                let built_for = parts.first().and_then(|part| part.partition.get(AS_OF).cloned());
-                parts.retain(|part| part.partition.get(AS_OF) == Some(&date));
-                if let Some(other) = built_for.filter(|_| parts.is_empty()) {
-                    return Err(other_date(&dataset, &other, self));
-                }
-            }
-            is_reconstructed |=
-                parts.iter().any(|part| part.partition.get(BASIS).is_some_and(|basis| basis == "reconstructed"));
-            if parts.is_empty() {
-                return Ok(None);
-            }
-            let paths = self.environment.lake.local_parts(&dataset, &parts).await.map_err(super::tables::lake_error)?;
-            let rows = lake::scan(&paths).map_err(|error| JobError::Fail(error.into()))?;
+        for (set, columns) in sets {
+            let Some(found) = self.examples_of_set(&set, stage).await? else { return Ok(None) };
+            basis = basis.max(found.basis);
+            inputs.push(found.input);
             joined = Some(match joined {
-                None => rows,
+                None => found.rows,
                 Some(before) => {
-                    let keep: Vec<Expr> = ["as_of", "enrollment_id"]
-                        .iter()
-                        .map(|key| col(*key))
-                        .chain(columns.iter().map(|c| col(c.as_str())))
-                        .collect();
                     let on = [col("as_of"), col("enrollment_id")];
-                    before.join(rows.select(keep), on.clone(), on, JoinArgs::new(JoinType::Left))
+                    let own = columns.iter().map(|column| col(column.as_str()));
+                    let rows = found.rows.select(on.iter().cloned().chain(own).collect::<Vec<_>>());
+                    before.join(rows, on.clone(), on, JoinArgs::new(JoinType::Left))
                 }
             });
         }
         let Some(mut joined) = joined else { return Ok(None) };
-        if wanted == Wanted::Past {
-            let name = recipe.label.parse().map_err(JobError::fail)?;
-            let dataset = Dataset::label(&name);
-            let Some(manifest) = self.manifest(&dataset).await? else { return Ok(None) };
-            inputs.push(format!("{dataset}@{}", manifest.id()));
-            if manifest.parts.is_empty() {
-                return Ok(None);
-            }
-            let paths = self
-                .environment
-                .lake
-                .local_parts(&dataset, &manifest.parts)
-                .await
-                .map_err(super::tables::lake_error)?;
-            let labels = lake::scan(&paths).map_err(|error| JobError::Fail(error.into()))?;
-            let labels = labels.select([col("enrollment_id"), col(recipe.label.as_str()), col("known_at")]);
+        if stage == Stage::Past {
+            let Some((labels, input)) = self.labels(&recipe.label).await? else { return Ok(None) };
+            inputs.push(input);
             joined = joined.join(labels, [col("enrollment_id")], [col("enrollment_id")], JoinArgs::new(JoinType::Left));
         }
         let label = recipe.label.clone();
@@ -104,11 +71,40 @@ impl JobContext {
             Rows::of(&frame, &features, &label).map_err(anyhow::Error::from)
         })
         .await?;
-        Ok((!rows.is_empty()).then_some(Examples { rows, is_reconstructed, inputs }))
+        Ok((!rows.is_empty()).then_some(Examples { rows, basis, inputs }))
+    }
+
+    /// The rows of a feature set of one stage; of what is current, those of the logical date.
+    async fn examples_of_set(&self, set: &TableName, stage: Stage) -> Result<Option<FoundRows>, JobError> {
+        let dataset = Dataset::feature_set(set);
+        let snapshot = self.input.snapshot(dataset.as_str()).ok_or_else(|| no_dataset(&dataset))?;
+        let input = format!("{dataset}@{}", snapshot.snapshot);
+        let mut found = self.parts_of_stage(&dataset, stage).await?.unwrap_or_default();
+        if stage == Stage::Current {
+            let date = self.input.logical_date.to_string();
+            let built_for = found.first().map(|(_, name)| name.as_of.clone());
+            found.retain(|(_, name)| name.as_of == date);
+            if let Some(other) = built_for.filter(|_| found.is_empty()) {
+                return Err(other_date(&dataset, &other, self));
+            }
+        }
+        let basis = found.iter().map(|(_, name)| name.basis).max().unwrap_or(Basis::AsKnown);
+        let parts: Vec<Part> = found.into_iter().map(|(part, _)| part).collect();
+        let rows = self.environment.lake.rows(&dataset, &parts).await.map_err(lake_error)?;
+        Ok(rows.map(|rows| FoundRows { rows, basis, input }))
+    }
+
+    /// The labels, each with when it was known, and the snapshot that they are of.
+    async fn labels(&self, label: &str) -> Result<Option<(LazyFrame, String)>, JobError> {
+        let dataset = Dataset::label(&label.parse().map_err(JobError::fail)?);
+        let Some(manifest) = self.manifest(&dataset).await? else { return Ok(None) };
+        let rows = self.environment.lake.rows(&dataset, &manifest.parts).await.map_err(lake_error)?;
+        let columns = [col("enrollment_id"), col(label), col("known_at")];
+        Ok(rows.map(|rows| (rows.select(columns), format!("{dataset}@{}", manifest.id()))))
     }
 
     /// Returns those of the recipe's features that only say how far a course is: they move with the calendar.
-    pub(super) fn calendar_features(&self, recipe: &Recipe) -> Result<BTreeSet<String>, JobError> {
+    pub(in crate::jobs) fn calendar_features(&self, recipe: &Recipe) -> Result<BTreeSet<String>, JobError> {
         let catalogue = catalogue(self)?;
         let mut found = BTreeSet::new();
         for name in &recipe.sets {

@@ -1,0 +1,145 @@
+//! What jobs leave for later jobs of their run and for the report: every fact with its name, its type and who leaves it.
+//!
+//! A fact is a small JSON value in the outcome of the job that leaves it, so it is stored and may be read by a later
+//! version of the program. It has one name, here, and one type: what is left is what is read.
+
+use std::marker::PhantomData;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::check::CheckOutcome;
+use crate::domain::outcome::{JobError, Outcome};
+use crate::jobs::kind::JobContext;
+use crate::ml::drift::{CategoryDistance, Distance};
+use crate::ml::train::Evaluation;
+use crate::report::view::{DriftView, FlaggedTerm, ModelView, QualityView, TableView};
+
+/// The tables as `canvas_pull` left them.
+pub(in crate::jobs) const TABLES: Fact<Vec<TableView>> = Fact::new("tables");
+/// The date that a `canvas_pull` was for.
+pub(in crate::jobs) const PULL_DATE: Fact<Date> = Fact::new("pull_date");
+/// What the snapshots and cursors of a part of a `canvas_pull` do not say.
+pub(in crate::jobs) const PULL_PROGRESS: Fact<Progress> = Fact::new("pull_progress");
+/// The quality checks as `quality_check` sums them up for the report.
+pub(in crate::jobs) const QUALITY: Fact<QualityView> = Fact::new("quality");
+/// Every quality check, for `quality.json`.
+pub(in crate::jobs) const CHECKS: Fact<Vec<CheckOutcome>> = Fact::new("quality_checks");
+/// Drift as `drift_report` sums it up for the report.
+pub(in crate::jobs) const DRIFT: Fact<DriftView> = Fact::new("drift");
+/// Every distance that `drift_report` measured, for `drift.json`.
+pub(in crate::jobs) const DRIFT_FIGURES: Fact<DriftFigures> = Fact::new("drift_figures");
+/// The model as `train_model` describes it for the report.
+pub(in crate::jobs) const MODEL: Fact<ModelView> = Fact::new("model");
+/// The whole evaluation of `train_model`, for `evaluation.json`.
+pub(in crate::jobs) const EVALUATION: Fact<Evaluation> = Fact::new("evaluation");
+/// The counts that `score` makes, by term.
+pub(in crate::jobs) const FLAGGED: Fact<Vec<FlaggedTerm>> = Fact::new("flagged");
+
+/// A fact: a value of the type `T` under a name.
+pub(in crate::jobs) struct Fact<T> {
+    name: &'static str,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Fact<T> {
+    const fn new(name: &'static str) -> Self {
+        Self { name, value: PhantomData }
+    }
+
+    /// Returns the fact as the first job that left it in this run wrote it, to be published as it is.
+    pub(in crate::jobs) fn as_left<'a>(&'a self, cx: &'a JobContext) -> Option<&'a serde_json::Value> {
+        cx.input.facts(self.name).next().map(|(_, value)| value)
+    }
+}
+
+impl<T: Serialize> Fact<T> {
+    /// Leaves the fact in an outcome.
+    pub(in crate::jobs) fn leave(&self, outcome: &mut Outcome, value: &T) -> Result<(), JobError> {
+        let value = serde_json::to_value(value).with_context(|| format!("writing the fact `{}`", self.name))?;
+        outcome.facts.insert(self.name.to_owned(), value);
+        Ok(())
+    }
+}
+
+impl<T: DeserializeOwned> Fact<T> {
+    /// Returns the fact of the first job of this run that left it.
+    pub(in crate::jobs) fn read(&self, cx: &JobContext) -> Result<Option<T>, JobError> {
+        let Some((job, value)) = cx.input.facts(self.name).next() else { return Ok(None) };
+        let read = serde_json::from_value(value.clone())
+            .with_context(|| format!("reading what `{job}` left as `{}`", self.name))?;
+        Ok(Some(read))
+    }
+
+    /// Returns the fact that an outcome holds.
+    pub(in crate::jobs) fn of(&self, outcome: &Outcome) -> Result<Option<T>, JobError> {
+        let Some(value) = outcome.facts.get(self.name) else { return Ok(None) };
+        let read = serde_json::from_value(value.clone())
+            .with_context(|| format!("reading the fact `{}` of an earlier outcome", self.name))?;
+        Ok(Some(read))
+    }
+}
+
+/// How far a `canvas_pull` is with a part of its outcome.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct Progress {
+    /// The delivery's time.
+    pub(in crate::jobs) at: Timestamp,
+    /// The table; `None`: the delivery itself.
+    pub(in crate::jobs) table: Option<String>,
+    /// Up to when anything of the source was taken in before this run.
+    pub(in crate::jobs) taken_before: Option<Timestamp>,
+    /// The versions that were opened.
+    pub(in crate::jobs) opened: u64,
+    /// The versions that were closed.
+    pub(in crate::jobs) closed: u64,
+    /// The rows that were held back.
+    pub(in crate::jobs) held_back: u64,
+    /// The rows before this run.
+    pub(in crate::jobs) rows_before: Option<u64>,
+}
+
+/// What `drift_report` compared: tonight against the same course week of earlier terms.
+#[derive(Debug, Serialize)]
+pub(in crate::jobs) struct DriftFigures {
+    /// The course week.
+    pub(in crate::jobs) week: i64,
+    /// How many earlier terms there are.
+    pub(in crate::jobs) terms: usize,
+    /// The features.
+    pub(in crate::jobs) features: Vec<Distance>,
+    /// The champion's scores.
+    pub(in crate::jobs) scores: Option<Distance>,
+    /// Who takes which course: the mix of the population.
+    pub(in crate::jobs) courses: Option<CategoryDistance>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_that_is_left_is_read_as_it_was() {
+        let mut outcome = Outcome::default();
+        let date = jiff::civil::date(2026, 11, 20);
+
+        PULL_DATE.leave(&mut outcome, &date).unwrap();
+
+        assert_eq!(PULL_DATE.of(&outcome).unwrap(), Some(date));
+        assert_eq!(outcome.facts["pull_date"], "2026-11-20");
+    }
+
+    #[test]
+    fn a_fact_of_another_form_is_an_error_that_names_it() {
+        let mut outcome = Outcome::default();
+        outcome.facts.insert("pull_date".to_owned(), serde_json::json!(7));
+
+        let error = PULL_DATE.of(&outcome).unwrap_err().to_string();
+
+        assert!(error.contains("`pull_date`"), "{error}");
+        assert_eq!(FLAGGED.of(&outcome).unwrap(), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! What becomes of an e-mail that is sent: the words of the receiving side, or the stage at which it failed and why.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::domain::delivery::Refusal;
+
+/// What the receiving side said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The server's words, or the path of the file.
+    pub words: String,
+}
+
+/// A stage of an SMTP conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Reaching the server, its greeting, and TLS where it comes first.
+    Connect,
+    /// Upgrading to TLS.
+    StartTls,
+    /// User and password.
+    LogIn,
+    /// The sender.
+    Sender,
+    /// Recipient and message.
+    Send,
+}
+
+/// An e-mail that was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The folder or a file in it could not be written.
+    #[error("writing the e-mail to `{}`; check that the folder exists and may be written", .path.display())]
+    Write {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The certificate file could not be used.
+    #[error("reading the certificate file `{}`: {why}; it must hold one certificate in PEM form", .path.display())]
+    Certificate {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The connection would not be private.
+    #[error(
+        "the SMTP server `{host}` is not this machine, so it must be reached by `starttls` or `tls`, not in the clear"
+    )]
+    NotPrivate {
+        /// The server.
+        host: String,
+    },
+    /// The record names an address that is none.
+    #[error(
+        "the e-mail `{message_id}` names an address that is not one; correct `mail.to`, `mail.from` or `to` of the job"
+    )]
+    Envelope {
+        /// The e-mail.
+        message_id: String,
+    },
+    /// The server could not be reached, or said no.
+    #[error("{} at the SMTP server {host}:{port}: {reply}; {}", .stage.words(), .stage.advice())]
+    Smtp {
+        /// The server.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// How far the conversation came.
+        stage: Stage,
+        /// Whether another try may help.
+        is_transient: bool,
+        /// What went wrong, in the server's words where it said something; addresses are masked.
+        reply: String,
+    },
+}
+
+impl TransportError {
+    /// Returns whether another try may help.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Smtp { is_transient, .. } => *is_transient,
+            Self::Write { .. } => true,
+            Self::Certificate { .. } | Self::NotPrivate { .. } | Self::Envelope { .. } => false,
+        }
+    }
+
+    /// Returns how the outbox takes it. Only what the server said of this recipient or message, or an address that is
+    /// none, is final: a login, a sender or a certificate that is refused is put right by a person, and then all
+    /// e-mails must go.
+    pub const fn refusal(&self) -> Refusal {
+        match self {
+            Self::Smtp { stage: Stage::Send, is_transient: false, .. } | Self::Envelope { .. } => Refusal::Permanent,
+            _ => Refusal::Transient,
+        }
+    }
+}
+
+impl Stage {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Connect => "connecting",
+            Self::StartTls => "upgrading to TLS",
+            Self::LogIn => "logging in",
+            Self::Sender => "naming the sender",
+            Self::Send => "handing over the e-mail",
+        }
+    }
+
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Connect => "check host and port, and that this machine may reach them",
+            Self::StartTls => "check that the server offers STARTTLS on this port and that its certificate is trusted",
+            Self::LogIn => "check user and password",
+            Self::Sender => "check that the server accepts this sender (`mail.from`) from this user and this machine",
+            Self::Send => "check that the server accepts this recipient and this message",
+        }
+    }
+}
