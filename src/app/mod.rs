@@ -3,18 +3,21 @@
 //! `dags` reads the DAG files, `signals` hears Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines`
 //! tells when a night is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is beyond its
 //! limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs
-//! in a child process does there, `secrets` what a process gives up before it starts programs.
+//! in a child process does there, `secrets` what a process gives up before it starts programs. `doctor` looks
+//! at all that a night needs, `temporary` makes folders that do not stay.
 
 pub mod child;
 mod claims;
 mod dags;
 mod deadlines;
+pub mod doctor;
 mod isolation;
 mod keeping;
 mod outbox;
 pub mod secrets;
 mod settle;
 mod signals;
+mod temporary;
 mod watchdog;
 mod words;
 

@@ -4,6 +4,8 @@
 //! error names host, port and stage and says whether another try may help; neither errors nor logs hold an
 //! address that was not masked. It does not decide when to send or to try again: the outbox does.
 
+mod certificate;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

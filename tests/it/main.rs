@@ -7,6 +7,7 @@
 mod architecture;
 mod bad_input;
 mod crash;
+mod doctor;
 mod engine;
 mod interrupted;
 mod isolation;
