@@ -4,7 +4,7 @@
 //! tells when a night is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is beyond its
 //! limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs
 //! in a child process does there, `secrets` what a process gives up before it starts programs. `doctor` looks
-//! at all that a night needs, `temporary` makes folders that do not stay.
+//! at all that a night needs, `temporary` makes folders that do not stay, `supervisor` is what the service manager hears.
 
 pub mod child;
 mod claims;
@@ -17,6 +17,7 @@ mod outbox;
 pub mod secrets;
 mod settle;
 mod signals;
+mod supervisor;
 mod temporary;
 mod watchdog;
 mod words;
@@ -51,6 +52,8 @@ use crate::lake::{Lake, LakeError, LakeOptions};
 use crate::store::{self, MailRow, Role, RunFilter, StateStore, StoreError, Tenure, ToSettle};
 use crate::telemetry::{self, SystemClock};
 
+use self::supervisor::Supervisor;
+
 /// How often a daemon looks whether anything is beyond its limits.
 const KEEP: Duration = Duration::from_secs(600);
 
@@ -80,6 +83,7 @@ pub struct App {
     settle: Arc<settle::Settle>,
     outbox: Arc<outbox::Outbox>,
     deadlines: deadlines::Deadlines,
+    supervisor: Supervisor,
 }
 
 /// Why the house cannot be put together, or what was asked for is not there.
@@ -183,7 +187,8 @@ impl App {
             stop_grace: Duration::from_secs(config.engine.stop_grace_secs),
             patience: PATIENCE,
         };
-        Ok(Self { config, clock, store, lake, engine, owner, settle, outbox, deadlines })
+        let supervisor = Supervisor::of(&variables);
+        Ok(Self { config, clock, store, lake, engine, owner, settle, outbox, deadlines, supervisor })
     }
 
     /// Returns the DAG `name`, with parameters set as `JOB.KEY=VALUE` says.
@@ -217,7 +222,11 @@ impl App {
     /// # Errors
     /// When the state store fails in a way that will not pass.
     pub async fn stand_by(&self, role: Role, stop: &CancellationToken) -> Result<Option<Tenure>, AppError> {
-        let tenure = ownership::stand_by(&*self.store, &self.owner, role, stop).await?;
+        let waits = || self.supervisor.goes_round(|| "Standing by: another scheduler owns the state store".to_owned());
+        let tenure = ownership::stand_by(&*self.store, (&self.owner, role), stop, &waits).await?;
+        if tenure.is_none() {
+            self.supervisor.is_stopping("Ending: it was told to, while standing by");
+        }
         tenure.map(|tenure| self.has_become_owner(tenure)).transpose()
     }
 
@@ -247,8 +256,15 @@ impl App {
     /// When the scheduler cannot go on.
     pub async fn daemon(&self, tenure: &Tenure, stop: &CancellationToken) -> Result<(), AppError> {
         let dags = Dags::of(&self.config);
+        self.supervisor.begins("Looking through what the last owner may have left undone");
         self.begin_tenure().await?;
-        let dags = || dags.all_that_are_valid();
+        self.supervisor.begins("Beginning the schedules");
+        // The scheduler asks for the DAGs each time that it looks: when it does not, it hangs.
+        let dags = || {
+            let dags = dags.all_that_are_valid();
+            self.supervisor.goes_round(|| supervisor::at_work(&dags, self.clock.now()));
+            dags
+        };
         let ended = CancellationToken::new();
         let engine = Engine { patience: DAEMON_PATIENCE, ..self.engine.clone() };
         let schedule = async {
@@ -257,7 +273,12 @@ impl App {
             end
         };
         let keep = self.keep_again_and_again(&ended);
-        let (end, ()) = self.as_owner(tenure, async { tokio::join!(schedule, keep) }).await;
+        let ending = async {
+            if ended.run_until_cancelled(stop.cancelled()).await.is_some() {
+                self.supervisor.is_stopping("Ending: waiting for what runs; the next start goes on with it");
+            }
+        };
+        let (end, (), ()) = self.as_owner(tenure, async { tokio::join!(schedule, keep, ending) }).await;
         end?;
         self.settle_all().await?;
         Ok(self.store.resign_ownership(tenure).await?)

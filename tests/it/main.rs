@@ -19,5 +19,6 @@ mod parts;
 mod privacy;
 mod report;
 mod store;
+mod supervised;
 mod support;
 mod upgrade;
