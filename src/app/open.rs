@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
+use super::supervisor::Supervisor;
 use super::{App, AppError, Dags, PATIENCE, deadlines, isolation, outbox, settle};
 use crate::canvas::privacy::PrivacyKey;
 use crate::config::{Config, Environment as Variables, Layers, LogFormat, Use, account, process_environment};
@@ -102,7 +103,8 @@ impl App {
         };
         let (runners, dags) = (Kinds(environment), Dags::of(&config));
         let account = account(&variables);
-        Ok(Self { config, clock, store, lake, engine, dags, account, runners, owner, settle, outbox, deadlines })
+        let supervisor = Supervisor::of(&variables);
+        Ok(Self { config, clock, store, lake, engine, dags, account, runners, owner, settle, outbox, deadlines, supervisor })
     }
 }
 
@@ -151,7 +153,7 @@ pub(super) async fn environment(
 }
 
 /// The lake's options for `url`: the lake itself, or a source's prefix.
-fn lake_options(config: &Config, variables: &Variables, url: &str) -> Result<LakeOptions, AppError> {
+pub(super) fn lake_options(config: &Config, variables: &Variables, url: &str) -> Result<LakeOptions, AppError> {
     let lake = &config.lake;
     let secret = |reference: &Option<crate::config::SecretReference>| {
         reference.as_ref().map(|reference| reference.resolve(variables)).transpose()

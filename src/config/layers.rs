@@ -79,6 +79,16 @@ impl Layers {
     /// # Errors
     /// With every mistake in any layer.
     pub fn config_for(&self, purpose: Use) -> Result<Config, Mistakes> {
+        let (config, mistakes) = self.config_with_mistakes(purpose)?;
+        Mistakes::unless_none(mistakes, config)
+    }
+
+    /// Returns the configuration with the default in the place of each value of the wrong shape, and every mistake: for
+    /// whoever looks at what is right beside what is wrong.
+    ///
+    /// # Errors
+    /// With every mistake, where the layers make no configuration at all.
+    pub fn config_with_mistakes(&self, purpose: Use) -> Result<(Config, Vec<Mistake>), Mistakes> {
         let documents = self.documents()?;
         let schema = schemars::schema_for!(Config).to_value();
         let mut overrides = self.overrides();
@@ -117,7 +127,9 @@ impl Layers {
                 mistakes.push(self.at(&documents, &path, message));
             }
         }
-        Mistakes::unless_none(mistakes, config)
+        mistakes.sort();
+        mistakes.dedup();
+        Ok((config, mistakes))
     }
 
     /// Returns where the value at `path` comes from: a variable, a file with its line, or `default`.
