@@ -40,10 +40,11 @@ use crate::domain::dag::Dag;
 use crate::domain::document::Mistakes;
 use crate::domain::run::RunState;
 use crate::domain::schedule::parse_zone;
+use crate::domain::spec::KindCatalogue as _;
 use crate::engine::persist::persist;
 use crate::engine::process::MemoryMeans;
 use crate::engine::{Engine, Stop, ownership, scheduler, settle as settling};
-use crate::jobs::Environment;
+use crate::jobs::{Environment, KindNames};
 use crate::lake::{Lake, LakeError, LakeOptions};
 use crate::store::{self, MailRow, Role, RunFilter, StateStore, StoreError, Tenure, ToSettle};
 use crate::telemetry::{self, SystemClock};
@@ -140,9 +141,8 @@ impl App {
     /// With what is wrong in the configuration, or what cannot be reached.
     pub async fn open(files: &[PathBuf], purpose: Use) -> Result<Self, AppError> {
         let variables = process_environment();
-        let config = Layers::read(files, variables.clone()).and_then(|layers| layers.config_for(purpose));
-        let config = config.map_err(AppError::Config)?;
-        isolation::check(&config)?;
+        let layers = Layers::read(files, variables.clone()).map_err(AppError::Config)?;
+        let config = layers.with_kinds(KindNames.kinds()).config_for(purpose).map_err(AppError::Config)?;
         let format = match config.log.format {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,

@@ -22,6 +22,7 @@ mod output;
 mod run;
 mod runs;
 mod sim;
+mod values;
 mod watchdog;
 
 use std::path::PathBuf;

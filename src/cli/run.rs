@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// The DAG: the name of a file in the jobs folder.
     dag: String,
     /// The logical date (the run covers through the end of the day before); today in the DAG's zone if not given.
-    #[arg(long, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = super::values::parse_date)]
     date: Option<Date>,
     /// Only this job; may be given several times.
     #[arg(long, value_name = "JOB", conflicts_with = "from")]

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use super::{canvas_pull, drift_report, quality_check, score, train_model};
-use crate::config::{Config, SourceKind};
+use crate::config::{Config, MailAddress, SourceKind};
 use crate::domain::check::{Finding, Severity};
 use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
@@ -53,6 +53,7 @@ pub(super) struct Params {
     report: Report,
     /// Who gets it; without it the configured ones (`mail.to`).
     #[serde(default)]
+    #[schemars(with = "Vec<MailAddress>")]
     to: Vec<String>,
 }
 

@@ -6,14 +6,14 @@
 //! a [`KindCatalogue`].
 
 mod checks;
+mod durations;
 mod reader;
 mod shape;
 #[cfg(test)]
 mod tests;
 
+pub use durations::{LONGEST_GRACE, LONGEST_TIMEOUT, LONGEST_WAIT, parse_duration};
 pub use shape::dag_schema;
-
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -44,14 +44,4 @@ pub fn parse_dag(
     let mut mistakes = document.mistakes(&shape::file_schema());
     checks::check_jobs(&document, catalogue, &mut mistakes);
     reader::Reader::new(&document, mistakes).read(stem, default_zone)
-}
-
-/// Returns the duration that text such as `30s`, `10m` or `1h 30m` means.
-///
-/// # Errors
-/// With what is allowed.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration; write `30s`, `10m`, `1h` or `1h 30m`");
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(signed).map_err(|_| wrong())
 }
