@@ -12,8 +12,8 @@ mod claims;
 mod compare;
 mod dags;
 mod deadlines;
-mod error;
 pub mod doctor;
+mod error;
 mod isolation;
 mod keeping;
 mod open;
@@ -164,8 +164,6 @@ impl App {
     /// # Errors
     /// When the scheduler cannot go on.
     pub async fn daemon(&self, tenure: &Tenure, stop: &CancellationToken) -> Result<(), AppError> {
-        self.begin_tenure().await?;
-        let dags = || self.dags.all_that_are_valid();
         self.supervisor.begins("Looking through what the last owner may have left undone");
         self.begin_tenure().await?;
         self.supervisor.begins("Beginning the schedules");

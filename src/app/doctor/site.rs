@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use crate::app::{Dags, isolation};
+use crate::app::{Dags};
 use crate::config::{Config, Environment as Variables, Layers, SourceKind, Use, process_environment};
 use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;
 use crate::domain::document::{Mistake, Mistakes};
+use crate::domain::spec::KindCatalogue as _;
+use crate::jobs::KindNames;
 use crate::store::{self, Health};
 use crate::telemetry::{SystemClock, chain};
 
@@ -52,8 +54,8 @@ impl Site {
     pub(super) fn read(files: &[PathBuf]) -> Self {
         let variables = process_environment();
         let layers = Layers::read(files, variables.clone());
-        let read = layers.and_then(|layers| layers.config_with_mistakes(Use::Nights));
-        let (config, mut mistakes, has_configuration) = match read {
+        let read = layers.and_then(|layers| layers.with_kinds(KindNames.kinds()).config_with_mistakes(Use::Nights));
+        let (config, mistakes, has_configuration) = match read {
             Ok((config, mistakes)) => (Some(config), mistakes, true),
             Err(Mistakes(mistakes)) => (None, mistakes, false),
         };
@@ -61,9 +63,6 @@ impl Site {
         let default = || Layers::from_texts(Vec::new(), Variables::new()).config();
         let config = config.or_else(|| default().ok());
         let config = Arc::new(config.expect("the embedded default is a valid configuration"));
-        if let Err(crate::app::AppError::Config(Mistakes(unknown))) = isolation::check(&config) {
-            mistakes.extend(unknown);
-        }
         let (dags, broken) = dags(&config);
         Self {
             config,
