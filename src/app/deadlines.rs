@@ -110,9 +110,13 @@ impl Deadlines {
 
     async fn promise_what_nobody_took(&self, dags: &[Dag]) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let pauses = self.store.pauses().await?;
         for dag in dags {
             let Some(watermark) = self.store.watermark(&dag.name).await? else { continue };
             for slot in deadline::never_taken(dag, watermark.at, now) {
+                if pauses.iter().any(|pause| pause.covers(&dag.name, slot.at)) {
+                    continue;
+                }
                 let mails = Owed(Arc::clone(&self.config)).expected(dag, &slot);
                 let there = self.store.mails_of(&dag.name, slot.date).await?;
                 if !there.is_empty() {

@@ -121,7 +121,12 @@ impl Watchdog {
             Err(_) => files.all_that_are_valid(),
         };
         let now = self.clock.now();
-        let nights: Vec<Night<'_>> = dags.iter().filter_map(|dag| self.due(dag, now)).collect();
+        let pauses = match &store {
+            Ok(store) => store.pauses().await?,
+            Err(_) => Vec::new(),
+        };
+        let is_owed = |night: &Night<'_>| !pauses.iter().any(|pause| pause.covers(&night.dag.name, night.slot.at));
+        let nights: Vec<Night<'_>> = dags.iter().filter_map(|dag| self.due(dag, now)).filter(is_owed).collect();
         match store {
             Ok(store) => self.watch_with(&*store, &nights, files.are_all_valid()).await,
             Err(error) => self.watch_blind(&nights, &error).await,

@@ -12,14 +12,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::attempts::{self, JobAt};
 use super::audit;
 use super::contract::{AttemptClaim, Base, Committed};
 use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::hold::Held;
+use super::job_at::JobAt;
+use super::jobs::{self, NOT_ASKED_FOR};
 use super::row::Row;
-use super::runs::{Held, NOT_ASKED_FOR};
-use super::{revisions, schedule, settle};
+use super::{parts, revisions, schedule, settle, successes};
 use crate::domain::ids::{DagName, RunId, SnapshotId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, Reason, SnapshotRef};
@@ -72,13 +73,13 @@ pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>, run: &Held) -> Res
         true => tx.rows(STANDING, &[at.run_id.into(), NOT_ASKED_FOR.into()]).await?,
         false => Vec::new(),
     };
-    let (parts, left_findings) = attempts::parts(tx, at).await?;
+    let (parts, left_findings) = parts::parts(tx, at).await?;
     let committed = Committed {
         snapshots,
         cursors,
         models,
-        last_success: attempts::last_success_within(tx, &run.dag, at.job).await?,
-        standing: standing.iter().map(attempts::view_of).collect::<Result<Vec<JobView>, _>>()?,
+        last_success: successes::last_success_within(tx, &run.dag, at.job).await?,
+        standing: standing.iter().map(jobs::view_of).collect::<Result<Vec<JobView>, _>>()?,
         parts,
         left_findings,
         skipped: schedule::skipped_since(tx, &run.dag, at.run_id).await?,

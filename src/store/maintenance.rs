@@ -12,7 +12,7 @@ use super::database::{Database, Pools};
 use super::error::StoreError;
 use super::sql_store::connect;
 use super::sqlite::Opened;
-use super::{audit, commit, migrations, ownership, runs, sqlite};
+use super::{audit, commit, events, migrations, ownership, runs, sqlite};
 use crate::domain::ids::{KindName, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::run::JobState;
@@ -152,7 +152,7 @@ async fn check_runs(database: &Database, report: &mut CheckReport) -> Result<(),
         report.runs += 1;
         note(report, &what, runs::one(database, &run_id).await)?;
         note(report, &what, runs::dag_of(database, &run_id).await)?;
-        note(report, &what, runs::events(database, &run_id, 0).await)?;
+        note(report, &what, events::events(database, &run_id, 0).await)?;
     }
     for row in database.rows("checking the runs", OPEN_IN_DONE, &[]).await? {
         let (run_id, job) = (row.text("run_id")?, row.text("job")?);

@@ -8,19 +8,25 @@
 //! (`sql/state/*.sql`, `$n` placeholders) are the same text for both. How to change the schema: a new
 //! `sql/migrations/{sqlite,postgres}/NNNN_*.sql` of the same number in both folders, and a line each in `migrations`.
 
+mod attempt_rows;
 mod attempts;
 mod audit;
 mod commit;
 mod contract;
 mod database;
 mod error;
+mod events;
 mod health;
+mod hold;
+mod job_at;
+mod jobs;
 mod keeping;
 mod mail_contract;
 mod maintenance;
 mod migrations;
 mod outbox;
 mod ownership;
+mod parts;
 mod postgres;
 mod repair;
 mod repair_contract;
@@ -32,6 +38,7 @@ mod schedule;
 mod settle;
 mod sql_store;
 mod sqlite;
+mod successes;
 
 pub use contract::{
     AttemptClaim, AttemptEnd, Base, Begun, Claim, Committed, EventRecord, JobStanding, LastSuccess, NewRun, RunFilter,

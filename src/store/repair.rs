@@ -7,10 +7,11 @@ use super::audit::{self, Origin};
 use super::contract::{NewRun, RunRecord};
 use super::database::Transaction;
 use super::error::StoreError;
+use super::job_at::JobAt;
 use super::repair_contract::{AuditEntry, Backfill, Pause, Repairs};
 use super::row::Row;
 use super::sql_store::SqlStore;
-use super::{attempts, runs};
+use super::{hold, jobs, runs};
 use crate::domain::ids::{DagName, JobName, RunId};
 use crate::domain::manual::Manual;
 use crate::domain::run::{JobState, RunEvent, RunState};
@@ -67,12 +68,12 @@ impl Repairs for SqlStore {
         now: Timestamp,
     ) -> Result<RunState, StoreError> {
         let mut tx = self.database.begin("marking a job").await?;
-        let before = runs::lock(&mut tx, run_id).await?;
+        let before = hold::lock(&mut tx, run_id).await?;
         if !before.state.is_done() {
             return Err(StoreError::StillOpen { run_id: run_id.clone(), state: before.state });
         }
         let said = manual.did(&format!("marked the job {job} as {state}"));
-        attempts::mark(&mut tx, attempts::JobAt { run_id, job, now }, state, &said).await?;
+        jobs::mark(&mut tx, JobAt { run_id, job, now }, state, &said).await?;
         let states = tx.rows(JOB_STATES, &[run_id.into()]).await?;
         let states = states.iter().map(|row| row.parse("state")).collect::<Result<Vec<JobState>, _>>()?;
         let after = RunState::of_jobs(&states);

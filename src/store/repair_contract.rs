@@ -43,6 +43,13 @@ pub struct Pause {
     pub manual: Manual,
 }
 
+impl Pause {
+    /// Returns whether it covers a slot of `dag` at `slot`: such a slot owes nobody anything.
+    pub fn covers(&self, dag: &DagName, slot: Timestamp) -> bool {
+        self.dag == *dag && slot >= self.since
+    }
+}
+
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {

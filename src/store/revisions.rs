@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::attempts::JobAt;
 use super::database::{Bind, Database, Transaction};
 use super::error::StoreError;
+use super::job_at::JobAt;
 use super::mail_contract::{HandedOver, MailRow, Promise};
 use super::row::Row;
 use crate::domain::delivery::{

@@ -1,27 +1,28 @@
 //! Runs: made, taken up, ended, and read back.
 //!
 //! Every transition of a run goes through [`RunState::after`], and of its jobs through `attempts`; the event is
-//! written beside the new state. [`hold`] is the gate of every write that belongs to a run: it checks the fencing
-//! token by updating the run's row, so that on PostgreSQL all writers of one run wait for each other there.
+//! written beside the new state. Whoever writes for a run asks `hold` first.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
-use super::attempts::{self, JobAt};
 use super::audit;
-use super::contract::{Claim, EventRecord, NewRun, RunFilter, RunRecord};
-use super::database::{Bind, Database, Transaction};
+use super::contract::{Claim, NewRun, RunFilter, RunRecord};
+use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::events::write_run_event;
+use super::hold::{hold, lock};
+use super::job_at::JobAt;
+use super::jobs::{self, NOT_ASKED_FOR};
 use super::mail_contract::Promise;
 use super::ownership::Tenure;
 use super::revisions;
 use super::row::Row;
 use super::schedule;
 use crate::domain::dag::Dag;
-use crate::domain::ids::{DagName, RunId, content_hash};
+use crate::domain::ids::{RunId, content_hash};
 use crate::domain::job::Force;
 use crate::domain::manual::Manual;
-use crate::domain::run::{IllegalTransition, JobEvent, JobState, RunEvent, RunState};
+use crate::domain::run::{JobEvent, JobState, RunEvent, RunState};
 
 const INSERT: &str = include_str!("../../sql/state/run_insert.sql");
 const NEXT_NUMBER: &str = include_str!("../../sql/state/run_number_next.sql");
@@ -32,25 +33,14 @@ const SELECT_ALL: &str = include_str!("../../sql/state/runs_newest.sql");
 const SELECT_DAG: &str = include_str!("../../sql/state/runs_of_dag.sql");
 const SELECT_DATE: &str = include_str!("../../sql/state/runs_of_date.sql");
 const KEEP_DAG: &str = include_str!("../../sql/state/dag_version_insert.sql");
-const LOCK: &str = "UPDATE runs SET token = token WHERE run_id = $1 RETURNING state, cancel_requested";
-const HOLD: &str = "UPDATE runs SET token = token WHERE run_id = $1 AND token = $2 \
-                    RETURNING state, dag, logical_date, \
-                    CAST(CASE WHEN backfill IS NULL THEN 1 ELSE 0 END AS BIGINT) AS sends_mail, \
-                    CAST(CASE WHEN only_jobs IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_partial";
 const FINISH: &str = "UPDATE runs SET state = $2, finished_at = $3 WHERE run_id = $1";
 const MARK: &str = "UPDATE runs SET state = $2 WHERE run_id = $1";
 const WISH_CANCEL: &str = "UPDATE runs SET cancel_requested = 1 WHERE run_id = $1";
-const EXISTS: &str = "SELECT run_id FROM runs WHERE run_id = $1";
-const EVENT_INSERT: &str = "INSERT INTO events (at, run_id, job, event) VALUES ($1, $2, $3, $4) RETURNING seq";
-const EVENTS: &str = "SELECT seq, at, run_id, job, event FROM events WHERE run_id = $1 AND seq > $2 ORDER BY seq";
 const DAG_OF: &str =
     "SELECT v.body FROM runs AS r JOIN dag_versions AS v ON v.content_hash = r.dag_hash WHERE r.run_id = $1";
 
 /// Before any run was asked for; as far back as microseconds reach in both databases.
 const EARLIEST: Timestamp = Timestamp::UNIX_EPOCH;
-
-/// The word for jobs that a run leaves out.
-pub(super) const NOT_ASKED_FOR: &str = "not asked for";
 
 /// Makes a run, unless its slot has one.
 pub(super) async fn create(database: &Database, new: NewRun) -> Result<Option<RunRecord>, StoreError> {
@@ -83,11 +73,11 @@ pub(super) async fn create_within(tx: &mut Transaction, new: &NewRun) -> Result<
     let event = RunEvent::Queued { trigger: new.asked.trigger };
     write_run_event(tx, &run_id, &event, new.now).await?;
     for job in dag.jobs.values() {
-        attempts::insert_job(tx, &run_id, job).await?;
+        jobs::insert_job(tx, &run_id, job).await?;
         if new.only.as_ref().is_some_and(|only| !only.contains(&job.name)) {
             let event = JobEvent::Skipped { why: NOT_ASKED_FOR.to_owned() };
             let at = JobAt { run_id: &run_id, job: &job.name, now: new.now };
-            attempts::apply(tx, at, JobState::Queued, &event).await?;
+            jobs::apply(tx, at, JobState::Queued, &event).await?;
         }
     }
     let promise = Promise {
@@ -161,7 +151,7 @@ pub(super) async fn claim(
     let row = tx.row(CLAIM, &[run_id.into(), state.as_str().into(), tenure.owner().into(), now.into()]).await?;
     let token = row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?.int("token")?;
     write_run_event(&mut tx, run_id, &event, now).await?;
-    attempts::lose_running(&mut tx, run_id, now).await?;
+    jobs::lose_running(&mut tx, run_id, now).await?;
     tx.commit().await?;
     Ok(Claim { run_id: run_id.clone(), token, tenure: tenure.clone() })
 }
@@ -210,63 +200,12 @@ async fn end(tx: &mut Transaction, run_id: &RunId, event: &RunEvent, now: Timest
     let before = lock(tx, run_id).await?.state;
     let after = RunState::after(Some(before), event)?;
     if after == RunState::Cancelled {
-        attempts::cancel_open(tx, run_id, now).await?;
+        jobs::cancel_open(tx, run_id, now).await?;
     } else {
-        attempts::refuse_open(tx, run_id).await?;
+        jobs::refuse_open(tx, run_id).await?;
     }
     tx.execute(FINISH, &[run_id.into(), after.as_str().into(), now.into()]).await?;
     write_run_event(tx, run_id, event, now).await
-}
-
-/// A run that a transaction holds.
-pub(super) struct Held {
-    state: RunState,
-    /// Its DAG.
-    pub(super) dag: DagName,
-    /// Its logical date.
-    pub(super) date: Date,
-    /// Whether it is for some of the DAG's jobs only.
-    pub(super) is_partial: bool,
-    /// Whether its e-mails go out: those of a backfill would tell of old nights.
-    pub(super) sends_mail: bool,
-}
-
-/// Checks that `claim` still holds its run, and returns the run.
-pub(super) async fn hold(tx: &mut Transaction, claim: &Claim) -> Result<Held, StoreError> {
-    let run_id = &claim.run_id;
-    claim.tenure.check()?;
-    if let Some(row) = tx.row(HOLD, &[run_id.into(), claim.token.into()]).await? {
-        let (state, dag, date) = (row.parse("state")?, row.parse("dag")?, row.parse("logical_date")?);
-        let (is_partial, sends_mail) = (row.flag("is_partial")?, row.flag("sends_mail")?);
-        return Ok(Held { state, dag, date, is_partial, sends_mail });
-    }
-    match tx.row(EXISTS, &[run_id.into()]).await? {
-        Some(_) => Err(StoreError::Fenced { run_id: run_id.clone() }),
-        None => Err(StoreError::NoRun { run_id: run_id.clone() }),
-    }
-}
-
-/// Like [`hold`], for news of the run's jobs: only a running run takes them.
-pub(super) async fn hold_running(tx: &mut Transaction, claim: &Claim) -> Result<Held, StoreError> {
-    let held = hold(tx, claim).await?;
-    if held.state == RunState::Running {
-        return Ok(held);
-    }
-    Err(IllegalTransition { what: "run", state: held.state.as_str(), event: "news of its jobs".to_owned() }.into())
-}
-
-/// A run whose row a transaction has locked.
-pub(super) struct Locked {
-    /// Its state.
-    pub(super) state: RunState,
-    is_cancel_requested: bool,
-}
-
-/// Locks a run's row until the transaction's end.
-pub(super) async fn lock(tx: &mut Transaction, run_id: &RunId) -> Result<Locked, StoreError> {
-    let row = tx.row(LOCK, &[run_id.into()]).await?;
-    let row = row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?;
-    Ok(Locked { state: row.parse("state")?, is_cancel_requested: row.flag("cancel_requested")? })
 }
 
 /// Changes how a run that is done counts.
@@ -280,24 +219,6 @@ pub(super) async fn mark(
     let after = RunState::after(Some(before), event)?;
     tx.execute(MARK, &[run_id.into(), after.as_str().into()]).await?;
     write_run_event(tx, run_id, event, now).await
-}
-
-async fn write_run_event(
-    tx: &mut Transaction,
-    run_id: &RunId,
-    event: &RunEvent,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let event = tx.json("an event", event)?;
-    tx.execute(EVENT_INSERT, &[now.into(), run_id.into(), Bind::Text(None), (&event).into()]).await?;
-    Ok(())
-}
-
-/// Writes an event of a job and returns its number.
-pub(super) async fn write_job_event(tx: &mut Transaction, at: JobAt<'_>, event: &JobEvent) -> Result<i64, StoreError> {
-    let event = tx.json("an event", event)?;
-    let row = tx.row(EVENT_INSERT, &[at.now.into(), at.run_id.into(), at.job.into(), (&event).into()]).await?;
-    row.ok_or_else(|| StoreError::Unreadable { what: "seq", found: "no row".to_owned() })?.int("seq")
 }
 
 /// Returns a run.
@@ -344,12 +265,6 @@ pub(super) async fn dag_of(database: &Database, run_id: &RunId) -> Result<Dag, S
     row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?.json("body")
 }
 
-/// Returns a run's events after the number `after`.
-pub(super) async fn events(database: &Database, run_id: &RunId, after: i64) -> Result<Vec<EventRecord>, StoreError> {
-    let rows = database.rows("reading events", EVENTS, &[run_id.into(), after.into()]).await?;
-    rows.iter().map(event_of).collect()
-}
-
 pub(super) fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
     Ok(RunRecord {
         run_id: RunId::from_stored(row.text("run_id")?),
@@ -372,16 +287,6 @@ pub(super) fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
         queued_at: row.instant("queued_at")?,
         started_at: row.instant_or_null("started_at")?,
         finished_at: row.instant_or_null("finished_at")?,
-    })
-}
-
-fn event_of(row: &Row) -> Result<EventRecord, StoreError> {
-    Ok(EventRecord {
-        seq: row.int("seq")?,
-        at: row.instant("at")?,
-        run_id: RunId::from_stored(row.text("run_id")?),
-        job: row.text_or_null("job")?.map(|_| row.parse("job")).transpose()?,
-        event: row.json("event")?,
     })
 }
 

@@ -19,7 +19,10 @@ use super::database::Database;
 use super::error::StoreError;
 use super::mail_contract::{DueMail, HandedOver, MailRow, MailStore, Promise};
 use super::ownership::{self, Observed, Role, Tenure};
-use super::{attempts, commit, migrations, outbox, postgres, revisions, runs, schedule, settle, sqlite};
+use super::{
+    attempts, commit, events, jobs, migrations, outbox, parts, postgres, revisions, runs, schedule, settle, sqlite,
+    successes,
+};
 use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::{MailId, NextTry};
@@ -154,11 +157,11 @@ impl StateStore for SqlStore {
     }
 
     async fn jobs(&self, run_id: &RunId) -> Result<Vec<JobView>, StoreError> {
-        attempts::jobs(&self.database, run_id).await
+        jobs::jobs(&self.database, run_id).await
     }
 
     async fn job_standings(&self, run_id: &RunId) -> Result<Vec<JobStanding>, StoreError> {
-        attempts::job_standings(&self.database, run_id).await
+        jobs::job_standings(&self.database, run_id).await
     }
 
     async fn dag_of(&self, run_id: &RunId) -> Result<Dag, StoreError> {
@@ -166,7 +169,7 @@ impl StateStore for SqlStore {
     }
 
     async fn events(&self, run_id: &RunId, after: i64) -> Result<Vec<EventRecord>, StoreError> {
-        runs::events(&self.database, run_id, after).await
+        events::events(&self.database, run_id, after).await
     }
 
     async fn snapshots(&self) -> Result<BTreeMap<String, SnapshotRef>, StoreError> {
@@ -178,7 +181,7 @@ impl StateStore for SqlStore {
     }
 
     async fn findings_left(&self, run_id: &RunId) -> Result<Vec<Finding>, StoreError> {
-        attempts::findings_left(&self.database, run_id).await
+        parts::findings_left(&self.database, run_id).await
     }
 
     async fn cursors(&self) -> Result<BTreeMap<String, String>, StoreError> {
@@ -195,11 +198,11 @@ impl StateStore for SqlStore {
         job: &JobName,
         logical_date: Option<Date>,
     ) -> Result<Option<LastSuccess>, StoreError> {
-        attempts::last_success(&self.database, dag, job, logical_date).await
+        successes::last_success(&self.database, dag, job, logical_date).await
     }
 
     async fn durations(&self, dag: &DagName, job: &JobName, most: u32) -> Result<Vec<SignedDuration>, StoreError> {
-        attempts::durations(&self.database, dag, job, most).await
+        successes::durations(&self.database, dag, job, most).await
     }
 
     async fn to_settle(&self, now: Timestamp) -> Result<Vec<ToSettle>, StoreError> {

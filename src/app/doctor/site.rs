@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use crate::app::{Dags};
+use crate::app::Dags;
 use crate::config::{Config, Environment as Variables, Layers, SourceKind, Use, process_environment};
 use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;

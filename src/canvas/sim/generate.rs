@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -171,6 +172,7 @@ pub fn generate(options: &SimOptions, as_of: Date, out: &Path) -> Result<SimSumm
         tables: TABLES.iter().map(|(name, _)| (*name).to_owned()).zip(facts).collect(),
     };
     write_manifest(&manifest, &aside)?;
+    stamp(&manifest, &aside)?;
     put_in_place(&aside, out)?;
     Ok(manifest.into_summary(SimState::Written))
 }
@@ -261,6 +263,19 @@ fn write_manifest(manifest: &Manifest, folder: &Path) -> Result<(), SimError> {
         .and_then(|text| fs::write(&path, text + "\n"))
         .and_then(|()| fs::File::open(&path)?.sync_all());
     written.map_err(|source| SimError::File { action: "writing", path, source })
+}
+
+/// Gives the files of an export the time of which it is: whoever looks whether they changed finds that they did not when the
+/// same export is written again.
+fn stamp(manifest: &Manifest, folder: &Path) -> Result<(), SimError> {
+    let seconds = manifest.at.parse::<jiff::Timestamp>().map_or(0, |at| u64::try_from(at.as_second()).unwrap_or(0));
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    for file in TABLES.iter().map(|(_, file)| *file).chain([MANIFEST]) {
+        let path = folder.join(file);
+        let stamped = fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(at));
+        stamped.map_err(|source| SimError::File { action: "stamping", path, source })?;
+    }
+    Ok(())
 }
 
 /// Puts the finished export `aside` in the place of `out`.

@@ -1,0 +1,30 @@
+//! A job of a run at an instant: what most statements about jobs and attempts are given.
+
+use jiff::Timestamp;
+
+use super::contract::AttemptClaim;
+use crate::domain::ids::{JobName, RunId};
+use crate::domain::job::attempt_name;
+
+/// A job of a run, and now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JobAt<'a> {
+    /// The run.
+    pub(super) run_id: &'a RunId,
+    /// The job.
+    pub(super) job: &'a JobName,
+    /// Now.
+    pub(super) now: Timestamp,
+}
+
+impl AttemptClaim {
+    /// Returns the job whose attempt it is.
+    pub(super) fn at(&self, now: Timestamp) -> JobAt<'_> {
+        JobAt { run_id: &self.claim.run_id, job: &self.job, now }
+    }
+
+    /// Returns its name, by which what it stages is found.
+    pub(super) fn name(&self) -> String {
+        attempt_name(&self.claim.run_id, &self.job, self.attempt)
+    }
+}
