@@ -6,12 +6,13 @@
 
 use jiff::Timestamp;
 
+use super::attempt_contract::{AttemptClaim, AttemptEnd, Base, Begun, JobStanding, Unattempted};
 use super::attempt_rows::{self, Ending};
-use super::contract::{AttemptClaim, AttemptEnd, Base, Begun, Claim, JobStanding, Unattempted};
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::job_at::JobAt;
 use super::jobs::{self, Standing};
+use super::run_contract::Claim;
 use super::{commit, events, hold};
 use crate::domain::ids::JobName;
 use crate::domain::outcome::Outcome;

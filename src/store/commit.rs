@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::attempt_contract::{AttemptClaim, Base, Committed};
 use super::audit;
-use super::contract::{AttemptClaim, Base, Committed};
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::hold::Held;

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::contract::EventRecord;
 use super::database::{Bind, Database, Transaction};
 use super::error::StoreError;
 use super::job_at::JobAt;
 use super::row::Row;
+use super::run_contract::EventRecord;
 use crate::domain::ids::RunId;
 use crate::domain::run::{JobEvent, RunEvent};
 

@@ -3,9 +3,9 @@
 
 use jiff::civil::Date;
 
-use super::contract::Claim;
 use super::database::Transaction;
 use super::error::StoreError;
+use super::run_contract::Claim;
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::run::{IllegalTransition, RunState};
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::contract::AttemptClaim;
+use super::attempt_contract::AttemptClaim;
 use crate::domain::ids::{JobName, RunId};
 use crate::domain::job::attempt_name;
 

@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 
+use super::attempt_contract::JobStanding;
 use super::attempt_rows::{self, Ending};
-use super::contract::JobStanding;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::events;

@@ -8,6 +8,7 @@
 //! (`sql/state/*.sql`, `$n` placeholders) are the same text for both. How to change the schema: a new
 //! `sql/migrations/{sqlite,postgres}/NNNN_*.sql` of the same number in both folders, and a line each in `migrations`.
 
+mod attempt_contract;
 mod attempt_rows;
 mod attempts;
 mod audit;
@@ -33,6 +34,7 @@ mod repair_contract;
 mod restore;
 mod revisions;
 mod row;
+mod run_contract;
 mod runs;
 mod schedule;
 mod settle;
@@ -40,10 +42,8 @@ mod sql_store;
 mod sqlite;
 mod successes;
 
-pub use contract::{
-    AttemptClaim, AttemptEnd, Base, Begun, Claim, Committed, EventRecord, JobStanding, LastSuccess, NewRun, RunFilter,
-    RunRecord, StateStore, ToSettle, Unattempted, Watermark,
-};
+pub use attempt_contract::{AttemptClaim, AttemptEnd, Base, Begun, Committed, JobStanding, LastSuccess, Unattempted};
+pub use contract::{StateStore, ToSettle, Watermark};
 pub use error::StoreError;
 pub use health::{FileHealth, Health, file_problems, health};
 pub use keeping::{Cuts, Forgotten, Keeping};
@@ -52,5 +52,6 @@ pub use maintenance::{AuditReport, CheckReport, MigrationReport, backup, check, 
 pub use ownership::{Observed, Role, StoreLock, TENURE, Tenure, keep_from_owners};
 pub use repair_contract::{AuditEntry, Backfill, Pause, Repairs};
 pub use restore::{RestoreReport, restore};
+pub use run_contract::{Claim, EventRecord, NewRun, RunFilter, RunRecord};
 pub(crate) use settle::identities_target;
 pub use sql_store::{look, open};

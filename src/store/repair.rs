@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::audit::{self, Origin};
-use super::contract::{NewRun, RunRecord};
 use super::database::Transaction;
 use super::error::StoreError;
 use super::job_at::JobAt;
 use super::repair_contract::{AuditEntry, Backfill, Pause, Repairs};
 use super::row::Row;
+use super::run_contract::{NewRun, RunRecord};
 use super::sql_store::SqlStore;
 use super::{hold, jobs, runs};
 use crate::domain::ids::{DagName, JobName, RunId};

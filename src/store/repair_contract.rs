@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::contract::{NewRun, RunRecord};
 use super::error::StoreError;
+use super::run_contract::{NewRun, RunRecord};
 use crate::domain::ids::{DagName, JobName, RunId};
 use crate::domain::manual::Manual;
 use crate::domain::run::{JobState, RunState};

@@ -6,7 +6,6 @@
 use jiff::Timestamp;
 
 use super::audit;
-use super::contract::{Claim, NewRun, RunFilter, RunRecord};
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::events::write_run_event;
@@ -17,6 +16,7 @@ use super::mail_contract::Promise;
 use super::ownership::Tenure;
 use super::revisions;
 use super::row::Row;
+use super::run_contract::{Claim, NewRun, RunFilter, RunRecord};
 use super::schedule;
 use crate::domain::dag::Dag;
 use crate::domain::ids::{RunId, content_hash};

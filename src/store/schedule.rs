@@ -7,12 +7,13 @@
 use jiff::Timestamp;
 
 use super::audit;
-use super::contract::{RunFilter, Watermark};
+use super::contract::Watermark;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::mail_contract::Promise;
 use super::revisions;
 use super::row::Row;
+use super::run_contract::RunFilter;
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job::SkippedSlot;
 

@@ -8,7 +8,8 @@
 
 use jiff::Timestamp;
 
-use super::contract::{AttemptClaim, ToSettle};
+use super::attempt_contract::AttemptClaim;
+use super::contract::ToSettle;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::row::Row;

@@ -11,14 +11,13 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::contract::{
-    AttemptClaim, AttemptEnd, Base, Begun, Claim, EventRecord, JobStanding, LastSuccess, NewRun, RunFilter, RunRecord,
-    StateStore, ToSettle, Unattempted, Watermark,
-};
+use super::attempt_contract::{AttemptClaim, AttemptEnd, Base, Begun, JobStanding, LastSuccess, Unattempted};
+use super::contract::{StateStore, ToSettle, Watermark};
 use super::database::Database;
 use super::error::StoreError;
 use super::mail_contract::{DueMail, HandedOver, MailRow, MailStore, Promise};
 use super::ownership::{self, Observed, Role, Tenure};
+use super::run_contract::{Claim, EventRecord, NewRun, RunFilter, RunRecord};
 use super::{
     attempts, commit, events, jobs, migrations, outbox, parts, postgres, revisions, runs, schedule, settle, sqlite,
     successes,

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use jiff::civil::Date;
 
-use super::contract::LastSuccess;
+use super::attempt_contract::LastSuccess;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::row::Row;
