@@ -10,6 +10,7 @@ const P90_LINES: usize = 300;
 const MOST_LINES: usize = 450;
 const MOST_LINES_OF_TESTS: usize = 600;
 const MOST_LINES_OF_A_FUNCTION: usize = 60;
+const MOST_PARAMETERS: usize = 4;
 
 /// The lengths of the program's files before their tests, the shortest first.
 fn lengths(tree: &Tree) -> Vec<(usize, &str)> {
@@ -60,4 +61,9 @@ fn no_function_is_longer_than_60_lines() {
     eprintln!("{} functions: {over_40} over 40 lines, the longest {}", all.len(), all.iter().max().unwrap_or(&0));
 
     assert_eq!(functions_over(&SRC, MOST_LINES_OF_A_FUNCTION, |function| function.lines), Vec::<String>::new());
+}
+
+#[test]
+fn no_function_takes_more_than_four_parameters() {
+    assert_eq!(functions_over(&SRC, MOST_PARAMETERS, |function| function.parameters), Vec::<String>::new());
 }
