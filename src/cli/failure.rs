@@ -42,7 +42,7 @@ impl From<AppError> for Failure {
             | AppError::Log(_)
             | AppError::Setup(_)
             | AppError::Mail(_) => ExitCode::Invalid,
-            AppError::NoDag { .. } => ExitCode::NotFound,
+            AppError::NoDag { .. } | AppError::Store(StoreError::Missing { .. }) => ExitCode::NotFound,
             AppError::Store(StoreError::EarlierOwner { .. }) => ExitCode::Owned,
             AppError::File { .. } | AppError::Store(_) | AppError::Lake(_) | AppError::Scheduler(_) => {
                 ExitCode::Unreachable

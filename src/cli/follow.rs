@@ -147,6 +147,7 @@ pub(super) fn unreachable(error: impl Into<anyhow::Error>) -> Failure {
     let error = error.into();
     let code = match error.downcast_ref() {
         Some(StoreError::EarlierOwner { .. }) => ExitCode::Owned,
+        Some(StoreError::Missing { .. }) => ExitCode::NotFound,
         _ => ExitCode::Unreachable,
     };
     Failure::new(code, error)

@@ -60,7 +60,8 @@ impl Fingerprint {
             Some(Change { what: name.clone(), how })
         });
         let mut changes: Vec<Change> = differ.chain(gone).collect();
-        changes.sort();
+        // What a person has set comes before the many tables.
+        changes.sort_by_key(|change| (!change.what.starts_with("the "), change.what.clone()));
         changes
     }
 }

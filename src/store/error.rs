@@ -19,7 +19,7 @@ pub enum StoreError {
         scheme: String,
     },
     /// There is no database, and this command makes none.
-    #[error("there is no state store at {url}; `nocturne db migrate` makes one")]
+    #[error("there is no state store at {url}: nothing has run here yet, or `state.url` names another place")]
     Missing {
         /// The URL, without password.
         url: String,

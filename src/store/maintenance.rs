@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::database::{Database, Pools};
 use super::error::StoreError;
 use super::sql_store::connect;
-use super::sqlite::IfMissing;
+use super::sqlite::Opened;
 use super::{audit, commit, migrations, ownership, runs, sqlite};
 use crate::domain::ids::{KindName, RunId};
 use crate::domain::outcome::Outcome;
@@ -61,7 +61,7 @@ pub struct AuditReport {
 /// # Errors
 /// When it cannot be opened or read at all.
 pub async fn verify_audit(url: &str) -> Result<AuditReport, StoreError> {
-    let database = connect(url, IfMissing::Refuse).await?;
+    let database = connect(url, Opened::ToRead).await?;
     let (entries, problems) = audit::verify(&database).await?;
     Ok(AuditReport { entries, problems })
 }
@@ -72,7 +72,7 @@ pub async fn verify_audit(url: &str) -> Result<AuditReport, StoreError> {
 /// When it cannot be opened or migrated, or a newer program wrote it.
 pub async fn migrate(url: &str) -> Result<MigrationReport, StoreError> {
     ownership::refuse_beside_earlier_owner(url)?;
-    let database = connect(url, IfMissing::Create).await?;
+    let database = connect(url, Opened::Made).await?;
     let before = migrations::apply(&database).await?;
     Ok(MigrationReport { before, now: migrations::KNOWN })
 }
@@ -82,7 +82,7 @@ pub async fn migrate(url: &str) -> Result<MigrationReport, StoreError> {
 /// # Errors
 /// When it cannot be opened or read at all, or a newer program wrote it.
 pub async fn check(url: &str) -> Result<CheckReport, StoreError> {
-    let database = connect(url, IfMissing::Refuse).await?;
+    let database = connect(url, Opened::ToRead).await?;
     let schema = migrations::found(&database).await?;
     let mut report = CheckReport { schema, runs: 0, attempts: 0, audit_entries: 0, problems: Vec::new() };
     if schema < migrations::KNOWN {
@@ -107,7 +107,7 @@ pub async fn check(url: &str) -> Result<CheckReport, StoreError> {
 /// # Errors
 /// When the store is on a server, the target exists or cannot be made, or the copy fails.
 pub async fn backup(url: &str, target: &Path) -> Result<(), StoreError> {
-    let database = connect(url, IfMissing::Refuse).await?;
+    let database = connect(url, Opened::ToRead).await?;
     let Pools::Sqlite { write, .. } = &database.pools else {
         return Err(StoreError::BackupOnServer { url: database.url });
     };

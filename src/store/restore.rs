@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::database::Pools;
 use super::error::StoreError;
 use super::sql_store::connect;
-use super::sqlite::{self, IfMissing};
+use super::sqlite::{self, Opened};
 use super::{keeping, maintenance, migrations};
 
 /// What a restore did.
@@ -67,7 +67,7 @@ pub async fn restore(url: &str, from: &Path, now: Timestamp) -> Result<RestoreRe
 /// Checks the copy, migrates it and marks it; it has no journal any more afterwards.
 async fn prepare(copy: &Path, now: Timestamp) -> Result<(i64, u64), StoreError> {
     let url = format!("sqlite://{}", copy.display());
-    let database = connect(&url, IfMissing::Refuse).await?;
+    let database = connect(&url, Opened::There).await?;
     let schema = migrations::found(&database).await?;
     let damaged = |problems: Vec<String>| StoreError::BackupDamaged { problems: problems.join("; ") };
     if schema == 0 {

@@ -35,7 +35,7 @@ use crate::domain::run::RunState;
 /// When the URL names no such database, when it cannot be opened or migrated, or when a newer program wrote it.
 pub async fn open(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
     ownership::refuse_beside_earlier_owner(url)?;
-    let database = connect(url, sqlite::IfMissing::Create).await?;
+    let database = connect(url, sqlite::Opened::Made).await?;
     migrations::apply(&database).await?;
     Ok(Arc::new(SqlStore { database }))
 }
@@ -45,7 +45,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
 /// # Errors
 /// When it is not there, cannot be opened, or has another schema than this program's.
 pub async fn look(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
-    let database = connect(url, sqlite::IfMissing::Refuse).await?;
+    let database = connect(url, sqlite::Opened::ToRead).await?;
     let found = migrations::found(&database).await?;
     if found < migrations::KNOWN {
         return Err(StoreError::Older { url: database.url, found, known: migrations::KNOWN });
@@ -54,10 +54,10 @@ pub async fn look(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
 }
 
 /// Connects to the database at `url` without migrating it.
-pub(super) async fn connect(url: &str, if_missing: sqlite::IfMissing) -> Result<Database, StoreError> {
+pub(super) async fn connect(url: &str, opened: sqlite::Opened) -> Result<Database, StoreError> {
     match url.split_once("://") {
         Some(("sqlite", path)) if !path.is_empty() && path != ":memory:" => {
-            sqlite::connect(Path::new(path), if_missing).await
+            sqlite::connect(Path::new(path), opened).await
         }
         Some(("postgres" | "postgresql", _)) => postgres::connect(url).await,
         Some((scheme, _)) => Err(StoreError::Url { scheme: scheme.to_owned() }),

@@ -16,13 +16,15 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::database::{Database, Pools};
 use super::error::StoreError;
 
-/// Whether a database that is not there is made.
+/// How a database is opened.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum IfMissing {
-    /// It is made, with the folders above it.
-    Create,
-    /// That is an error.
-    Refuse,
+pub(super) enum Opened {
+    /// It is made where it is not there, with the folders above it.
+    Made,
+    /// It must be there.
+    There,
+    /// It must be there, and nothing in it changes, not even what SQLite tidies up when it is closed.
+    ToRead,
 }
 
 /// How long a statement waits for another program's write lock.
@@ -35,9 +37,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(90);
 const READ_CONNECTIONS: u32 = 4;
 
 /// Opens the database file at `path`.
-pub(super) async fn connect(path: &Path, if_missing: IfMissing) -> Result<Database, StoreError> {
+pub(super) async fn connect(path: &Path, opened: Opened) -> Result<Database, StoreError> {
     let url = format!("sqlite://{}", path.display());
-    if if_missing == IfMissing::Create {
+    if opened == Opened::Made {
         prepare(path)?;
     } else if !path.is_file() {
         return Err(StoreError::Missing { url });
@@ -48,7 +50,8 @@ pub(super) async fn connect(path: &Path, if_missing: IfMissing) -> Result<Databa
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
-        .foreign_keys(true);
+        .foreign_keys(true)
+        .read_only(opened == Opened::ToRead);
     let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).max_lifetime(None).idle_timeout(None);
     let failed = |cause| StoreError::Open { url: url.clone(), cause };
 
@@ -135,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_that_a_full_disk_ended_does_not_end_the_next_ones() {
         let folder = tempfile::tempdir().unwrap();
-        let database = connect(&folder.path().join("state.db"), IfMissing::Create).await.unwrap();
+        let database = connect(&folder.path().join("state.db"), Opened::Made).await.unwrap();
         let Pools::Sqlite { write, .. } = &database.pools else { unreachable!("it is SQLite") };
         sqlx::query("CREATE TABLE t (x TEXT)").execute(write).await.unwrap();
         sqlx::query("PRAGMA max_page_count = 4").execute(write).await.unwrap();

@@ -9,6 +9,7 @@ mod mails;
 mod model;
 mod ownership;
 mod postgres_only;
+mod repair;
 mod runs;
 mod schedule;
 mod sqlite_only;
@@ -86,6 +87,12 @@ contract! {
     schedule::the_same_slot_twice_gives_one_run,
     schedule::a_skipped_slot_moves_the_watermark_and_is_audited,
     schedule::the_watermark_never_goes_back,
+    repair::a_backfill_is_made_with_all_of_its_runs_or_not_at_all,
+    repair::a_backfill_is_open_while_a_run_of_it_is,
+    repair::a_run_of_a_backfill_sends_no_mail,
+    repair::a_marked_job_changes_how_its_run_counts_and_whether_it_is_up_to_date,
+    repair::a_paused_dag_is_known_until_it_is_resumed,
+    repair::what_a_run_stood_on_at_its_end_is_what_was_current_then_or_its_own,
     keeping::a_run_is_in_use_while_something_refers_to_it,
     keeping::a_deleted_run_is_gone_whole_and_the_rest_is_as_it_was,
     keeping::an_open_run_is_not_deleted,
