@@ -168,7 +168,8 @@ impl Dags {
         Mistakes::unless_none(mistakes, dag).map_err(AppError::Dag)
     }
 
-    fn names(&self) -> Result<Vec<String>, AppError> {
+    /// Returns the names of the files there are, valid or not.
+    pub(super) fn names(&self) -> Result<Vec<String>, AppError> {
         let failed = |cause| AppError::File { path: self.folder.display().to_string(), cause };
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.folder).map_err(failed)? {

@@ -7,12 +7,10 @@ use std::sync::{Arc, OnceLock};
 use super::AppError;
 use super::child::{SUBCOMMAND, Setup};
 use crate::config::{Config, Environment as Variables, Isolation as Where};
-use crate::domain::document::{Mistake, Mistakes};
-use crate::domain::spec::KindCatalogue as _;
 use crate::engine::process::{self, ByKind, MemoryLimit, MemoryMeans, ProcessIsolation, ProcessSettings};
 use crate::engine::thread::ThreadIsolation;
 use crate::engine::{Isolation, Runners};
-use crate::jobs::{Environment, KindNames, Kinds};
+use crate::jobs::{Environment, Kinds};
 
 /// What programs need to be found and to print: all that a `command` inherits, and no secret.
 const FOR_PROGRAMS: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
@@ -69,20 +67,6 @@ pub(super) fn isolation(environment: Arc<Environment>, variables: &Variables) ->
         means,
     };
     Ok(Arc::new(ByKind::new(runners, ProcessIsolation::new(settings))))
-}
-
-/// Returns an error when the configuration limits the memory of kinds that there are not.
-pub(super) fn check(config: &Config) -> Result<(), AppError> {
-    let kinds = KindNames.kinds();
-    let unknown = config.engine.memory_by_kind.keys().filter(|kind| !kinds.contains(kind));
-    let mistakes = unknown.map(|kind| Mistake {
-        file: "configuration".to_owned(),
-        line: 0,
-        column: 0,
-        path: format!("engine.memory_by_kind.{kind}"),
-        message: format!("there is no such kind; there are: {}", kinds.join(", ")),
-    });
-    Mistakes::unless_none(mistakes.collect(), ()).map_err(AppError::Config)
 }
 
 /// Ends what attempts of a dead owner have left running.

@@ -1,17 +1,18 @@
 //! The composition root: the only layer that makes adapters and joins them.
 //!
 //! `open` puts the program together, `error` is what keeps it from being put together; `dags` reads the DAG files,
-//! `compare` compares two runs,
-//! `signals` receives Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines` sends a notice when a night
+//! `compare` compares two runs, `signals` receives Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines` sends a notice when a night
 //! is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is beyond its limits, `words` is
 //! what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs in a child process
-//! does there, `secrets` what a process gives up before it starts programs.
+//! does there, `secrets` what a process gives up before it starts programs. `doctor` looks at all that a night needs,
+//! `temporary` makes folders that do not stay, `supervisor` is what the service manager is told.
 
 pub mod child;
 mod claims;
 mod compare;
 mod dags;
 mod deadlines;
+pub mod doctor;
 mod error;
 mod isolation;
 mod keeping;
@@ -20,6 +21,8 @@ mod outbox;
 pub mod secrets;
 mod settle;
 mod signals;
+mod supervisor;
+mod temporary;
 mod watchdog;
 mod words;
 
@@ -38,6 +41,7 @@ use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use self::supervisor::Supervisor;
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;
@@ -84,6 +88,7 @@ pub struct App {
     settle: Arc<settle::Settle>,
     outbox: Arc<outbox::Outbox>,
     deadlines: deadlines::Deadlines,
+    supervisor: Supervisor,
 }
 
 impl App {
@@ -126,7 +131,11 @@ impl App {
     /// # Errors
     /// When the state store fails in a way that will not pass.
     pub async fn stand_by(&self, role: Role, stop: &CancellationToken) -> Result<Option<Tenure>, AppError> {
-        let tenure = ownership::stand_by(&*self.store, &self.owner, role, stop).await?;
+        let waits = || self.supervisor.goes_round(|| "Standing by: another scheduler owns the state store".to_owned());
+        let tenure = ownership::stand_by(&*self.store, (&self.owner, role), stop, &waits).await?;
+        if tenure.is_none() {
+            self.supervisor.is_stopping("Ending: it was told to, while standing by");
+        }
         tenure.map(|tenure| self.has_become_owner(tenure)).transpose()
     }
 
@@ -155,8 +164,15 @@ impl App {
     /// # Errors
     /// When the scheduler cannot go on.
     pub async fn daemon(&self, tenure: &Tenure, stop: &CancellationToken) -> Result<(), AppError> {
+        self.supervisor.begins("Looking through what the last owner may have left undone");
         self.begin_tenure().await?;
-        let dags = || self.dags.all_that_are_valid();
+        self.supervisor.begins("Beginning the schedules");
+        // The scheduler asks for the DAGs each time that it looks: when it does not, it hangs.
+        let dags = || {
+            let dags = self.dags.all_that_are_valid();
+            self.supervisor.goes_round(|| supervisor::at_work(&dags, self.clock.now()));
+            dags
+        };
         let ended = CancellationToken::new();
         let engine = Engine { patience: DAEMON_PATIENCE, ..self.engine.clone() };
         let schedule = async {
@@ -165,7 +181,12 @@ impl App {
             end
         };
         let keep = self.keep_again_and_again(&ended);
-        let (end, ()) = self.as_owner(tenure, async { tokio::join!(schedule, keep) }).await;
+        let ending = async {
+            if ended.run_until_cancelled(stop.cancelled()).await.is_some() {
+                self.supervisor.is_stopping("Ending: waiting for what runs; the next start goes on with it");
+            }
+        };
+        let (end, (), ()) = self.as_owner(tenure, async { tokio::join!(schedule, keep, ending) }).await;
         end?;
         self.settle_all().await?;
         Ok(self.store.resign_ownership(tenure).await?)

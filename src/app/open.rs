@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
+use super::supervisor::Supervisor;
 use super::{App, AppError, Dags, PATIENCE, deadlines, isolation, outbox, settle};
 use crate::canvas::privacy::PrivacyKey;
 use crate::config::{Config, Environment as Variables, Layers, LogFormat, Use, account, process_environment};
 use crate::domain::clock::Clock;
+use crate::domain::spec::KindCatalogue as _;
 use crate::engine::Engine;
 use crate::engine::process::MemoryMeans;
-use crate::jobs::{Environment, Kinds};
+use crate::jobs::{Environment, KindNames, Kinds};
 use crate::lake::{IfMissing, Lake, LakeOptions};
 use crate::store::{self, StateStore, StoreError};
 use crate::telemetry::{self, SystemClock};
@@ -27,9 +29,7 @@ impl App {
     /// With what is wrong in the configuration, or what cannot be reached.
     pub async fn open(files: &[PathBuf], purpose: Use) -> Result<Self, AppError> {
         let variables = process_environment();
-        let config = Layers::read(files, variables.clone()).and_then(|layers| layers.config_for(purpose));
-        let config = config.map_err(AppError::Config)?;
-        isolation::check(&config)?;
+        let config = configuration(files, &variables, purpose)?;
         start_log(&config, purpose)?;
         if purpose == Use::Looking {
             let store = store::look(&config.state.url).await?;
@@ -47,9 +47,7 @@ impl App {
     /// As [`Self::open`].
     pub async fn foreseeing(files: &[PathBuf], scratch: &Path) -> Result<Self, AppError> {
         let variables = process_environment();
-        let config = Layers::read(files, variables.clone()).and_then(|layers| layers.config_for(Use::Nights));
-        let mut config = config.map_err(AppError::Config)?;
-        isolation::check(&config)?;
+        let mut config = configuration(files, &variables, Use::Nights)?;
         start_log(&config, Use::Looking)?;
         scratch.clone_into(&mut config.paths.scratch);
         match store::look(&config.state.url).await {
@@ -102,8 +100,28 @@ impl App {
         };
         let (runners, dags) = (Kinds(environment), Dags::of(&config));
         let account = account(&variables);
-        Ok(Self { config, clock, store, lake, engine, dags, account, runners, owner, settle, outbox, deadlines })
+        let supervisor = Supervisor::of(&variables);
+        Ok(Self {
+            config,
+            clock,
+            store,
+            lake,
+            engine,
+            dags,
+            account,
+            runners,
+            owner,
+            settle,
+            outbox,
+            deadlines,
+            supervisor,
+        })
     }
+}
+
+fn configuration(files: &[PathBuf], variables: &Variables, purpose: Use) -> Result<Config, AppError> {
+    let layers = Layers::read(files, variables.clone()).map_err(AppError::Config)?;
+    layers.with_kinds(KindNames.kinds()).config_for(purpose).map_err(AppError::Config)
 }
 
 fn start_log(config: &Config, purpose: Use) -> Result<(), AppError> {
@@ -151,7 +169,7 @@ pub(super) async fn environment(
 }
 
 /// The lake's options for `url`: the lake itself, or a source's prefix.
-fn lake_options(config: &Config, variables: &Variables, url: &str) -> Result<LakeOptions, AppError> {
+pub(super) fn lake_options(config: &Config, variables: &Variables, url: &str) -> Result<LakeOptions, AppError> {
     let lake = &config.lake;
     let secret = |reference: &Option<crate::config::SecretReference>| {
         reference.as_ref().map(|reference| reference.resolve(variables)).transpose()

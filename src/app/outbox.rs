@@ -175,17 +175,23 @@ impl Outbox {
 
 /// Returns the transport that the configuration asks for.
 pub(super) fn transport(config: &Config, variables: &Variables) -> Result<Transport, AppError> {
-    let mail = &config.mail;
-    if mail.transport == MailTransport::Eml {
-        return Ok(Transport::EmlFolder(EmlFolder::new(&mail.folder)));
+    if config.mail.transport == MailTransport::Eml {
+        return Ok(Transport::EmlFolder(EmlFolder::new(&config.mail.folder)));
     }
+    let smtp = Smtp::new(smtp_settings(config, variables)?);
+    Ok(Transport::Smtp(Box::new(smtp.map_err(|error| AppError::Mail(error.into()))?)))
+}
+
+/// Returns how the configured SMTP server is reached.
+pub(super) fn smtp_settings(config: &Config, variables: &Variables) -> Result<SmtpSettings, AppError> {
+    let mail = &config.mail;
     let password = mail.password.as_ref().map(|reference| reference.resolve(variables)).transpose()?;
     let security = match mail.security {
         Security::Starttls => SmtpSecurity::StartTls,
         Security::Tls => SmtpSecurity::Tls,
     };
     let standard_port = if mail.security == Security::Tls { 465 } else { 587 };
-    let smtp = Smtp::new(SmtpSettings {
+    Ok(SmtpSettings {
         host: mail.host.clone().unwrap_or_default(),
         port: mail.port.unwrap_or(standard_port),
         security,
@@ -194,6 +200,5 @@ pub(super) fn transport(config: &Config, variables: &Variables) -> Result<Transp
         timeout: STEP,
         reply_timeout: REPLY,
         hello_name: mail.hello_name.clone(),
-    });
-    Ok(Transport::Smtp(Box::new(smtp.map_err(|error| AppError::Mail(error.into()))?)))
+    })
 }

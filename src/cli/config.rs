@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use super::{ExitCode, Failure, Global, output};
 use crate::config::{Config, Layers, Use, process_environment};
+use crate::domain::spec::KindCatalogue as _;
+use crate::jobs::KindNames;
 
 /// Show and check the configuration.
 #[derive(Debug, clap::Subcommand)]
@@ -41,14 +43,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
 
 /// Reads the layers and the configuration they make.
 pub(super) fn load(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
-    let layers = Layers::read(files, process_environment()).map_err(invalid)?;
+    let layers = Layers::read(files, process_environment()).map_err(invalid)?.with_kinds(KindNames.kinds());
     let config = layers.config().map_err(invalid)?;
     Ok((config, layers))
 }
 
 /// Reads the layers and the configuration they make, as far as looking needs it.
 pub(super) fn load_to_look(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
-    let layers = Layers::read(files, process_environment()).map_err(invalid)?;
+    let layers = Layers::read(files, process_environment()).map_err(invalid)?.with_kinds(KindNames.kinds());
     let config = layers.config_for(Use::Looking).map_err(invalid)?;
     Ok((config, layers))
 }

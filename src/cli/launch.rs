@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::follow::{self, Strict, Talk};
 use super::output::Listener;
-use super::{ExitCode, Failure};
+use super::{ExitCode, Failure, values};
 use crate::app::{App, Interrupt, Signals};
 use crate::domain::dag::OverlapPolicy;
 use crate::domain::job::JobView;
@@ -31,7 +31,7 @@ pub(super) struct Launch {
     #[arg(long)]
     detach: bool,
     /// With a daemon: wait at most so long (`30m`); the run goes on (exit code 7).
-    #[arg(long, value_name = "DURATION", value_parser = crate::domain::spec::parse_duration, conflicts_with = "detach")]
+    #[arg(long, value_name = "DURATION", value_parser = values::parse_wait, conflicts_with = "detach")]
     wait: Option<Duration>,
     /// Warnings fail the command (exit code 1 in place of 9).
     #[arg(long)]

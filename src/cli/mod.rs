@@ -15,6 +15,7 @@ mod config;
 mod daemon;
 mod dags;
 mod db;
+mod doctor;
 mod dry_run;
 mod exit_code;
 mod failure;
@@ -85,6 +86,8 @@ enum Command {
     /// Look after the state store.
     #[command(subcommand)]
     Db(db::Args),
+    /// Look at everything that a night needs, and say what is wrong and what to do. Nothing is changed.
+    Doctor(doctor::Args),
     /// Send what is owed when the deadline has passed and no daemon lives; run by a timer.
     Watchdog(watchdog::Args),
     /// Print completions for a shell.
@@ -140,6 +143,7 @@ impl Command {
             Self::Config(args) => config::run(&args, global),
             Self::Audit(args) => audit::run(args, global).await,
             Self::Db(args) => db::run(args, global).await,
+            Self::Doctor(args) => doctor::run(args, global).await,
             Self::Watchdog(args) => watchdog::run(args, global).await,
             Self::Completions(args) => completions::run(&args),
             Self::Attempt(args) => attempt::run(args).await,

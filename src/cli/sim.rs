@@ -16,7 +16,7 @@ pub(super) enum Args {
         /// The folder to write to.
         out: PathBuf,
         /// The date: the export covers through the end of the day before.
-        #[arg(long, value_name = "YYYY-MM-DD")]
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = super::values::parse_date)]
         date: Date,
         /// The seed; without it the configured one.
         #[arg(long)]

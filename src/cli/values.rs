@@ -4,12 +4,14 @@
 //! it as its `value_parser`.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
 use crate::domain::schedule::parse_zone;
+use crate::domain::spec::parse_duration;
 
 /// Returns the date that `text` means.
 ///
@@ -20,6 +22,14 @@ pub(super) fn parse_date(text: &str) -> Result<Date, String> {
     let is_plain = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     let date = text.parse::<Date>().ok().filter(|date| is_plain && (1900..=2200).contains(&date.year()));
     date.ok_or_else(|| wanted.to_owned())
+}
+
+/// Returns how long to wait, such as `30m`: a day at most.
+///
+/// # Errors
+/// With what is wanted.
+pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
+    parse_duration(text, "24h")
 }
 
 /// Since when something is asked for: a date, or a time before now.

@@ -3,11 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::spec::LONGEST_GRACE;
+
 /// Who counts.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Population {
     /// Only courses of these accounts (ids); empty: all.
+    #[schemars(inner(range(min = 1)))]
     pub accounts: Vec<i64>,
 }
 
@@ -30,7 +33,8 @@ pub struct Features {
     /// The course weeks of past courses on which models are trained.
     #[schemars(length(min = 1), inner(range(min = 1, max = 60)), extend("uniqueItems" = true))]
     pub weeks: Vec<u32>,
-    /// How long after a cutoff a delivery still counts as known at it: the night that follows.
+    /// How long after a cutoff a delivery still counts as known at it: the night that follows. At most `168h`.
+    #[schemars(extend("x-longest" = LONGEST_GRACE))]
     pub delivery_grace: String,
 }
 
@@ -39,10 +43,10 @@ pub struct Features {
 #[serde(deny_unknown_fields)]
 pub struct Quality {
     /// A table whose newest delivery is older than this many days is stale.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 3650))]
     pub fresh_days: i64,
     /// A larger change of a table's rows since the last night, as a share, is a warning.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 100))]
     pub row_change: f64,
     /// A larger share of references that lead nowhere is a warning.
     #[schemars(range(min = 0, max = 1))]
@@ -57,7 +61,7 @@ pub struct Drift {
     #[schemars(range(min = 0, max = 1))]
     pub fallback_ks: f64,
     /// The population stability index that counts as drift while there are too few terms to learn one.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 100))]
     pub fallback_psi: f64,
     /// The share of the model's importance that must have drifted for a warning.
     #[schemars(range(min = 0, max = 1))]

@@ -3,31 +3,51 @@
 //! Pure: from a configuration of the right shape to the keys that make no sense, with what is allowed. Nothing is
 //! opened or resolved here: whether a folder, a server or a secret is there shows when it is used.
 
+use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, Isolation, Lake, Mail, MailTransport, Source, SourceKind, Use, parse_mailbox};
+use super::{Config, Engine, Lake, Log, Mail, MailTransport, Paths, Size, Source, SourceKind, Use, parse_mailbox};
+use super::{Isolation, Retention};
+use crate::domain::document::Words;
+use crate::domain::ids::{SourceName, TableName};
 use crate::domain::schedule::parse_zone;
-use crate::domain::spec::parse_duration;
+use crate::domain::spec::{LONGEST_GRACE, parse_duration};
 
-/// Returns what makes no sense for `purpose`, each with the dotted path of its key.
-pub(super) fn cross_checks(config: &Config, purpose: Use) -> Vec<(String, String)> {
+/// The least and the most memory that an attempt may be limited to.
+const MEMORY: [u64; 2] = [8 << 20, 64 << 40];
+
+/// The least and the most that an attempt's log may be limited to.
+const LOG: [u64; 2] = [1 << 10, 64 << 30];
+
+/// Returns what makes no sense for `purpose`, each with the dotted path of its key; `kinds` are the kinds of job there
+/// are, where they are known.
+pub(super) fn cross_checks(config: &Config, purpose: Use, kinds: &[String]) -> Vec<(String, String)> {
     let mut notes = Notes(Vec::new());
     notes.add("institution.timezone", parse_zone(&config.institution.timezone));
     notes.add("simulation.zone", parse_zone(&config.simulation.zone));
-    notes.add("features.delivery_grace", parse_duration(&config.features.delivery_grace));
-    notes.add("log.filter", EnvFilter::try_new(&config.log.filter));
+    notes.add("features.delivery_grace", parse_duration(&config.features.delivery_grace, LONGEST_GRACE));
+    if config.institution.name.trim().is_empty() {
+        notes.note("institution.name", "the text is empty; reports and e-mails need the institution's name");
+    }
+    // A path that is not UTF-8 has no form as a value; it has no control characters either that a file could state.
+    if let Ok(whole) = serde_json::to_value(config) {
+        control_characters(&whole, &mut String::new(), &mut notes);
+    }
+    paths(&config.paths, &mut notes);
     state(&config.state.url, &mut notes);
     lake(&config.lake, &mut notes);
-    if config.lake.url.starts_with("memory://") && config.engine.isolation == Isolation::Process {
-        let message = "a lake in memory is seen by one process only: set `engine.isolation = \"thread\"` with it";
-        notes.note("lake.url", message);
-    }
-    for (name, source) in config.sources.iter().filter(|_| purpose == Use::Nights) {
-        self::source(name, source, config, &mut notes);
+    engine(config, kinds, &mut notes);
+    log(&config.log, &mut notes);
+    retention(&config.retention, &mut notes);
+    for (name, source) in &config.sources {
+        source_names(name, source, &mut notes);
+        if purpose == Use::Nights {
+            self::source(name, source, config, &mut notes);
+        }
     }
     mail(&config.mail, &mut notes);
     if let Some(url) = &config.watchdog.ping_url
-        && !(url.starts_with("https://") || url.starts_with("http://"))
+        && !has_host(url, &["https", "http"])
     {
         notes.note("watchdog.ping_url", "write a URL such as `https://ping.example.edu/nocturne`");
     }
@@ -41,10 +61,86 @@ impl Notes {
         self.0.push((path.to_owned(), message.into()));
     }
 
+    fn size(&mut self, path: &str, size: &Size, [least, most]: [u64; 2], allowed: &str) {
+        if !(least..=most).contains(&size.bytes()) {
+            self.note(path, format!("found `{}`; allowed: {allowed}", String::from(size.clone())));
+        }
+    }
+
     fn add<T, E: std::fmt::Display>(&mut self, path: &str, result: Result<T, E>) {
         if let Err(error) = result {
             self.note(path, error.to_string());
         }
+    }
+}
+
+/// Notes every text with a control character: it could forge a header of an e-mail or a line of a log.
+fn control_characters(value: &Value, path: &mut String, notes: &mut Notes) {
+    let length = path.len();
+    let mut within = |key: &str, value: &Value| {
+        path.push_str(if length == 0 { "" } else { "." });
+        path.push_str(key);
+        control_characters(value, path, notes);
+        path.truncate(length);
+    };
+    match value {
+        Value::Object(keys) => keys.iter().for_each(|(key, value)| within(key, value)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(at, value)| within(&at.to_string(), value)),
+        Value::String(text) if text.chars().any(char::is_control) => {
+            notes.note(path, "the text holds a control character such as a line break; remove it");
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Whether a URL has one of these schemes, and a host.
+fn has_host(url: &str, schemes: &[&str]) -> bool {
+    url.split_once("://").is_some_and(|(scheme, rest)| {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        schemes.contains(&scheme) && !host.is_empty() && !host.contains(char::is_whitespace)
+    })
+}
+
+fn paths(paths: &Paths, notes: &mut Notes) {
+    let Paths { state, jobs, sql, models, scratch, logs } = paths;
+    let all =
+        [("state", state), ("jobs", jobs), ("sql", sql), ("models", models), ("scratch", scratch), ("logs", logs)];
+    for (key, path) in all {
+        if path.as_os_str().is_empty() {
+            notes.note(&format!("paths.{key}"), "the path is empty; write a folder, or `.` for the working directory");
+        }
+    }
+}
+
+fn engine(config: &Config, kinds: &[String], notes: &mut Notes) {
+    let Engine { memory, memory_by_kind, isolation, .. } = &config.engine;
+    if config.lake.url.starts_with("memory://") && *isolation == Isolation::Process {
+        let message = "a lake in memory is seen by one process only: set `engine.isolation = \"thread\"` with it";
+        notes.note("lake.url", message);
+    }
+    notes.size("engine.memory", memory, MEMORY, "`8MiB` to `64TiB`");
+    let words = Words::new(kinds.to_vec());
+    for (kind, size) in memory_by_kind {
+        let path = format!("engine.memory_by_kind.{kind}");
+        notes.size(&path, size, MEMORY, "`8MiB` to `64TiB`");
+        if !kinds.is_empty() && !kinds.contains(kind) {
+            notes.note(&path, format!("there is no such kind; {}", words.among(kind)));
+        }
+    }
+}
+
+fn log(log: &Log, notes: &mut Notes) {
+    notes.add("log.filter", EnvFilter::try_new(&log.filter));
+    notes.size("log.attempt_bytes", &log.attempt_bytes, LOG, "`1KiB` to `64GiB`");
+}
+
+fn retention(retention: &Retention, notes: &mut Notes) {
+    let Retention { runs, runs_at_least, .. } = retention;
+    if runs_at_least > runs {
+        let message = format!(
+            "found {runs}, and `retention.runs_at_least` keeps {runs_at_least} of each DAG: raise this, or lower that"
+        );
+        notes.note("retention.runs", message);
     }
 }
 
@@ -60,25 +156,32 @@ fn state(url: &str, notes: &mut Notes) {
 fn lake(lake: &Lake, notes: &mut Notes) {
     let scheme = lake.url.split_once("://");
     match scheme {
-        Some(("s3", "")) => notes.note("lake.url", "the bucket is missing; write `s3://bucket/prefix`"),
+        Some(("s3", rest)) if rest.split('/').next().unwrap_or_default().is_empty() => {
+            notes.note("lake.url", "the bucket is missing; write `s3://bucket/prefix`");
+        }
+        Some(("file", "")) => notes.note("lake.url", "the folder is missing; write `file:///srv/lake`, or a path"),
         Some(("memory" | "s3" | "file", _)) => {}
         None if !lake.url.is_empty() => {}
         _ => notes.note("lake.url", "allowed: a folder, `memory://`, `s3://bucket/prefix`"),
     }
     if let Some(endpoint) = &lake.endpoint {
-        match endpoint.split_once("://") {
-            Some(("https", _)) => {}
-            Some(("http", _)) if lake.allow_http => {}
-            Some(("http", _)) => {
-                notes.note("lake.endpoint", "plain HTTP is used only where `lake.allow_http = true` says so");
-            }
-            _ => notes.note("lake.endpoint", "the endpoint needs a URL such as `https://s3.example.edu`"),
+        if !has_host(endpoint, &["https", "http"]) {
+            notes.note("lake.endpoint", "the endpoint needs a URL such as `https://s3.example.edu`");
+        } else if endpoint.starts_with("http://") && !lake.allow_http {
+            notes.note("lake.endpoint", "plain HTTP is used only where `lake.allow_http = true` says so");
         }
     }
     match (&lake.access_key_id, &lake.secret_access_key) {
         (Some(_), None) => notes.note("lake.secret_access_key", "there is an `access_key_id` and no secret to it"),
         (None, Some(_)) => notes.note("lake.access_key_id", "there is a `secret_access_key` and no id to it"),
         _ => {}
+    }
+}
+
+fn source_names(name: &str, source: &Source, notes: &mut Notes) {
+    notes.add(&format!("sources.{name}"), name.parse::<SourceName>());
+    for (index, table) in source.extra.iter().enumerate() {
+        notes.add(&format!("sources.{name}.extra.{index}"), table.parse::<TableName>());
     }
 }
 
@@ -103,6 +206,9 @@ fn source(name: &str, source: &Source, config: &Config, notes: &mut Notes) {
 fn mail(mail: &Mail, notes: &mut Notes) {
     if mail.transport == MailTransport::Smtp && mail.host.as_ref().is_none_or(String::is_empty) {
         notes.note("mail.host", "SMTP needs the host of the server");
+    }
+    if mail.transport == MailTransport::Eml && mail.folder.as_os_str().is_empty() {
+        notes.note("mail.folder", "the path is empty; write the folder of the `.eml` files");
     }
     if mail.user.is_some() != mail.password.is_some() {
         let missing = if mail.user.is_some() { "mail.password" } else { "mail.user" };

@@ -25,8 +25,9 @@ impl Layers {
     /// When a value cannot be written as text (a path that is not UTF-8).
     pub fn redacted_dump(&self, config: &Config) -> Result<Vec<Setting>, serde_json::Error> {
         let mut settings = Vec::new();
+        let origin = self.origins();
         flatten(serde_json::to_value(config)?, String::new(), &mut |path, value| {
-            settings.push(Setting { origin: self.origin(&path), value: redacted(value), path });
+            settings.push(Setting { origin: origin(&path), value: redacted(value), path });
         });
         Ok(settings)
     }

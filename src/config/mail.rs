@@ -50,6 +50,15 @@ pub fn parse_mailbox(text: &str) -> Option<Mailbox> {
     (is_reachable && !text.chars().any(char::is_control)).then_some(mailbox)
 }
 
+/// The shape of an address in the parameters of a job: what [`parse_mailbox`] takes has it. It is not quoted in
+/// mistakes, for it may be a person's.
+#[derive(JsonSchema)]
+#[schemars(extend("writeOnly" = true, "x-expected" = "an address such as `name@example.edu` or `Name <name@example.edu>`"))]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct MailAddress(
+    #[schemars(regex(pattern = r"^[^\x00-\x1f\x7f]*[^\s@<>]@(localhost|[^\s@<>]+\.[^\s@<>]+)>?$"))] String,
+);
+
 /// How e-mail leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -68,4 +77,27 @@ pub enum Security {
     Starttls,
     /// TLS from the first byte (port 465).
     Tls,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::document::{Document, Shape};
+
+    #[test]
+    fn the_schema_of_an_address_takes_what_can_be_delivered_to_and_refuses_what_is_none() {
+        let shape = Shape::new(schemars::schema_for!(MailAddress).to_value());
+        let is_taken = |text: &str| {
+            let document = Document::of_value("address", serde_json::Value::from(text));
+            document.mistakes_at(&[], &document.value, &shape).is_empty()
+        };
+
+        let good = ["a@example.edu", "Dean <b@example.edu>", "\"Büro, 2\" <c.d+e@sub.example.edu>", "root@localhost"];
+        for good in good {
+            assert!(parse_mailbox(good).is_some() && is_taken(good), "{good}");
+        }
+        for wrong in ["", "dean", "dean@campus", "@example.edu", "a@", "a@example.edu\nBcc: b@example.edu", "a b"] {
+            assert!(parse_mailbox(wrong).is_none() && !is_taken(wrong), "{wrong}");
+        }
+    }
 }

@@ -12,10 +12,10 @@ pub struct Retention {
     #[schemars(range(min = 1, max = 36_500))]
     pub run_days: u32,
     /// Finished runs of a DAG that are kept at most.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub runs: u32,
     /// The newest runs of a DAG that are kept, however old.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub runs_at_least: u32,
     /// Days after which the events of a finished run go.
     #[schemars(range(min = 1, max = 36_500))]
@@ -30,9 +30,9 @@ pub struct Retention {
     #[schemars(range(min = 1, max = 36_500))]
     pub log_days: u32,
     /// Runs of which the logs are kept at most.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub log_runs: u32,
     /// How much the logs may hold, in MiB; beyond it the oldest go.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000_000))]
     pub log_mib: u32,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -38,6 +39,11 @@ pub enum SecretError {
 }
 
 impl SecretReference {
+    /// Returns the file that it names; `None` where it names a variable.
+    pub fn file(&self) -> Option<&Path> {
+        self.0.strip_prefix("file:").map(Path::new)
+    }
+
     /// Returns the secret, without the line end that editors leave.
     ///
     /// # Errors

@@ -313,3 +313,111 @@ fn the_examples_are_valid() {
     }
     assert!(looked_at >= 4);
 }
+
+#[test]
+fn values_that_cannot_work_are_told_at_once() {
+    let mistakes = load(
+        &[(
+            "site.toml",
+            r#"[institution]
+name = " "
+attribution = "a\u001b[2J"
+[paths]
+jobs = ""
+[lake]
+url = "s3:///prefix"
+endpoint = "https://"
+[sources."Canvas/2"]
+kind = "simulation"
+extra = ["../x"]
+[population]
+accounts = [-1]
+[features]
+delivery_grace = "999999999999h"
+[quality]
+fresh_days = 999999999
+row_change = 1e300
+[watchdog]
+ping_url = "https:///x"
+[engine]
+memory = "1B"
+memory_by_kind = { trian_model = "999999TiB" }
+[log]
+attempt_bytes = "1B"
+[retention]
+runs = 10
+"#,
+        )],
+        &[("NOCTURNE__MAIL__TO", ""), ("NOCTURNE__LAKE__", "x")],
+    );
+
+    insta::assert_snapshot!(mistakes.unwrap_err(), @r#"
+    18 mistakes
+      NOCTURNE__LAKE__: names no key; write NOCTURNE__SECTION__KEY
+      NOCTURNE__MAIL__TO: `mail.to`: nobody would get the digest; name at least one address
+      site.toml:2:1: `institution.name`: the text is empty; reports and e-mails need the institution's name
+      site.toml:3:1: `institution.attribution`: the text holds a control character such as a line break; remove it
+      site.toml:5:1: `paths.jobs`: the path is empty; write a folder, or `.` for the working directory
+      site.toml:7:1: `lake.url`: the bucket is missing; write `s3://bucket/prefix`
+      site.toml:8:1: `lake.endpoint`: the endpoint needs a URL such as `https://s3.example.edu`
+      site.toml:9:10: `sources.Canvas/2`: `Canvas/2` is not a usable source name: use 1 to 64 of a-z, 0-9, `_` and `-`, beginning with a letter
+      site.toml:11:10: `sources.Canvas/2.extra.0`: `../x` is not a usable table name: use 1 to 64 of a-z, 0-9, `_` and `-`, beginning with a letter
+      site.toml:13:13: `population.accounts.0`: found the number -1; the smallest allowed is 1
+      site.toml:15:1: `features.delivery_grace`: `999999999999h` is too long; the longest allowed is `168h`
+      site.toml:17:1: `quality.fresh_days`: found the number 999999999; the largest allowed is 3650
+      site.toml:18:1: `quality.row_change`: found the number 1e+300; the largest allowed is 100
+      site.toml:20:1: `watchdog.ping_url`: write a URL such as `https://ping.example.edu/nocturne`
+      site.toml:22:1: `engine.memory`: found `1B`; allowed: `8MiB` to `64TiB`
+      site.toml:23:20: `engine.memory_by_kind.trian_model`: found `999999TiB`; allowed: `8MiB` to `64TiB`
+      site.toml:25:1: `log.attempt_bytes`: found `1B`; allowed: `1KiB` to `64GiB`
+      site.toml:27:1: `retention.runs`: found 10, and `retention.runs_at_least` keeps 30 of each DAG: raise this, or lower that
+    "#);
+}
+
+#[test]
+fn every_duration_of_the_configuration_states_its_limit_and_is_held_to_it() {
+    let schema = schemars::schema_for!(Config).to_value();
+    let mut limits = Vec::new();
+    for shape in schema["$defs"].as_object().unwrap().values() {
+        for (key, value) in shape.get("properties").and_then(serde_json::Value::as_object).into_iter().flatten() {
+            let limit = value.get("x-longest").and_then(serde_json::Value::as_str);
+            limits.extend(limit.map(|limit| (key.clone(), limit.to_owned())));
+        }
+    }
+    assert_eq!(limits, [("delivery_grace".to_owned(), "168h".to_owned())]);
+
+    let grace = |text: &str| load(&[("site.toml", &format!("[features]\ndelivery_grace = '{text}'\n"))], &[]);
+    assert!(grace("168h").is_ok());
+    assert!(grace("168h 1s").unwrap_err().to_string().contains("the longest allowed is `168h`"));
+}
+
+#[test]
+fn a_limit_for_a_kind_that_there_is_not_is_told_with_its_line() {
+    let file = (PathBuf::from("site.toml"), "[engine]\nmemory_by_kind = { trian_model = '1GiB' }\n".to_owned());
+    let layers = Layers::from_texts(vec![file], BTreeMap::new()).with_kinds(vec!["score".into(), "train_model".into()]);
+
+    let told = layers.config().unwrap_err().to_string();
+
+    assert!(
+        told.contains(
+            "site.toml:2:20: `engine.memory_by_kind.trian_model`: there is no such kind; did you mean `train_model`?"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn of_very_many_mistakes_the_first_are_printed_and_the_others_counted() {
+    let text: String = (0..5_000).map(|number| format!("[section_{number}]\nkey = 1\n")).collect();
+
+    let mistakes = load(&[("site.toml", &text)], &[]).unwrap_err();
+
+    assert_eq!(mistakes.0.len(), 5_000);
+    let told = mistakes.to_string();
+    assert_eq!(told.lines().count(), 102);
+    assert!(
+        told.starts_with("5000 mistakes\n  site.toml:1:2: `section_0`: unknown key; allowed: institution"),
+        "{told}"
+    );
+    assert!(told.ends_with("\n  and 4900 more"), "{told}");
+}

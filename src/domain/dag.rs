@@ -4,7 +4,7 @@
 //! kind exists, its params parse, every need names a job, and there is no cycle. The form is serialisable, because
 //! the state store keeps each version that was run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::civil::Time;
@@ -174,25 +174,20 @@ impl Dag {
         depths
     }
 
-    /// Returns the jobs that `job` needs, directly and through others, and `job` itself.
-    pub fn with_needs(&self, job: &JobName) -> Vec<JobName> {
-        let mut found = vec![job.clone()];
-        let mut next = 0;
-        while next < found.len() {
-            if let Some(job) = self.jobs.get(&found[next]) {
-                for need in &job.needs {
-                    if !found.contains(need) {
-                        found.push(need.clone());
-                    }
-                }
-            }
-            next += 1;
-        }
-        found
-    }
-
-    /// Returns `job` and every job that needs it, directly and through others.
+    /// Returns `job` and every job that needs it, directly and through others, in the order of their names.
     pub fn with_dependents(&self, job: &JobName) -> Vec<JobName> {
-        self.jobs.keys().filter(|name| self.with_needs(name).contains(job)).cloned().collect()
+        let mut needed_by: BTreeMap<&JobName, Vec<&JobName>> = BTreeMap::new();
+        for dependent in self.jobs.values() {
+            for need in &dependent.needs {
+                needed_by.entry(need).or_default().push(&dependent.name);
+            }
+        }
+        let mut found = BTreeSet::from([job]);
+        let mut waiting = vec![job];
+        while let Some(name) = waiting.pop() {
+            let dependents = needed_by.get(name).into_iter().flatten().copied();
+            waiting.extend(dependents.filter(|name| found.insert(*name)));
+        }
+        found.into_iter().filter(|name| self.jobs.contains_key(*name)).cloned().collect()
     }
 }

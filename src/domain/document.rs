@@ -2,17 +2,22 @@
 //!
 //! One mechanism for DAG files, configuration, contracts and recipes. It promises that a document without mistakes
 //! fits its schema, and that a mistake names file, line, key, what was found and what is allowed. It does not know
-//! what the keys mean: cross checks are their owners' and are added to the same list.
+//! what the keys mean: cross checks are their owners' and are added to the same list. However many mistakes there are,
+//! they are found in a time that grows with the text, and only the first hundred are printed.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub use super::explain::among;
+pub use super::explain::Words;
 use super::explain::explain;
+use super::spans::{Inside, Place, Spans};
+
+/// So many mistakes are printed; of those beyond, only the number.
+pub const SHOWN: usize = 100;
 
 /// A parsed document that remembers where everything stands.
 #[derive(Debug, Clone)]
@@ -23,9 +28,14 @@ pub struct Document {
     pub text: String,
     /// Its content.
     pub value: Value,
-    places: Vec<(Vec<String>, Range<usize>)>,
-    /// The path of `value`, where it is a part of the text.
-    prefix: Vec<String>,
+    spans: Spans,
+}
+
+/// What a document must look like: a JSON schema, compiled once for as many documents as there are.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    schema: Value,
+    validator: Result<jsonschema::Validator, String>,
 }
 
 /// One mistake in a document.
@@ -65,10 +75,13 @@ impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.0.len();
         write!(f, "{n} mistake{}", if n == 1 { "" } else { "s" })?;
-        for mistake in &self.0 {
+        for mistake in self.0.iter().take(SHOWN) {
             write!(f, "\n  {mistake}")?;
         }
-        Ok(())
+        match n.saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
     }
 }
 
@@ -98,38 +111,39 @@ impl Document {
         let (name, text) = (name.into(), text.into());
         let (table, errors) = DeTable::parse_recoverable(&text);
         if !errors.is_empty() {
+            let spans = Spans::new(&text, Inside::Nothing);
             let mistakes = errors.iter().map(|error| {
-                let (line, column) = line_and_column(&text, error.span().map_or(0, |span| span.start));
+                let (line, column) = spans.line_and_column(&text, error.span().map_or(0, |span| span.start));
                 let message = format!("this is not TOML: {}", error.message());
                 Mistake { file: name.clone(), line, column, path: String::new(), message }
             });
             let mistakes: Vec<Mistake> = mistakes.collect();
             Mistakes::unless_none(mistakes, ())?;
         }
-        let mut places = Vec::new();
-        let value = table_value(table.get_ref(), &mut Vec::new(), &mut places);
-        Ok(Self { name, value, places, prefix: Vec::new(), text })
+        let (value, inside) = table_value(table.get_ref());
+        let spans = Spans::new(&text, inside);
+        Ok(Self { name, value, spans, text })
     }
 
     /// Returns a document that has content and no text: its mistakes have paths and no lines.
     pub fn of_value(name: impl Into<String>, value: Value) -> Self {
-        Self { name: name.into(), text: String::new(), value, places: Vec::new(), prefix: Vec::new() }
-    }
-
-    /// Returns the part of this document at `path`, whose content is `value`: its mistakes stand where they do here.
-    pub fn part(&self, path: &[&str], value: Value) -> Self {
-        Self { value, prefix: path.iter().map(|key| (*key).to_owned()).collect(), ..self.clone() }
+        Self { name: name.into(), text: String::new(), value, spans: Spans::default() }
     }
 
     /// Returns every place where the document does not fit `schema`.
     pub fn mistakes(&self, schema: &Value) -> Vec<Mistake> {
-        let validator = match jsonschema::validator_for(schema) {
+        self.mistakes_at(&[], &self.value, &Shape::new(schema.clone()))
+    }
+
+    /// Returns every place where `value`, which stands at `path` of this document, does not fit `shape`.
+    pub fn mistakes_at(&self, path: &[&str], value: &Value, shape: &Shape) -> Vec<Mistake> {
+        let validator = match &shape.validator {
             Ok(validator) => validator,
-            Err(error) => return vec![self.mistake(&[], format!("its schema is not valid: {error}"))],
+            Err(why) => return vec![self.mistake(path, format!("its schema is not valid: {why}"))],
         };
-        let explained = validator.iter_errors(&self.value).flat_map(|error| explain(&error, schema));
+        let explained = validator.iter_errors(value).flat_map(|error| explain(&error, &shape.schema));
         let placed = explained.map(|(inside, message)| {
-            let path: Vec<&str> = self.prefix.iter().chain(&inside).map(String::as_str).collect();
+            let path: Vec<&str> = path.iter().copied().chain(inside.iter().map(String::as_str)).collect();
             self.mistake(&path, message)
         });
         placed.collect()
@@ -143,35 +157,45 @@ impl Document {
 
     /// Returns line and column of the key `path`, or of the nearest table around it.
     pub fn place(&self, path: &[&str]) -> (usize, usize) {
-        (0..=path.len())
-            .rev()
-            .find_map(|n| self.places.iter().find(|(place, _)| place.iter().eq(path[..n].iter())))
-            .map_or((1, 1), |(_, span)| line_and_column(&self.text, span.start))
+        self.spans.line_and_column(&self.text, self.spans.nearest(path))
     }
 
     /// Returns whether the document says anything at `path`.
     pub fn says(&self, path: &[&str]) -> bool {
-        self.places.iter().any(|(place, _)| place.iter().eq(path.iter()))
+        self.spans.find(path).is_some_and(|_| !path.is_empty())
     }
 }
 
-fn table_value(table: &DeTable<'_>, path: &mut Vec<String>, places: &mut Vec<(Vec<String>, Range<usize>)>) -> Value {
+impl Shape {
+    /// Returns the shape that `schema` describes.
+    pub fn new(schema: Value) -> Self {
+        let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string());
+        Self { schema, validator }
+    }
+}
+
+fn table_value(table: &DeTable<'_>) -> (Value, Inside) {
     let mut object = serde_json::Map::new();
+    let mut keys = BTreeMap::new();
     for (key, value) in table {
-        path.push(key.get_ref().to_string());
-        places.push((path.clone(), key.span()));
-        object.insert(key.get_ref().to_string(), spanned_value(value, path, places));
-        path.pop();
+        let (value, inside) = spanned_value(value);
+        keys.insert(key.get_ref().to_string(), Place { at: key.span().start, inside });
+        object.insert(key.get_ref().to_string(), value);
     }
-    Value::Object(object)
+    (Value::Object(object), Inside::Keys(keys))
 }
 
-fn spanned_value(
-    value: &Spanned<DeValue<'_>>,
-    path: &mut Vec<String>,
-    places: &mut Vec<(Vec<String>, Range<usize>)>,
-) -> Value {
-    match value.get_ref() {
+fn spanned_value(value: &Spanned<DeValue<'_>>) -> (Value, Inside) {
+    let plain = match value.get_ref() {
+        DeValue::Array(items) => {
+            let place = |item: &Spanned<DeValue<'_>>| {
+                let (value, inside) = spanned_value(item);
+                (value, Place { at: item.span().start, inside })
+            };
+            let (values, places) = items.iter().map(place).unzip();
+            return (Value::Array(values), Inside::Items(places));
+        }
+        DeValue::Table(table) => return table_value(table),
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Boolean(b) => Value::Bool(*b),
         DeValue::Datetime(when) => Value::String(when.to_string()),
@@ -183,25 +207,8 @@ fn spanned_value(
             .ok()
             .and_then(serde_json::Number::from_f64)
             .map_or_else(|| Value::String(n.as_str().to_owned()), Value::Number),
-        DeValue::Array(items) => {
-            let items = items.iter().enumerate().map(|(i, item)| {
-                path.push(i.to_string());
-                places.push((path.clone(), item.span()));
-                let value = spanned_value(item, path, places);
-                path.pop();
-                value
-            });
-            Value::Array(items.collect())
-        }
-        DeValue::Table(table) => table_value(table, path, places),
-    }
-}
-
-fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(at.min(text.len()))];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-    (line, column)
+    };
+    (plain, Inside::Nothing)
 }
 
 #[cfg(test)]

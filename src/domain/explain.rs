@@ -4,6 +4,8 @@
 //! what is allowed. Complaints about alternatives are told as those of the alternative that was meant. A value whose
 //! schema is `writeOnly` (a secret) is never quoted. Where a thing stands in a file is `document`'s business.
 
+use std::cell::Cell;
+
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::paths::{Location, LocationSegment};
@@ -12,18 +14,26 @@ use serde_json::Value;
 /// What a schema says a value must be, in words, where its keywords alone would not tell a person.
 const EXPECTED: &str = "x-expected";
 
+/// So many allowed words are listed; of those beyond, only the number.
+const LISTED: usize = 40;
+
+/// For so many unknown words a near one is looked for.
+const SEARCHED: usize = 200;
+
 /// Returns the sentences for one complaint, each with the keys below the document's root that it is about.
 pub(super) fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<(Vec<String>, String)> {
     let path = keys(error.instance_path());
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let allowed = allowed_keys(schema, error.schema_path());
+            let allowed = Words::new(allowed_keys(schema, error.schema_path()));
+            let mut unexpected: Vec<&String> = unexpected.iter().collect();
+            unexpected.sort();
             let one = |key: &String| {
                 let path = path.iter().chain([key]).cloned().collect();
-                (path, format!("unknown key; {}", among(key, &allowed)))
+                (path, format!("unknown key; {}", allowed.among(key)))
             };
-            unexpected.iter().map(one).collect()
+            unexpected.into_iter().map(one).collect()
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             alternatives(error, context, schema)
@@ -32,16 +42,38 @@ pub(super) fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<(Vec<S
     }
 }
 
-/// Returns "allowed: …", led by "did you mean" where a word is near.
-pub fn among(found: &str, allowed: &[String]) -> String {
-    let near = allowed
-        .iter()
-        .map(|word| (strsim::damerau_levenshtein(found, word), word))
-        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
-        .min();
-    let list =
-        if allowed.is_empty() { "none is allowed here".to_owned() } else { format!("allowed: {}", allowed.join(", ")) };
-    near.map_or(list.clone(), |(_, word)| format!("did you mean `{word}`? {list}"))
+/// Words that are allowed somewhere, to hold many unknown ones against.
+pub struct Words {
+    allowed: Vec<String>,
+    list: String,
+    /// How many near words are still looked for: that takes its time, and most of very many mistakes are not printed.
+    searches: Cell<usize>,
+}
+
+impl Words {
+    /// Returns the words.
+    pub fn new(allowed: Vec<String>) -> Self {
+        let list = match allowed.len() {
+            0 => "none is allowed here".to_owned(),
+            n if n <= LISTED => format!("allowed: {}", allowed.join(", ")),
+            n => format!("allowed: {}, and {} more", allowed[..LISTED].join(", "), n - LISTED),
+        };
+        Self { allowed, list, searches: Cell::new(SEARCHED) }
+    }
+
+    /// Returns "allowed: …", led by "did you mean" where a word is near.
+    pub fn among(&self, found: &str) -> String {
+        match self.near(found) {
+            Some(word) => format!("did you mean `{word}`? {}", self.list),
+            None => self.list.clone(),
+        }
+    }
+
+    fn near(&self, found: &str) -> Option<&String> {
+        self.searches.set(self.searches.get().checked_sub(1)?);
+        let near = self.allowed.iter().map(|word| (strsim::damerau_levenshtein(found, word), word));
+        near.filter(|(distance, word)| *distance <= 1 + word.len() / 4).min().map(|(_, word)| word)
+    }
 }
 
 /// The complaint of `anyOf` and `oneOf`: optional values, words with a description each, tables that state their kind.
@@ -66,7 +98,7 @@ fn alternatives(
     let message = if allowed.is_empty() {
         format!("found {found}, which has none of the allowed forms")
     } else {
-        format!("found {found}; {}", among(word.instance().as_str().unwrap_or_default(), &allowed))
+        format!("found {found}; {}", Words::new(allowed).among(word.instance().as_str().unwrap_or_default()))
     };
     vec![(keys(word.instance_path()), message)]
 }
@@ -116,7 +148,10 @@ fn sentence(error: &ValidationError<'_>, schema: &Value) -> String {
             format!("expected {}, found {found}", wanted.join(" or "))
         }
         ValidationErrorKind::Enum { options } => {
-            format!("found {found}; {}", among(error.instance().as_str().unwrap_or_default(), &texts(options)))
+            format!(
+                "found {found}; {}",
+                Words::new(texts(options)).among(error.instance().as_str().unwrap_or_default())
+            )
         }
         ValidationErrorKind::Constant { expected_value } => format!("found {found}; allowed: {expected_value}"),
         ValidationErrorKind::Minimum { limit } => format!("found {found}; the smallest allowed is {limit}"),

@@ -77,6 +77,8 @@ names! {
     JobName = "job name";
     /// The name of a kind of job, as a DAG file writes it.
     KindName = "kind name";
+    /// The name of a source of student data, as the configuration writes it.
+    SourceName = "source name";
     /// The name of a table, a feature set, a label or a model.
     TableName = "table name";
 }

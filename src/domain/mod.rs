@@ -26,5 +26,6 @@ pub mod retry;
 pub mod run;
 pub mod schedule;
 pub mod source;
+mod spans;
 pub mod spec;
 pub mod table;

@@ -35,6 +35,11 @@ pub enum ScheduleError {
         /// The parser's words.
         why: String,
     },
+    /// It parses, and there is no such time.
+    #[error(
+        "`{0}` never comes: no day has all its parts (such as a 30th of February); leave `schedule` out for a DAG that runs only when asked"
+    )]
+    Never(String),
     /// The zone is not known.
     #[error("`{0}` is no IANA time zone, such as `America/Detroit`")]
     Zone(String),
@@ -56,6 +61,17 @@ pub fn parse_cron(cron: &str) -> Result<croner::Cron, ScheduleError> {
         cron: cron.to_owned(),
         why: error.to_string().trim_end_matches('.').to_owned(),
     })
+}
+
+/// Checks that the expression parses and that its time comes at all.
+///
+/// # Errors
+/// When it does not parse, or its time never comes.
+pub fn check_cron(cron: &str) -> Result<(), ScheduleError> {
+    // The calendar repeats itself after 400 years; croner gives up only after thousands.
+    let from = jiff::civil::date(2000, 1, 1).at(0, 0, 0, 0);
+    let first = parse_cron(cron)?.iter_from(from, croner::Direction::Forward).next();
+    first.map(|_| ()).ok_or_else(|| ScheduleError::Never(cron.to_owned()))
 }
 
 /// Returns the zone.
@@ -298,6 +314,16 @@ mod tests {
         assert_eq!(next("0 0 30 2 *"), None);
         assert_eq!(next("0 0 29 2 *").unwrap().date, "2028-02-29".parse().unwrap());
         assert_eq!(next("@daily").unwrap().date, "2026-01-02".parse().unwrap());
+    }
+
+    #[test]
+    fn a_time_that_never_comes_is_told_from_a_rare_one() {
+        for never in ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 0 30 2 *"] {
+            assert!(matches!(check_cron(never), Err(ScheduleError::Never(_))), "{never}");
+        }
+        for rare in ["0 0 29 2 *", "0 0 L 2 *", "0 0 31 12 *", "30 2 * * *", "@yearly"] {
+            assert!(check_cron(rare).is_ok(), "{rare}");
+        }
     }
 
     #[test]

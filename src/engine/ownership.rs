@@ -107,15 +107,15 @@ pub async fn acquire(store: &dyn StateStore, owner: &str, role: Role) -> Result<
     }
 }
 
-/// Waits until it is the owner, or told to stop.
+/// Waits until it is the owner, or told to stop; each time that it has looked in vain it says so to `has_looked`.
 ///
 /// # Errors
 /// When the state store fails in a way that will not pass.
 pub async fn stand_by(
     store: &dyn StateStore,
-    owner: &str,
-    role: Role,
+    (owner, role): (&str, Role),
     stop: &CancellationToken,
+    has_looked: &(dyn Fn() + Sync),
 ) -> Result<Option<Tenure>, StoreError> {
     let mut watch = Watch::default();
     while !stop.is_cancelled() {
@@ -128,6 +128,7 @@ pub async fn stand_by(
             Err(error) if error.is_transient() => warn!("Standing by: {}", chain(&error)),
             Err(error) => return Err(error),
         }
+        has_looked();
         if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
             break;
         }

@@ -26,7 +26,7 @@ use crate::domain::lineage::{Basis, Manifest, Part};
 use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, Outcome, SnapshotRef};
 use crate::domain::schedule::parse_zone;
-use crate::domain::spec::parse_duration;
+use crate::domain::spec::{LONGEST_GRACE, parse_duration};
 use crate::features::{
     self, AsOf, Built, CourseRules, FeatureSet, Inputs, PlanRequest, Role, build_partition, plan_labels,
     plan_partitions, read_courses,
@@ -133,7 +133,8 @@ fn record(outcome: &mut Outcome, set: &FeatureSet, staged: Option<SnapshotRef>) 
 
 fn plan_request(params: &Params, cx: &JobContext) -> Result<PlanRequest, JobError> {
     let config = &cx.environment.config.features;
-    let grace = parse_duration(&config.delivery_grace).map_err(|message| JobError::Fail(anyhow::anyhow!(message)))?;
+    let grace = parse_duration(&config.delivery_grace, LONGEST_GRACE)
+        .map_err(|message| JobError::Fail(anyhow::anyhow!(message)))?;
     Ok(PlanRequest {
         date: cx.input.logical_date,
         zone: parse_zone(&cx.input.timezone).map_err(JobError::fail)?,

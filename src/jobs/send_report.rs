@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use super::shared::facts;
-use crate::config::{Config, SourceKind};
+use crate::config::{Config, MailAddress, SourceKind};
 use crate::domain::check::{Finding, Severity};
 use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
@@ -45,6 +45,7 @@ pub(super) struct Params {
     report: Report,
     /// Who gets it; without it the configured ones (`mail.to`).
     #[serde(default)]
+    #[schemars(with = "Vec<MailAddress>")]
     to: Vec<String>,
 }
 

@@ -136,6 +136,21 @@ pub fn staged(attempt: &str, file: &str) -> Path {
     key(&format!("{}/{name}", staged_folder(attempt)))
 }
 
+/// Returns the folder of everything that attempts have staged.
+pub fn all_staged() -> Path {
+    key(&format!("{RESTRICTED}/staged"))
+}
+
+/// Returns the folder of objects that are written only to see whether a store keeps its promises.
+pub(super) fn probes() -> Path {
+    key(&format!("{RESTRICTED}/probes"))
+}
+
+/// Returns the key of such an object.
+pub(super) fn probe(id: &str) -> Path {
+    key(&format!("{RESTRICTED}/probes/{id}"))
+}
+
 /// Returns the key of a file of a model version.
 pub fn model_file(model: &TableName, version: &str, file: &str) -> String {
     format!("{RESTRICTED}/models/{model}/{version}/{file}")

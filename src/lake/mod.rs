@@ -3,8 +3,8 @@
 //! `keys` builds every key; `store` talks to the store; `parts` turns frames into Parquet and back; `publish` stages,
 //! verifies and settles snapshots; `versions` merges deliveries into tables that keep every version; `delta` writes the
 //! log that outside readers follow; `cache` brings parts to local paths for polars; `browse` answers questions;
-//! `agreement` compares the lake with the state store; `leftovers` removes what a killed process was writing; `files` opens
-//! a folder or prefix as a source. The commit itself is the state store's.
+//! `agreement` compares the lake with the state store; `leftovers` removes what a killed process was writing; `probe` finds out
+//! whether a store keeps its promises; `files` opens a folder or prefix as a source. The commit itself is the state store's.
 //!
 //! How to add an effect that removes objects: a job body removes nothing. What follows a commit is a target "to settle"
 //! (`store::settle`), which `app::settle` carries out, as for what an attempt staged and did not commit; what is due with
@@ -20,6 +20,7 @@ mod files;
 pub mod keys;
 mod leftovers;
 mod parts;
+mod probe;
 mod publish;
 mod store;
 pub mod versions;
@@ -29,5 +30,6 @@ pub use browse::{Entry, Flavour, Stat, Verified};
 pub use files::open_source;
 pub use keys::Dataset;
 pub use parts::{scan, scan_one, schema};
+pub use probe::Probe;
 pub use publish::{Latest, Provenance, Staged, Staging};
 pub use store::{IfMissing, Lake, LakeError, LakeOptions};

@@ -180,6 +180,15 @@ pub struct Lake {
     scratch: PathBuf,
 }
 
+/// When an object that was to be written came into being.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Created {
+    /// By this call.
+    Now,
+    /// Before: it is as it was.
+    Before,
+}
+
 /// Where a lake lies, as far as local readers care.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -239,15 +248,23 @@ impl Lake {
     /// When the store fails, or the object that is there has another size.
     pub async fn put_new(&self, key: &Path, bytes: Bytes) -> Result<(), LakeError> {
         let size = bytes.len() as u64;
+        match self.create(key, bytes).await? {
+            Created::Now => Ok(()),
+            Created::Before if self.head(key).await?.size == size => Ok(()),
+            Created::Before => Err(LakeError::Changed { key: key.to_string() }),
+        }
+    }
+
+    /// Writes an object unless there is one under its key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn create(&self, key: &Path, bytes: Bytes) -> Result<Created, LakeError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(key, bytes.into(), options).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Created::Now),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                if self.head(key).await?.size == size {
-                    Ok(())
-                } else {
-                    Err(LakeError::Changed { key: key.to_string() })
-                }
+                Ok(Created::Before)
             }
             Err(cause) => Err(self.failed("writing", key, cause)),
         }

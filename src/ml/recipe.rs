@@ -58,6 +58,7 @@ pub enum Candidate {
     /// Logistic regression on standardised features.
     LogisticRegression {
         /// The strength of the L2 penalty.
+        #[schemars(range(min = 0.0, max = 1e6))]
         alpha: f64,
         /// The most rows to fit on, drawn as those of the recipe; a few coefficients are learnt from few rows.
         #[serde(default)]
@@ -67,12 +68,16 @@ pub enum Candidate {
     /// A forest of regression trees on 0 and 1: the mean of its leaves is a probability.
     Forest {
         /// Trees in all.
+        #[schemars(range(min = 1, max = 10_000))]
         trees: usize,
         /// The greatest depth of a tree.
+        #[schemars(range(min = 1, max = 64))]
         depth: u16,
         /// The smallest leaf, in rows.
+        #[schemars(range(min = 1))]
         min_leaf: usize,
         /// Features tried at each split.
+        #[schemars(range(min = 1))]
         features_per_split: usize,
     },
 }
@@ -82,16 +87,19 @@ pub enum Candidate {
 #[serde(deny_unknown_fields)]
 pub struct Acceptance {
     /// The smallest ROC AUC.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub min_auc: f64,
     /// The fewest training rows.
     pub min_rows: usize,
     /// The fewest training rows with the label.
     pub min_positives: usize,
     /// The largest Brier score.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub max_brier: f64,
     /// Whether it must rank better than the rule.
     pub beat_rule: bool,
     /// By how much AUC it may rank worse than the champion.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub max_auc_loss: f64,
 }
 

@@ -107,7 +107,7 @@ pub async fn check(url: &str) -> Result<CheckReport, StoreError> {
 /// # Errors
 /// When the store is on a server, the target exists or cannot be made, or the copy fails.
 pub async fn backup(url: &str, target: &Path) -> Result<(), StoreError> {
-    let database = connect(url, Opened::ToRead).await?;
+    let database = connect(url, Opened::There).await?;
     let Pools::Sqlite { write, .. } = &database.pools else {
         return Err(StoreError::BackupOnServer { url: database.url });
     };

@@ -14,6 +14,7 @@ mod commit;
 mod contract;
 mod database;
 mod error;
+mod health;
 mod keeping;
 mod mail_contract;
 mod maintenance;
@@ -37,6 +38,7 @@ pub use contract::{
     RunRecord, StateStore, ToSettle, Unattempted, Watermark,
 };
 pub use error::StoreError;
+pub use health::{FileHealth, Health, file_problems, health};
 pub use keeping::{Cuts, Forgotten, Keeping};
 pub use mail_contract::{DueMail, HandedOver, MailRow, MailStore, Outgoing, Promise};
 pub use maintenance::{AuditReport, CheckReport, MigrationReport, backup, check, migrate, verify_audit};

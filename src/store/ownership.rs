@@ -279,6 +279,12 @@ pub(super) fn refuse_beside_earlier_owner(url: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether a process owns the SQLite database at `path`; a lock that is not there is not made.
+pub(super) fn is_locked(path: &str) -> Result<bool, StoreError> {
+    let beside = lock_beside(path);
+    Ok(beside.is_file() && lock(&beside)?.is_none())
+}
+
 fn lock_beside(database: &str) -> PathBuf {
     PathBuf::from(format!("{database}.lock"))
 }

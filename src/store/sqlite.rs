@@ -45,14 +45,10 @@ pub(super) async fn connect(path: &Path, opened: Opened) -> Result<Database, Sto
         return Err(StoreError::Missing { url });
     }
 
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
-        .foreign_keys(true)
-        .read_only(opened == Opened::ToRead);
-    let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).max_lifetime(None).idle_timeout(None);
+    if opened == Opened::ToRead {
+        return connect_as_it_is(path).await;
+    }
+    let options = options(path).journal_mode(SqliteJournalMode::Wal);
     let failed = |cause| StoreError::Open { url: url.clone(), cause };
 
     // The writer opens the file first: it is the one that may turn WAL on.
@@ -63,6 +59,31 @@ pub(super) async fn connect(path: &Path, opened: Opened) -> Result<Database, Sto
     let write = write.connect_with(options.clone()).await.map_err(failed)?;
     let read = pool().max_connections(READ_CONNECTIONS).connect_lazy_with(options.pragma("query_only", "ON"));
     Ok(Database { url, pools: Pools::Sqlite { write, read } })
+}
+
+/// Opens the database file at `path` to look at it: nothing of it is set, and nothing can be written.
+///
+/// A journal that is there stays as it is: only a connection that may not write leaves it alone when it closes. Where
+/// there is none, such a connection would leave an empty one behind, and another one removes it.
+pub(super) async fn connect_as_it_is(path: &Path) -> Result<Database, StoreError> {
+    let url = format!("sqlite://{}", path.display());
+    let has_journal = Path::new(&format!("{}-wal", path.display())).exists();
+    let options = options(path).pragma("query_only", "ON").read_only(has_journal);
+    let failed = |cause| StoreError::Open { url: url.clone(), cause };
+    let read = pool().max_connections(1).connect_with(options).await.map_err(failed)?;
+    Ok(Database { url, pools: Pools::Sqlite { write: read.clone(), read } })
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+}
+
+fn pool() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).max_lifetime(None).idle_timeout(None)
 }
 
 /// Makes the folders above `path`, and the file, for its owner alone.

@@ -320,5 +320,5 @@ fn a_memory_limit_for_a_kind_that_there_is_not_is_refused() {
 
     assert_eq!(refused.status.code(), Some(3));
     let told = text(&refused);
-    assert!(told.contains("`engine.memory_by_kind.train`: there is no such kind; there are: build_features"), "{told}");
+    assert!(told.contains("`engine.memory_by_kind.train`: there is no such kind; allowed: build_features"), "{told}");
 }

@@ -7,6 +7,7 @@
 mod architecture;
 mod bad_input;
 mod crash;
+mod doctor;
 mod engine;
 mod interrupted;
 mod isolation;
@@ -20,5 +21,6 @@ mod repairing;
 mod report;
 mod seeing;
 mod store;
+mod supervised;
 mod support;
 mod upgrade;

@@ -7,14 +7,14 @@
 
 mod catalogue;
 mod checks;
-mod duration;
+mod durations;
 mod reader;
 mod shape;
 #[cfg(test)]
 mod tests;
 
 pub use catalogue::KindCatalogue;
-pub use duration::parse_duration;
+pub use durations::{LONGEST_GRACE, LONGEST_TIMEOUT, LONGEST_WAIT, parse_duration};
 pub use shape::dag_schema;
 
 use super::dag::Dag;

@@ -9,13 +9,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::checks::jobs_of;
-use super::duration::parse_duration;
 use super::shape::{DagFile, JobTable};
+use super::{LONGEST_TIMEOUT, LONGEST_WAIT, parse_duration};
 use crate::domain::dag::{Dag, Job, Schedule};
 use crate::domain::document::{Document, Mistake, Mistakes};
 use crate::domain::ids::{DagName, JobName, KindName, content_hash};
 use crate::domain::retry::RetryPolicy;
-use crate::domain::schedule::{parse_cron, parse_zone};
+use crate::domain::schedule::{check_cron, parse_zone};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
 const DEFAULT_PARALLEL: usize = 2;
@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
         let timezone = self.text(&["timezone"]).unwrap_or_else(|| default_zone.to_owned());
         self.ok(&["timezone"], parse_zone(&timezone));
         if let Some(cron) = self.text(&["schedule"]) {
-            self.ok(&["schedule"], parse_cron(&cron));
+            self.ok(&["schedule"], check_cron(&cron));
         }
         let deadline = self.text(&["deadline"]).and_then(|text| self.ok(&["deadline"], time(&text)));
         let defaults = self.retry(&["defaults", "retry"], &RetryPolicy::default());
@@ -106,8 +106,8 @@ impl<'a> Reader<'a> {
     fn retry(&self, path: &[&str], defaults: &RetryPolicy) -> RetryPolicy {
         let at = |key| path.iter().copied().chain([key]).collect::<Vec<_>>();
         let attempts = self.value(&at("attempts")).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-        let backoff = self.duration(&at("backoff")).unwrap_or(defaults.backoff);
-        let stated = self.duration(&at("max_backoff"));
+        let backoff = self.duration(&at("backoff"), LONGEST_WAIT).unwrap_or(defaults.backoff);
+        let stated = self.duration(&at("max_backoff"), LONGEST_WAIT);
         if let Some(longest) = stated
             && longest < backoff
         {
@@ -119,15 +119,15 @@ impl<'a> Reader<'a> {
     }
 
     fn timeout(&self, path: &[&str]) -> Option<Duration> {
-        let timeout = self.duration(path)?;
+        let timeout = self.duration(path, LONGEST_TIMEOUT)?;
         if timeout.is_zero() {
             self.note(path, "an attempt needs some time; write `30s`, `10m`, `1h` or `1h 30m`".to_owned());
         }
         Some(timeout)
     }
 
-    fn duration(&self, path: &[&str]) -> Option<Duration> {
-        self.text(path).and_then(|text| self.ok(path, parse_duration(&text)))
+    fn duration(&self, path: &[&str], longest: &str) -> Option<Duration> {
+        self.text(path).and_then(|text| self.ok(path, parse_duration(&text, longest)))
     }
 
     fn text(&self, path: &[&str]) -> Option<String> {

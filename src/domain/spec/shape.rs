@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::catalogue::KindCatalogue;
+use super::{LONGEST_TIMEOUT, LONGEST_WAIT};
 use crate::domain::dag::{CatchUp, FoldPolicy, GapPolicy, OverlapPolicy, When};
 
 /// Returns the JSON schema of a DAG file, for editors: with the parameters of every kind.
@@ -109,7 +110,8 @@ pub(super) struct Dst {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Defaults {
-    /// How long one attempt may take, such as `1h`.
+    /// How long one attempt may take, such as `1h`; at most `168h`.
+    #[schemars(extend("x-longest" = LONGEST_TIMEOUT))]
     pub(super) timeout: Option<String>,
     /// How a failed attempt is tried again.
     pub(super) retry: Option<RetryTable>,
@@ -121,9 +123,11 @@ pub(super) struct RetryTable {
     /// Attempts in all.
     #[schemars(range(min = 1, max = 100))]
     pub(super) attempts: Option<u32>,
-    /// The wait after the first failure, such as `30s`; it doubles.
+    /// The wait after the first failure, such as `30s`, at most `24h`; it doubles.
+    #[schemars(extend("x-longest" = LONGEST_WAIT))]
     pub(super) backoff: Option<String>,
-    /// The longest wait.
+    /// The longest wait; at most `24h`.
+    #[schemars(extend("x-longest" = LONGEST_WAIT))]
     pub(super) max_backoff: Option<String>,
 }
 
@@ -144,7 +148,8 @@ pub(super) struct JobTable {
     /// When it may start, given how its needs ended.
     #[serde(default)]
     pub(super) when: When,
-    /// How long one attempt may take.
+    /// How long one attempt may take, such as `1h`; at most `168h`.
+    #[schemars(extend("x-longest" = LONGEST_TIMEOUT))]
     pub(super) timeout: Option<String>,
     /// How a failed attempt is tried again.
     pub(super) retry: Option<RetryTable>,

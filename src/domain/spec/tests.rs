@@ -226,6 +226,61 @@ when = "all_don"
     "#);
 }
 
+#[test]
+fn what_can_never_run_is_told() {
+    let mistakes = parse(
+        r#"name = "nightly"
+schedule = "0 0 30 2 *"
+[defaults]
+timeout = "169h"
+retry = { backoff = "25h", max_backoff = "999999999999h" }
+[jobs.score]
+kind = "score"
+when = "one_failed"
+[jobs.train]
+kind = "train_model"
+needs = []
+when = "one_success"
+timeout = "9999999h"
+"#,
+    )
+    .unwrap_err();
+
+    insta::assert_snapshot!(mistakes, @r#"
+    7 mistakes
+      jobs/nightly.toml:2:1: `schedule`: `0 0 30 2 *` never comes: no day has all its parts (such as a 30th of February); leave `schedule` out for a DAG that runs only when asked
+      jobs/nightly.toml:4:1: `defaults.timeout`: `169h` is too long; the longest allowed is `168h`
+      jobs/nightly.toml:5:11: `defaults.retry.backoff`: `25h` is too long; the longest allowed is `24h`
+      jobs/nightly.toml:5:28: `defaults.retry.max_backoff`: `999999999999h` is too long; the longest allowed is `24h`
+      jobs/nightly.toml:8:1: `jobs.score.when`: the job never runs: it waits for `one_failed` among its needs, and has none
+      jobs/nightly.toml:12:1: `jobs.train.when`: the job never runs: it waits for `one_success` among its needs, and has none
+      jobs/nightly.toml:13:1: `jobs.train.timeout`: `9999999h` is too long; the longest allowed is `168h`
+    "#);
+}
+
+#[test]
+fn every_duration_of_a_dag_file_states_its_limit_for_editors() {
+    let schema = dag_schema(&Fake);
+    let limit = |path: &str| schema.pointer(path).and_then(|value| value["x-longest"].as_str()).unwrap().to_owned();
+
+    assert_eq!(limit("/$defs/Defaults/properties/timeout"), LONGEST_TIMEOUT);
+    assert_eq!(limit("/$defs/JobTable/properties/timeout"), LONGEST_TIMEOUT);
+    assert_eq!(limit("/$defs/RetryTable/properties/backoff"), LONGEST_WAIT);
+    assert_eq!(limit("/$defs/RetryTable/properties/max_backoff"), LONGEST_WAIT);
+}
+
+#[test]
+fn unknown_needs_of_a_large_dag_are_told_shortly() {
+    let jobs: String = (0..60).map(|n| format!("[jobs.j{n}]\nkind = 'score'\nneeds = ['x', 'y']\n")).collect();
+
+    let told = parse(&format!("name = 'nightly'\n{jobs}")).unwrap_err().to_string();
+
+    assert!(told.starts_with("120 mistakes\n"), "{told}");
+    assert!(told.contains("`jobs.j0.needs.0`: there is no job `x`; allowed: j0, j1, j10,"), "{told}");
+    assert!(told.contains(", and 20 more\n"), "{told}");
+    assert!(told.ends_with("\n  and 20 more"), "{told}");
+}
+
 proptest::proptest! {
     /// A file is a DAG or a list of mistakes, whatever stands in it; a refusal always names the file.
     #[test]

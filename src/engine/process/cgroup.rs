@@ -11,6 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{Access, access};
+
 /// By which means memory is limited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemoryMeans {
@@ -40,8 +42,34 @@ pub fn means() -> MemoryMeans {
     }
 }
 
-/// Returns the cgroup below which attempts get theirs, or why there is none.
+/// Finds out which means there would be for attempts that this process starts, and prepares nothing.
+pub fn means_found() -> MemoryMeans {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let found = divisible(Path::new("/sys/fs/cgroup"), &own, std::process::id()).and_then(|folder| {
+        let is_ours = access(folder.join("cgroup.subtree_control"), Access::WRITE_OK);
+        is_ours.map(|()| folder).map_err(|error| format!("the cgroup is not delegated: {error}"))
+    });
+    match found {
+        Ok(path) => MemoryMeans::Cgroup(path),
+        Err(why) => MemoryMeans::Sampling(why),
+    }
+}
+
+/// Prepares the cgroup below which attempts get theirs and returns it, or why there is none.
 fn prepare(root: &Path, own: &str, pid: u32) -> Result<PathBuf, String> {
+    let folder = divisible(root, own, pid)?;
+    let not_ours = |error: io::Error| format!("the cgroup is not delegated: {error}");
+    let inner = folder.join("nocturne");
+    if !inner.is_dir() {
+        std::fs::create_dir(&inner).map_err(not_ours)?;
+    }
+    std::fs::write(inner.join("cgroup.procs"), pid.to_string()).map_err(not_ours)?;
+    std::fs::write(folder.join("cgroup.subtree_control"), "+memory").map_err(not_ours)?;
+    Ok(folder)
+}
+
+/// Returns the cgroup of this process if it is one that could be divided, or why it is not.
+fn divisible(root: &Path, own: &str, pid: u32) -> Result<PathBuf, String> {
     let own = own.lines().find_map(|line| line.strip_prefix("0::")).ok_or("there is no cgroup v2")?;
     let folder = root.join(own.trim_start_matches('/'));
     let read = |name: &str| std::fs::read_to_string(folder.join(name));
@@ -57,13 +85,6 @@ fn prepare(root: &Path, own: &str, pid: u32) -> Result<PathBuf, String> {
     if processes.split_whitespace().any(|found| found != pid.to_string()) {
         return Err("the cgroup has other processes too, so it is not delegated".to_owned());
     }
-    let not_ours = |error: io::Error| format!("the cgroup is not delegated: {error}");
-    let inner = folder.join("nocturne");
-    if !inner.is_dir() {
-        std::fs::create_dir(&inner).map_err(not_ours)?;
-    }
-    std::fs::write(inner.join("cgroup.procs"), pid.to_string()).map_err(not_ours)?;
-    std::fs::write(folder.join("cgroup.subtree_control"), "+memory").map_err(not_ours)?;
     Ok(folder)
 }
 

@@ -20,7 +20,7 @@ mod protocol;
 mod survivors;
 
 pub use by_kind::ByKind;
-pub use cgroup::{MemoryMeans, means};
+pub use cgroup::{MemoryMeans, means, means_found};
 pub use child::{ProcessIsolation, ProcessSettings};
 pub use group::{Group, Rules};
 pub use identity::Identity;

@@ -3,6 +3,8 @@
 //! The connection is TLS, or it is to this machine itself. Errors name host, port and stage; the recipient's address is
 //! masked in them.
 
+mod certificate;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,0 +1,69 @@
+//! A folder of this process alone, below the system's folder for temporary files, that is removed when it is dropped.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::config::Environment as Variables;
+
+/// A folder that nobody else may look into.
+#[derive(Debug)]
+pub(super) struct TemporaryFolder {
+    path: PathBuf,
+}
+
+impl TemporaryFolder {
+    /// Makes one below `TMPDIR`, else below `/tmp`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(super) fn new(variables: &Variables, name: &str) -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let above = variables.get("TMPDIR").filter(|path| !path.is_empty()).map_or("/tmp", String::as_str);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = Path::new(above).join(format!("{name}-{}-{number}", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self { path: path.canonicalize()? }),
+                // An earlier process of this number has left it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 10_000 => {}
+                Err(error) => return Err(io::Error::new(error.kind(), format!("making {}: {error}", path.display()))),
+            }
+        }
+    }
+
+    /// Returns where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "Could not remove a temporary folder");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn it_is_closed_to_others_and_gone_in_the_end() {
+        let above = tempfile::tempdir().unwrap();
+        let variables = Variables::from([("TMPDIR".to_owned(), above.path().display().to_string())]);
+        let folder = TemporaryFolder::new(&variables, "scratch").unwrap();
+        let path = folder.path().to_owned();
+
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        drop(folder);
+
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,125 @@
+//! How a state store looks from outside, whatever its schema: for whoever examines it and must change nothing.
+//!
+//! It opens the database as it is: no migration, no switch to WAL, no file beside it that comes or goes. What is damaged
+//! or belongs to another version is an answer, not an error. One look at a time: the files beside an SQLite database
+//! belong to all who have it open.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::database::{Database, Pools};
+use super::error::StoreError;
+use super::{maintenance, migrations, ownership, postgres, sqlite};
+
+const HAS_SCHEMA_SQLITE: &str = "SELECT COUNT(*) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'";
+const HAS_SCHEMA_POSTGRES: &str = "SELECT COUNT(*) AS n FROM pg_tables \
+    WHERE tablename = '_sqlx_migrations' AND schemaname = ANY (current_schemas(false))";
+const SCHEMA: &str = "SELECT COALESCE(MAX(version), 0) AS schema FROM _sqlx_migrations";
+const NEWEST_EVENT: &str = "SELECT at FROM events ORDER BY seq DESC LIMIT 1";
+
+/// `PRAGMA synchronous` of a connection that syncs every commit.
+const FULL: i64 = 2;
+
+/// How a state store looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The database, without password.
+    pub url: String,
+    /// Its schema; 0: it has none.
+    pub schema: i64,
+    /// The schema that this program needs.
+    pub known: i64,
+    /// When the newest event of a run was written.
+    pub newest_event: Option<Timestamp>,
+    /// What only a file has.
+    pub file: Option<FileHealth>,
+}
+
+/// How the file of a state store looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileHealth {
+    /// Where it is.
+    pub path: PathBuf,
+    /// SQLite's word for the journal, such as `wal`.
+    pub journal: String,
+    /// Whether every commit is on the disk before it is acknowledged.
+    pub is_synced: bool,
+    /// Whether a process owns it now.
+    pub is_owned: bool,
+}
+
+/// Returns how the state store at `url` looks; `None` where its file is not there.
+///
+/// # Errors
+/// When it cannot be opened or read.
+pub async fn health(url: &str) -> Result<Option<Health>, StoreError> {
+    let Some(database) = open(url).await? else { return Ok(None) };
+    let health = look(&database).await;
+    close(&database).await;
+    health.map(Some)
+}
+
+/// Returns what is wrong with the file of the state store at `url`: nothing where it is on a server, or not there.
+///
+/// # Errors
+/// When it cannot be opened or read.
+pub async fn file_problems(url: &str) -> Result<Vec<String>, StoreError> {
+    let Some(database) = open(url).await? else { return Ok(Vec::new()) };
+    let problems = maintenance::problems_of_file(&database).await;
+    close(&database).await;
+    problems
+}
+
+async fn open(url: &str) -> Result<Option<Database>, StoreError> {
+    let Some(path) = url.strip_prefix("sqlite://") else { return postgres::connect(url).await.map(Some) };
+    if Path::new(path).is_file() { sqlite::connect_as_it_is(Path::new(path)).await.map(Some) } else { Ok(None) }
+}
+
+/// The last one to close an SQLite database removes the files that opening it has put beside it.
+async fn close(database: &Database) {
+    if let Pools::Sqlite { write, read } = &database.pools {
+        read.close().await;
+        write.close().await;
+    }
+}
+
+async fn look(database: &Database) -> Result<Health, StoreError> {
+    let operation = "looking at the schema";
+    let has_schema = match &database.pools {
+        Pools::Sqlite { .. } => HAS_SCHEMA_SQLITE,
+        Pools::Postgres(_) => HAS_SCHEMA_POSTGRES,
+    };
+    let number = async |sql: &'static str, column: &'static str| {
+        let row = database.row(operation, sql, &[]).await?;
+        row.map(|row| row.int_or_null(column)).transpose().map(Option::flatten)
+    };
+    let schema = match number(has_schema, "n").await? {
+        None | Some(0) => 0,
+        Some(_) => number(SCHEMA, "schema").await?.unwrap_or(0),
+    };
+    let newest_event = if schema == 0 { None } else { number(NEWEST_EVENT, "at").await? };
+    Ok(Health {
+        url: database.url.clone(),
+        schema,
+        known: migrations::KNOWN,
+        newest_event: newest_event.and_then(|at| Timestamp::from_microsecond(at).ok()),
+        file: file(database).await?,
+    })
+}
+
+async fn file(database: &Database) -> Result<Option<FileHealth>, StoreError> {
+    if !matches!(database.pools, Pools::Sqlite { .. }) {
+        return Ok(None);
+    }
+    let operation = "looking at the file's settings";
+    let journal = database.row(operation, "PRAGMA journal_mode", &[]).await?;
+    let synchronous = database.row(operation, "PRAGMA synchronous", &[]).await?;
+    let path = database.url.trim_start_matches("sqlite://");
+    Ok(Some(FileHealth {
+        path: PathBuf::from(path),
+        journal: journal.map(|row| row.text("journal_mode")).transpose()?.unwrap_or_default(),
+        is_synced: synchronous.map(|row| row.int("synchronous")).transpose()?.is_some_and(|mode| mode >= FULL),
+        is_owned: ownership::is_locked(path)?,
+    }))
+}
