@@ -1,9 +1,9 @@
 //! Nocturne: a university's learning-analytics night in one binary.
 //!
-//! The map (imports go down only; `tests/it/architecture.rs` holds the table):
+//! The map (imports go down only; `tests/it/architecture` holds the table):
 //!
 //! ```text
-//! domain ← config, telemetry ← store | lake | canvas ← engine | features | ml | report ← jobs ← app ← http | cli
+//! domain ← config, telemetry ← store | lake | canvas ← engine | features | ml | report ← jobs ← app ← cli
 //! ```
 //!
 //! - [`domain`]: what things are, and every decision, pure.
@@ -14,7 +14,7 @@
 //! - [`ml`]: models, evaluation, drift and quality figures.
 //! - [`report`]: what people read: reports, e-mails, charts.
 //! - [`engine`]: carries out runs; knows no kind.
-//! - [`jobs`]: one file per kind of job.
+//! - [`jobs`]: one file per kind of job; what they share in `jobs/shared`.
 //! - [`app`]: the composition root. [`cli`]: one file per subcommand.
 //!
 //! To add a kind of job: one file in `src/jobs/` and two lines in `src/jobs/mod.rs`; its header says how.

@@ -10,11 +10,13 @@
 //! 1. In `sql/features/<set>.sql`, add the column to the last SELECT. The SQL sees the tables as they looked at the cutoff,
 //!    `population` (the enrolments that the rows are about) and `calendar` (how far each course had come); its only time is
 //!    `{{ as_of }}` (`template`), and it may use only what `lint` admits.
-//! 2. In `sql/features/<set>.toml`, add `<column> = { type = …, about = …, class = … }` under `[columns]`, with
-//!    `null_means` where it can be null and `range` where it has one (`SetContract`). A column that stands in only one of
-//!    the two files is refused when a partition is built.
-//! 3. `cargo test --lib features` builds the shipped sets on a small institution and holds them against their contracts.
-//!    Models learn from the column of their own accord, unless a recipe names it under `leave_out`.
+//! 2. In `sql/features/<set>.toml`, add a table `[columns.<column>]` with `type`, `about` and `class`, with `null_means`
+//!    where it can be null and `range` where it has one (`FeatureColumn`). A column that stands in only one of the two
+//!    files is refused when a partition is built.
+//! 3. `cargo test --lib features` builds the shipped sets on a small institution and checks them against their contracts.
+//!    The first row of each set is a snapshot in `build/tests.rs`: accept the new value once it is right.
+//!
+//! The next night builds the set again, and models learn from the column, unless a recipe names it under `leave_out`.
 //!
 //! How to add a feature set: `sql/features/<set>.sql` and `<set>.toml`, and a line in `Catalogue::embedded` where the set
 //! is to be part of the binary (a site's own folder, `paths.sql`, needs no line); then name it in the `sets` of a

@@ -2,7 +2,7 @@
 //!
 //! Reads nothing of the lake; writes only what the program writes. The program gets `NOCTURNE_RUN_ID`,
 //! `NOCTURNE_DAG`, `NOCTURNE_JOB`, `NOCTURNE_ATTEMPT`, `NOCTURNE_LOGICAL_DATE`, `NOCTURNE_TIMEZONE` and, of the
-//! daemon's own environment, only `PATH`, `HOME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR`, so that no secret leaks into it.
+//! environment of Nocturne itself, only `PATH`, `HOME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR`, so that it inherits no secret.
 //! A secret that it needs goes into `secrets` as a reference (`env:NAME`, `file:PATH`): the DAG, its stored versions and
 //! the log have the reference only. `env` is literal and shows wherever the DAG does.
 //!

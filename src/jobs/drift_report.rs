@@ -161,7 +161,7 @@ fn not_scored(model: &TableName, error: &ModelError) -> Finding {
         "drift.scores_missing",
         model.as_str(),
         format!("the scores of `{model}` were not compared, because the champion cannot score these features: {error}"),
-        "Train the model again on the features of today",
+        "Look at the SQL of the feature that the error names; the features themselves were compared",
     )
 }
 
@@ -267,5 +267,61 @@ fn mix_view(mix: &CategoryDistance) -> FeatureDrift {
         distance: mix.chi_square.cramers_v,
         threshold: mix.threshold,
         importance: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ml::recipe::Candidate;
+
+    /// Rows of one term whose one feature has these values; every second one has the label.
+    fn rows(term: &str, values: Vec<f64>) -> Rows {
+        let n = values.len();
+        Rows {
+            enrollment: (0..n).map(|row| row.to_string()).collect(),
+            course: vec![1; n],
+            term: vec![term.to_owned(); n],
+            week: vec![2; n],
+            as_of: vec![0; n],
+            label: (0..n).map(|row| Some(f64::from(u8::from(row % 2 == 0)))).collect(),
+            known_at: vec![Some(0); n],
+            features: vec!["x".to_owned()],
+            values: vec![values],
+        }
+    }
+
+    fn comparison(now: Vec<f64>) -> Comparison {
+        let past = rows("1", (0..40).map(f64::from).collect());
+        let model = FittedModel::fit(&Candidate::LogisticRegression { alpha: 1.0, max_rows: None }, &past, 7).unwrap();
+        Comparison {
+            current: rows("2", now),
+            past,
+            model: Some(model),
+            series: BTreeMap::from([(1, "BIO 101".to_owned())]),
+            calendar: BTreeSet::new(),
+            fallback: 0.2,
+        }
+    }
+
+    #[test]
+    fn a_champion_that_cannot_score_leaves_a_finding_and_the_features_are_compared() {
+        let mut now: Vec<f64> = (0..40).map(f64::from).collect();
+        now[3] = f64::INFINITY;
+
+        let (figures, unscored) = comparison(now).figures().unwrap();
+        let finding = not_scored(&"at_risk".parse().unwrap(), &unscored.unwrap());
+
+        assert_eq!((figures.features.len(), figures.scores), (1, None));
+        assert_eq!((finding.check.as_str(), finding.subject.as_str()), ("drift.scores_missing", "at_risk"));
+        assert!(finding.message.contains("`x`"), "{}", finding.message);
+    }
+
+    #[test]
+    fn scores_are_compared_where_the_champion_can_score() {
+        let (figures, unscored) = comparison((0..40).map(f64::from).collect()).figures().unwrap();
+
+        assert!(unscored.is_none());
+        assert_eq!(figures.scores.map(|distance| distance.ks), Some(0.0));
     }
 }

@@ -160,10 +160,7 @@ impl Pull {
     pub(super) fn cursor(&self, cx: &JobContext, contract: &TableContract) -> Result<Option<Timestamp>, JobError> {
         let name = self.cursor_name(contract);
         let Some(text) = cx.input.cursors.get(&name) else { return Ok(None) };
-        let cursor = text.parse().with_context(|| {
-            format!("the cursor `{name}` in the state store is `{text}`, which is not a time; restore the state store")
-        })?;
-        Ok(Some(cursor))
+        Ok(Some(read_cursor(&name, text)?))
     }
 }
 
@@ -207,5 +204,25 @@ fn delivery_error(error: DeliveryError) -> JobError {
     match error {
         DeliveryError::Source(error) => source_error(error),
         error => JobError::fail(error),
+    }
+}
+
+/// Reads a cursor. One that is not a time must not pass for a source that was never read: its history would begin anew.
+fn read_cursor(name: &str, text: &str) -> anyhow::Result<Timestamp> {
+    text.parse().with_context(|| {
+        format!("the cursor `{name}` in the state store is `{text}`, which is not a time; restore the state store")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_that_is_not_a_time_is_an_error_that_names_it() {
+        let error = read_cursor("canvas/users", "yesterday").unwrap_err().to_string();
+
+        assert!(error.contains("`canvas/users`") && error.contains("`yesterday`"), "{error}");
+        assert!(read_cursor("canvas/users", "2026-11-20T00:00:00Z").is_ok());
     }
 }
