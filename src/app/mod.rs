@@ -4,13 +4,14 @@
 //! tells when a night is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is beyond its
 //! limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs
 //! in a child process does there, `secrets` what a process gives up before it starts programs. `doctor` looks
-//! at all that a night needs, `temporary` makes folders that do not stay, `supervisor` is what the service manager hears.
+//! at all that a night needs, `drill` proves that it cannot be lost, `temporary` makes folders that do not stay, `supervisor` is what the service manager hears.
 
 pub mod child;
 mod claims;
 mod dags;
 mod deadlines;
 pub mod doctor;
+pub mod drill;
 mod isolation;
 mod keeping;
 mod outbox;

@@ -30,7 +30,7 @@ pub enum Interrupt {
 
 impl Signals {
     /// Tells `stop` at the first signal.
-    pub(super) fn listen(stop: &Stop, interrupt: Interrupt) -> Self {
+    pub fn listen(stop: &Stop, interrupt: Interrupt) -> Self {
         let came = Arc::new(AtomicI32::new(0));
         let (told, stop) = (Arc::clone(&came), stop.clone());
         let listen = async move {
