@@ -1,11 +1,12 @@
 //! The composition root: the only layer that makes adapters and joins them.
 //!
 //! `open` puts the program together, `error` is what keeps it from being put together; `dags` reads the DAG files,
-//! `compare` compares two runs, `signals` receives Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines` sends a notice when a night
-//! is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is beyond its limits, `words` is
-//! what a run prints about itself. `isolation` says where attempts run, `child` is what one that runs in a child process
-//! does there, `secrets` what a process gives up before it starts programs. `doctor` looks at all that a night needs,
-//! `temporary` makes folders that do not stay, `supervisor` is what the service manager is told.
+//! `compare` compares two runs, `signals` receives Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines`
+//! sends a notice when a night is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is
+//! beyond its limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one
+//! that runs in a child process does there, `secrets` what a process gives up before it starts programs. `doctor` looks at
+//! all that a night needs, `drill` proves that it cannot be lost, `temporary` makes folders that do not stay, `supervisor` is
+//! what the service manager is told.
 
 pub mod child;
 mod claims;
@@ -13,6 +14,7 @@ mod compare;
 mod dags;
 mod deadlines;
 pub mod doctor;
+pub mod drill;
 mod error;
 mod isolation;
 mod keeping;

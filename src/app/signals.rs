@@ -33,7 +33,7 @@ pub enum Interrupt {
 
 impl Signals {
     /// Tells `stop` at the first signal.
-    pub(super) fn listen(stop: &Stop, interrupt: Interrupt) -> Self {
+    pub fn listen(stop: &Stop, interrupt: Interrupt) -> Self {
         let came = Arc::new(AtomicI32::new(0));
         let meaning = Arc::new(Mutex::new(interrupt));
         let (told, means, stop) = (Arc::clone(&came), Arc::clone(&meaning), stop.clone());

@@ -12,7 +12,11 @@ use crate::config::Environment as Variables;
 #[derive(Debug)]
 pub(super) struct TemporaryFolder {
     path: PathBuf,
+    is_kept: bool,
 }
+
+/// How often a folder is tried to be removed in which a process that was killed is still ending.
+const TRIES: u32 = 1000;
 
 impl TemporaryFolder {
     /// Makes one below `TMPDIR`, else below `/tmp`.
@@ -26,12 +30,17 @@ impl TemporaryFolder {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = Path::new(above).join(format!("{name}-{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path: path.canonicalize()? }),
+                Ok(()) => return Ok(Self { path: path.canonicalize()?, is_kept: false }),
                 // An earlier process of this number has left it.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 10_000 => {}
                 Err(error) => return Err(io::Error::new(error.kind(), format!("making {}: {error}", path.display()))),
             }
         }
+    }
+
+    /// Lets it stay.
+    pub(super) fn keep(&mut self) {
+        self.is_kept = true;
     }
 
     /// Returns where it is.
@@ -42,7 +51,18 @@ impl TemporaryFolder {
 
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+        if self.is_kept {
+            return;
+        }
+        let mut removed = std::fs::remove_dir_all(&self.path);
+        for _ in 1..TRIES {
+            if removed.is_ok() {
+                return;
+            }
+            std::thread::yield_now();
+            removed = std::fs::remove_dir_all(&self.path);
+        }
+        if let Err(error) = removed {
             tracing::warn!(path = %self.path.display(), %error, "Could not remove a temporary folder");
         }
     }
@@ -55,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_closed_to_others_and_gone_in_the_end() {
+    fn it_is_closed_to_others_and_gone_in_the_end_unless_it_is_kept() {
         let above = tempfile::tempdir().unwrap();
         let variables = Variables::from([("TMPDIR".to_owned(), above.path().display().to_string())]);
         let folder = TemporaryFolder::new(&variables, "scratch").unwrap();
@@ -63,7 +83,11 @@ mod tests {
 
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
         drop(folder);
+        let mut kept = TemporaryFolder::new(&variables, "kept").unwrap();
+        let kept_at = kept.path().to_owned();
+        kept.keep();
+        drop(kept);
 
-        assert!(!path.exists());
+        assert!(!path.exists() && kept_at.is_dir());
     }
 }

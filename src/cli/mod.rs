@@ -16,6 +16,7 @@ mod daemon;
 mod dags;
 mod db;
 mod doctor;
+mod drill;
 mod dry_run;
 mod exit_code;
 mod failure;
@@ -88,6 +89,9 @@ enum Command {
     Db(db::Args),
     /// Look at everything that a night needs, and say what is wrong and what to do. Nothing is changed.
     Doctor(doctor::Args),
+    /// Try on this machine what is promised.
+    #[command(subcommand)]
+    Drill(drill::Args),
     /// Send what is owed when the deadline has passed and no daemon lives; run by a timer.
     Watchdog(watchdog::Args),
     /// Print completions for a shell.
@@ -144,6 +148,7 @@ impl Command {
             Self::Audit(args) => audit::run(args, global).await,
             Self::Db(args) => db::run(args, global).await,
             Self::Doctor(args) => doctor::run(args, global).await,
+            Self::Drill(args) => drill::run(args, global).await,
             Self::Watchdog(args) => watchdog::run(args, global).await,
             Self::Completions(args) => completions::run(&args),
             Self::Attempt(args) => attempt::run(args).await,

@@ -7,15 +7,15 @@
 //! `NOCTURNE_CRASHES=200 cargo test --release --test it crash -- --nocapture`: so many on each database, with every job of
 //! the shipped night; it prints what was tried.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nocturne::app::drill::Harvest;
 use nocturne::telemetry::spawn_blocking;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::support::limit::Running;
@@ -110,29 +110,16 @@ fn site(state: &str, disk_mib: Option<u32>) -> Site {
     site
 }
 
-/// The hash of every file that the same inputs must make the same.
-fn hashes(site: &Site) -> BTreeMap<String, String> {
-    let files = site.files("var/lake").into_iter().filter(|path| !path.ends_with("timings.json"));
-    let hash = |path: &std::path::Path| hex::encode(Sha256::digest(fs::read(path).unwrap()));
-    files.map(|path| (path.strip_prefix(site.path()).unwrap().display().to_string(), hash(&path))).collect()
-}
-
-/// The e-mails that lie in the outbox, by date, audience and recipient, with their revisions.
-fn letters(site: &Site) -> BTreeMap<String, BTreeSet<String>> {
-    let mut letters: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in site.files("var/outbox").into_iter().filter(|path| path.extension().is_some_and(|e| e == "eml")) {
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        let (letter, revision) = name.rsplit_once('.').unwrap();
-        letters.entry(letter.to_owned()).or_default().insert(revision.to_owned());
-    }
-    letters
+/// What the nights of a site have left behind.
+fn harvest(site: &Site) -> Harvest {
+    Harvest::read(&site.path().join("var/lake"), &site.path().join("var/outbox")).unwrap()
 }
 
 /// Compares the e-mails: one each, but that a night which failed for want of room may have said so before.
-fn compare_letters(stormy: &Site, calm: &Site, failed: &BTreeSet<String>) {
-    let (stormy, calm) = (letters(stormy), letters(calm));
+fn compare_letters(stormy: &Harvest, calm: &Harvest, failed: &BTreeSet<String>) {
+    let (stormy, calm) = (&stormy.e_mails, &calm.e_mails);
     assert_eq!(stormy.keys().collect::<Vec<_>>(), calm.keys().collect::<Vec<_>>(), "the e-mails' recipients");
-    for (letter, revisions) in &stormy {
+    for (letter, revisions) in stormy {
         let may_be_corrected = failed.iter().any(|date| letter.contains(date));
         assert!(may_be_corrected || revisions == &calm[letter], "{letter} went out as {revisions:?}");
     }
@@ -288,11 +275,11 @@ fn compare_with_undisturbed(database: Option<String>, seed: u64) -> Tried {
         done += stormy.night(&date.to_string(), usual);
         assert!(done > before || stormy.tried.done_before < 20, "hardly a moment hits a night: {:?}", stormy.tried);
 
-        let (found, wanted) = (hashes(&stormy.site), hashes(&calm));
-        let differ = |path: &&String| found.get(*path) != wanted.get(*path);
-        let different: BTreeSet<&String> = found.keys().chain(wanted.keys()).filter(differ).collect();
+        let (found, wanted) = (harvest(&stormy.site), harvest(&calm));
+        let differ = |path: &&String| found.files.get(*path) != wanted.files.get(*path);
+        let different: BTreeSet<&String> = found.files.keys().chain(wanted.files.keys()).filter(differ).collect();
         assert!(different.is_empty(), "the lake after {date} differs in {different:#?}: {:?}", stormy.tried);
-        compare_letters(&stormy.site, &calm, &stormy.failed);
+        compare_letters(&found, &wanted, &stormy.failed);
         let left: Vec<_> = ["restricted/staged"].iter().filter(|below| has_files(&stormy.site, below)).collect();
         assert!(left.is_empty(), "staged files are left after {date}: {:?}", stormy.tried);
         let checked = stormy.site.nocturne(&["db", "check"]);

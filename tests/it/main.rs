@@ -8,6 +8,7 @@ mod architecture;
 mod bad_input;
 mod crash;
 mod doctor;
+mod drill;
 mod engine;
 mod interrupted;
 mod isolation;
