@@ -7,6 +7,7 @@
 //! `dataset`, `table`, `source`. Nothing about a person is ever a field or part of a message.
 
 mod attempt_log;
+pub mod progress;
 mod clock;
 
 use std::fmt::Write as _;

@@ -7,4 +7,4 @@ WHERE s.dag = $1
         (SELECT MAX(t.slot) FROM slots AS t WHERE t.dag = $1 AND t.run_id IS NOT NULL AND t.run_id <> $2), 0
     )
 ORDER BY s.slot
-LIMIT 100
+LIMIT 1000

@@ -15,7 +15,7 @@ use crate::engine::Runners;
 use crate::engine::process::{MemoryMeans, inside};
 use crate::jobs::Kinds;
 use crate::lake::IfMissing;
-use crate::telemetry::{self, AttemptLog, SystemClock};
+use crate::telemetry::{self, AttemptLog, SystemClock, progress};
 
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "attempt";
@@ -37,10 +37,13 @@ pub(super) struct Setup {
 pub async fn carry_out() -> anyhow::Result<()> {
     let mut order =
         inside::read_order().context("reading the order of an attempt: only a nocturne process starts this")?;
+    progress::report_beside(&order.log);
     let log = AttemptLog::open(&order.log, order.log_bytes).context("opening the attempt's log")?;
     telemetry::init_attempt(log).map_err(|error| anyhow::anyhow!("starting the attempt's log: {error}"))?;
     let setup = std::mem::take(&mut order.setup);
-    inside::carry_out(order, runners(setup).await).await.context("handing the attempt's outcome over")
+    let handed_over = inside::carry_out(order, runners(setup).await).await;
+    progress::end();
+    handed_over.context("handing the attempt's outcome over")
 }
 
 async fn runners(setup: serde_json::Value) -> anyhow::Result<Arc<dyn Runners>> {

@@ -17,6 +17,10 @@ use super::row::{Action, Cell, Origin, Row};
 use super::terms::{NO_TERM, TermLookup, term_column};
 use super::typing::ColumnBuilder;
 use crate::domain::table::{TERM, TermRule};
+use crate::telemetry::progress;
+
+/// After how many rows it says how far it is.
+const ROWS_TOLD: u64 = 10_000;
 
 /// What takes the frames of a table.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(DataFrame) -> Result<(), SinkError>;
@@ -37,6 +41,8 @@ pub(super) struct Intake<'a> {
     deleted_rows: u64,
     held_keys: Vec<ColumnBuilder>,
     rows: u64,
+    /// What is counted while it reads, such as `rows of submissions`.
+    told: String,
     without_term: u64,
     quarantine: Quarantine,
     terms: TermLookup,
@@ -66,6 +72,7 @@ impl<'a> Intake<'a> {
             deleted_rows: 0,
             held_keys: keys.iter().map(|&key| layout.columns[key].builder(0)).collect(),
             rows: 0,
+            told: format!("rows of {}", contract.name),
             without_term: 0,
             quarantine: Quarantine::default(),
             terms: TermLookup::default(),
@@ -164,6 +171,9 @@ impl<'a> Intake<'a> {
             builder.push(cell);
         }
         self.batch.rows += 1;
+        if (self.rows + 1).is_multiple_of(ROWS_TOLD) {
+            progress::report(&self.told, self.rows + 1, self.request.expected_rows);
+        }
         self.rows += 1;
         if self.batch.rows >= self.request.batch_rows { self.pass_on() } else { Ok(()) }
     }

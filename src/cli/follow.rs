@@ -3,7 +3,7 @@
 //! It reads the state store and prints one line per job that is done; on a terminal a moving line shows what runs.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,9 +18,14 @@ use crate::domain::job::JobView;
 use crate::domain::outcome::Reason;
 use crate::domain::run::{JobState, RunState};
 use crate::store::{MailRow, RunRecord, StoreError};
+use crate::telemetry::{attempt_log, progress};
 
 /// How often the store is asked. A job of a second is shown within a fifth of it.
 pub(super) const POLL: Duration = Duration::from_millis(150);
+
+/// How long a run goes on before its progress is told where there is no terminal, and how long until it is told again.
+const QUIET: Duration = Duration::from_secs(2);
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// How long a state store that does not answer is asked again by whoever only watches.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,6 +39,7 @@ pub(super) async fn follow(
 ) -> Result<(RunRecord, Vec<JobView>), Failure> {
     let mut said: BTreeSet<JobName> = BTreeSet::new();
     let bar = progress_bar(how);
+    let mut lines = PlainProgress::new();
     let mut silent_since: Option<Instant> = None;
     loop {
         let (run, jobs) = match look(app, run_id).await {
@@ -54,9 +60,10 @@ pub(super) async fn follow(
                 bar.suspend(|| listener.line(&job_line(job, width)));
             }
         }
-        let running: Vec<&str> =
-            jobs.iter().filter(|job| job.state == JobState::Running).map(|job| job.name.as_str()).collect();
-        bar.set_message(running.join(", "));
+        let running = jobs.iter().filter(|job| job.state == JobState::Running);
+        let progress: Vec<String> = running.map(|job| progress_words(app, run_id, job)).collect();
+        bar.set_message(progress.join(" · "));
+        lines.tell(&progress, how);
         bar.set_length(jobs.len() as u64);
         bar.set_position(said.len() as u64);
         if run.state.is_done() {
@@ -64,6 +71,36 @@ pub(super) async fn follow(
             return Ok((run, jobs));
         }
         tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Returns a running job with how far it is, where it says so.
+fn progress_words(app: &App, run_id: &RunId, job: &JobView) -> String {
+    let log = attempt_log(&app.config.paths.logs, run_id.as_str(), job.name.as_str(), &job.attempts.to_string());
+    match progress::read(&log) {
+        Some(progress) => format!("{} {progress}", job.name),
+        None => job.name.to_string(),
+    }
+}
+
+/// Progress where there is no terminal: a line now and then on standard error, for whoever reads the log of a night.
+struct PlainProgress {
+    next: Instant,
+}
+
+impl PlainProgress {
+    fn new() -> Self {
+        Self { next: Instant::now() + QUIET }
+    }
+
+    fn tell(&mut self, progress: &[String], how: Talk) {
+        let is_plain = how == Talk::Lines && !std::io::stderr().is_terminal();
+        if !is_plain || progress.is_empty() || Instant::now() < self.next {
+            return;
+        }
+        self.next = Instant::now() + BETWEEN_LINES;
+        // Where nobody reads it, the run goes on.
+        writeln!(std::io::stderr(), " ...  {}", progress.join(" · ")).unwrap_or_default();
     }
 }
 

@@ -32,7 +32,7 @@ use crate::features::{
     plan_partitions, read_courses,
 };
 use crate::lake::{self, Dataset, Provenance, Staging, keys};
-use crate::telemetry::spawn_blocking;
+use crate::telemetry::{progress, spawn_blocking};
 
 /// The kind.
 pub(super) struct BuildFeatures;
@@ -104,7 +104,8 @@ impl JobKind for BuildFeatures {
             ));
         }
         let mut tally = Tally::default();
-        let build = Build { cx, inputs };
+        let partitions = params.sets.len() * as_ofs.len() + params.labels.len() * label_as_ofs.len();
+        let build = Build { cx, inputs, partitions: partitions as u64 };
         for name in &params.sets {
             let set = catalogue.features(name).map_err(JobError::fail)?;
             record(&mut outcome, set, build.set(set, &as_ofs, &mut tally).await?);
@@ -166,6 +167,10 @@ impl Tally {
         self.reconstructed += usize::from(basis == Basis::Reconstructed);
     }
 
+    fn done(&self) -> u64 {
+        (self.built + self.kept) as u64
+    }
+
     fn summary(&self, sets: usize, dates: usize) -> String {
         let basis = match self.reconstructed {
             0 => "as known".to_owned(),
@@ -191,6 +196,8 @@ enum Partition {
 struct Build<'a> {
     cx: &'a JobContext,
     inputs: Arc<Inputs>,
+    /// How many partitions all sets and labels have together.
+    partitions: u64,
 }
 
 impl Build<'_> {
@@ -236,6 +243,7 @@ impl Build<'_> {
             cx.go_on()?;
             let partition = partition?;
             tally.count(&partition);
+            progress::report("partitions", tally.done(), Some(self.partitions));
             match partition {
                 Partition::Stands(part, _) => {
                     if let Some(staging) = staging.as_mut() {

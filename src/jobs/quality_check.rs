@@ -22,7 +22,7 @@ use crate::domain::table::TableContract;
 use crate::lake::Dataset;
 use crate::ml::quality::{Limits, Reference, check_reference, check_table};
 use crate::report::view::{QualityView, TableView};
-use crate::telemetry::spawn_blocking;
+use crate::telemetry::{progress, spawn_blocking};
 
 /// The kind.
 pub(super) struct QualityCheck;
@@ -64,8 +64,9 @@ impl JobKind for QualityCheck {
         }
         let pulled = TABLES.read(cx)?.unwrap_or_default();
         let mut checks = Vec::new();
-        for (name, (contract, manifest, rows)) in &standing {
+        for (n, (name, (contract, manifest, rows))) in (0..).zip(&standing) {
             cx.go_on()?;
+            progress::report("tables", n, Some(standing.len() as u64));
             if !params.tables.is_empty() && !params.tables.contains(name) {
                 continue;
             }

@@ -20,12 +20,13 @@ use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::JobName;
-use crate::domain::job;
+use crate::domain::job::{self, SkippedSlot};
 use crate::domain::number::grouped;
 use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome, Reason};
 use crate::domain::run::JobState;
 use crate::lake::keys;
 use crate::report::alerts::alerts;
+use crate::report::format::day_and_time;
 use crate::report::mail::{Addresses, compose, recipients};
 use crate::report::view::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView};
 use crate::report::{Letter, RenderedReport, Renderer};
@@ -215,7 +216,7 @@ fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
         (reason != Reason::UpToDate).then(|| format!("{}: {}", job.name, reason.words()))
     });
     let mut notes: Vec<String> = notes.collect();
-    notes.extend(cx.input.skipped.iter().map(|slot| format!("The slot of {} was skipped: {}.", slot.at, slot.why)));
+    notes.extend(skipped_notes(&cx.input.skipped, &cx.input.timezone));
     notes.extend(config.institution.attribution.clone());
     Ok(ReportView {
         institution: config.institution.name.clone(),
@@ -237,6 +238,21 @@ fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
             Pointer { what: "What is published?".to_owned(), at: format!("nocturne lake tree {}/", keys::PUBLISHED) },
         ],
     })
+}
+
+/// What is said of the slots that were skipped: those that follow each other for the same reason together.
+fn skipped_notes(skipped: &[SkippedSlot], zone: &str) -> Vec<String> {
+    let at = |slot: &SkippedSlot| day_and_time(slot.at, zone).unwrap_or_else(|_| slot.at.to_string());
+    skipped
+        .chunk_by(|one, next| one.why == next.why)
+        .filter_map(|group| {
+            let (first, last) = (group.first()?, group.last()?);
+            Some(match group.len() {
+                1 => format!("The slot of {} was skipped: {}.", at(first), first.why),
+                n => format!("{n} slots, from {} to {}, were skipped: {}.", at(first), at(last), first.why),
+            })
+        })
+        .collect()
 }
 
 /// What changed in the tables since the last night.
@@ -283,5 +299,31 @@ fn summary(job: &job::JobView) -> String {
         (Some(outcome), _) => outcome.summary.clone(),
         (None, Some(error)) => error.clone(),
         (None, None) => job.state.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(day: u32, why: &str) -> SkippedSlot {
+        let at = format!("2026-06-{day:02}T06:30:00Z").parse().unwrap();
+        SkippedSlot { dag: "nightly".parse().unwrap(), at, why: why.to_owned() }
+    }
+
+    #[test]
+    fn slots_that_were_skipped_for_one_reason_are_one_note() {
+        let summer = "jo paused the schedule: summer";
+        let skipped = [slot(1, "the earlier run was still open"), slot(2, summer), slot(3, summer), slot(4, summer)];
+
+        let notes = skipped_notes(&skipped, "America/Detroit");
+
+        assert_eq!(
+            notes,
+            [
+                "The slot of 1 Jun 2026, 02:30 EDT was skipped: the earlier run was still open.",
+                "3 slots, from 2 Jun 2026, 02:30 EDT to 4 Jun 2026, 02:30 EDT, were skipped: jo paused the schedule: summer."
+            ]
+        );
     }
 }

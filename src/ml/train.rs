@@ -12,6 +12,7 @@ use super::dataset::Rows;
 use super::metrics::{Figures, figures};
 use super::model::{FittedModel, ModelError};
 use super::recipe::{Acceptance, Candidate, Recipe};
+use crate::telemetry::progress;
 
 /// A trained model with its evaluation.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +95,10 @@ pub fn train(recipe: &Recipe, rows: &Rows, series: &BTreeMap<i64, String>) -> Re
 
     let mut candidates = BTreeMap::new();
     let mut fitted = BTreeMap::new();
-    for (name, candidate) in &recipe.candidates {
+    // The chosen one is fitted again on all rows at the end.
+    let fits = recipe.candidates.len() as u64 + 1;
+    for (n, (name, candidate)) in (0..).zip(&recipe.candidates) {
+        progress::report("models fitted", n, Some(fits));
         let model = FittedModel::fit(candidate, &drawn, recipe.seed)?;
         let scores = model.predict(&test)?;
         candidates.insert(name.clone(), figures(&scores, &labels, recipe.threshold));
@@ -120,6 +124,7 @@ pub fn train(recipe: &Recipe, rows: &Rows, series: &BTreeMap<i64, String>) -> Re
         chosen: chosen.clone(),
         candidates,
     };
+    progress::report("models fitted", fits - 1, Some(fits));
     let model = FittedModel::fit(&recipe.candidates[&chosen], &all, recipe.seed)?;
     Ok(Trained { model, evaluation })
 }
