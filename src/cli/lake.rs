@@ -1,7 +1,5 @@
 //! `nocturne lake …`: browsing, the same on a folder, in memory and on S3.
 
-use std::io::Write as _;
-
 use super::{ExitCode, Failure, Global, output};
 use crate::app::App;
 use crate::config::Use;
@@ -99,12 +97,16 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
             if global.json {
                 output::json(&entries)?;
             } else {
-                entries.iter().try_for_each(|entry| output::line(&entry.name))?;
+                entries.iter().try_for_each(|entry| output::name(&entry.name))?;
             }
         }
         Args::Tree { folder, depth } => {
             let lines = lake.tree(&folder, depth).await.map_err(lake_failure)?;
-            if global.json { output::json(&lines)? } else { output::line(&lines.join("\n"))? }
+            if global.json {
+                output::json(&lines)?;
+            } else {
+                lines.iter().try_for_each(|line| output::name(line))?;
+            }
         }
         Args::Schema { dataset } => {
             let stat = lake.stat(&parse(&dataset)?, None).await.map_err(lake_failure)?;
@@ -139,7 +141,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         }
         Args::Get { key } => {
             let bytes = lake.get_browsed(&key).await.map_err(lake_failure)?;
-            std::io::stdout().write_all(&bytes).map_err(|error| Failure::new(ExitCode::Unreachable, error))?;
+            output::bytes(&bytes)?;
         }
         Args::Du { folder } => {
             let entries = lake.ls(&folder).await.map_err(lake_failure)?;

@@ -19,6 +19,7 @@ pub mod keeping;
 pub mod lineage;
 pub mod measurement;
 pub mod outcome;
+pub mod printable;
 pub mod retry;
 pub mod run;
 pub mod schedule;

@@ -19,4 +19,5 @@ mod privacy;
 mod report;
 mod store;
 mod support;
+mod terminal;
 mod upgrade;
