@@ -12,6 +12,7 @@ mod interrupted;
 mod isolation;
 mod keeping;
 mod lake;
+mod large;
 mod mail;
 mod night;
 mod parts;
