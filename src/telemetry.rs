@@ -7,8 +7,8 @@
 //! `dataset`, `table`, `source`. Nothing about a person is ever a field or part of a message.
 
 mod attempt_log;
-pub mod progress;
 mod clock;
+pub mod progress;
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -19,11 +19,14 @@ use std::sync::{Arc, Mutex};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::domain::printable;
 use attempt_log::eprint_once;
 
 pub use attempt_log::{AttemptLog, line};
@@ -62,12 +65,25 @@ pub fn init(
     let filter = EnvFilter::try_new(filter)?;
     let console = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let console = match format {
-        LogFormat::Text => console.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => {
+            console.with_ansi(std::io::stderr().is_terminal()).fmt_fields(debug_fn(write_field).delimited(" ")).boxed()
+        }
         LogFormat::Json => console.json().flatten_event(true).with_ansi(false).boxed(),
     };
     let attempts = attempts.map(|logs| AttemptFiles { folder: logs.folder, limit: logs.bytes }.with_filter(ours()));
     tracing_subscriber::registry().with(console.with_filter(filter)).with(attempts).try_init()?;
     Ok(())
+}
+
+/// Writes a field of a log line for people. What would steer a terminal is shown, and what follows a line break is set
+/// in, so that no value looks like a line of its own.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug) -> std::fmt::Result {
+    let text = format!("{value:?}");
+    let text = printable::lines(&text).replace('\n', "\n    ");
+    match field.name() {
+        "message" => write!(writer, "{text}"),
+        name => write!(writer, "{name}={text}"),
+    }
 }
 
 /// Starts logging to one attempt's file alone: what a child process does.

@@ -98,6 +98,7 @@ pub(crate) fn measure(folder: &Path) {
     start(folder);
     children(folder);
     recovery(folder);
+    large(folder);
     idle(folder);
 }
 
@@ -172,6 +173,32 @@ fn wait_for_lines(path: &Path, lines: usize) {
         assert!(since.elapsed() < Duration::from_secs(60), "waited for line {lines} of {}", path.display());
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Files far larger than any site's: 300,000 sections of configuration, wrong and right, and a DAG of 1,000 jobs each of
+/// which needs all before it.
+fn large(folder: &Path) {
+    let place = Place::new(folder, "", WAITING);
+    let sections = |section: &dyn Fn(u32) -> String| (0..300_000).map(section).collect::<String>();
+    let unknown = sections(&|number| format!("[section_{number}]\nkey = 1\n"));
+    let sources = sections(&|number| format!("[sources.s{number}]\nkind = \"simulation\"\n"));
+    for (what, text) in [("unknown sections", unknown), ("sources", sources)] {
+        std::fs::write(place.path().join("large.toml"), text).unwrap();
+        let check = || {
+            let status = place.command(&["--config", "large.toml", "config", "check"]).status().unwrap();
+            assert!(matches!(status.code(), Some(0 | 3)), "{status}");
+        };
+        say(&format!("`config check` with 300,000 {what}"), &format!("{:.2?}", fastest(3, check)));
+    }
+    let names: Vec<String> = (0..1_000).map(|number| format!("\"j{number:03}\"")).collect();
+    let mut dag = "name = \"large\"\n".to_owned();
+    for (number, name) in names.iter().enumerate() {
+        let needs = names[..number].join(", ");
+        dag.push_str(&format!("[jobs.{name}]\nkind = \"quality_check\"\nneeds = [{needs}]\n"));
+    }
+    std::fs::write(place.path().join("jobs/large.toml"), dag).unwrap();
+    let took = fastest(3, || place.done(&["dags", "check", "large"]));
+    say("`dags check` of 1,000 jobs with 499,500 needs", &format!("{took:.2?}"));
 }
 
 /// A daemon that has nothing to do for a minute.

@@ -61,6 +61,18 @@ impl App {
         }
     }
 
+    /// Returns the lake alone, for those who only look at it.
+    ///
+    /// # Errors
+    /// With what is wrong in the configuration, or when the lake cannot be reached.
+    pub async fn lake_to_look_at(files: &[PathBuf]) -> Result<Lake, AppError> {
+        let variables = process_environment();
+        let config = configuration(files, &variables, Use::Looking)?;
+        start_log(&config, Use::Looking)?;
+        let options = lake_options(&config, &variables, &config.lake.url)?;
+        Ok(Lake::open(LakeOptions { if_missing: IfMissing::Empty, ..options }).await?)
+    }
+
     /// Puts the program together from a configuration, an environment and a clock.
     ///
     /// # Errors

@@ -114,7 +114,7 @@ fn every_command_that_is_named_anywhere_is_one_that_the_command_line_takes() {
 
 #[test]
 fn what_does_not_exist_is_found() {
-    let text = "Try `nocturne runs retry last`, or `nocturne runs logs last --job x`; see `nocturne runs list|undo`.";
+    let text = "Try `nocturne runs undo last`, or `nocturne runs logs last --job x`; see `nocturne runs list|undo`.";
 
     let named = named(Path::new("x"), text);
 

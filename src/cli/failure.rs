@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use super::exit_code::ExitCode;
 use crate::app::AppError;
+use crate::domain::printable;
 use crate::store::StoreError;
 
 /// A failed subcommand.
@@ -24,11 +25,12 @@ impl Failure {
         self.code
     }
 
-    /// Prints the error with its chain of causes to standard error; lists of mistakes print as they are.
+    /// Prints the error with its chain of causes to standard error; lists of mistakes print as they are,
+    /// but for what would steer a terminal.
     pub fn print(&self) {
         let text = format!("error: {:#}", self.error);
         // Where even standard error is closed there is nobody to tell; the exit code still says it.
-        writeln!(std::io::stderr(), "{text}").unwrap_or_default();
+        writeln!(std::io::stderr(), "{}", printable::lines(&text)).unwrap_or_default();
     }
 }
 

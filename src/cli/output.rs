@@ -2,8 +2,11 @@
 //!
 //! Results go to standard output. A closed pipe (`nocturne … | head`) ends a command that only shows something quietly;
 //! one that does work goes on without a word ([`Listener`]).
+//!
+//! Nothing from data steers a terminal: all that is printed goes through here, and control characters in it are shown
+//! (`domain::printable`); in a cell of a table and in a [`name`], line breaks too.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -11,18 +14,41 @@ use serde::Serialize;
 
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use crate::domain::printable;
 
 pub(super) use crate::domain::number::grouped as thousands;
 
 /// Prints `value` as indented JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(ExitCode::RunFailed, e))?;
-    line(&text)
+    print(&printable::json(&text))
 }
 
-/// Prints one line.
+/// Prints one line, or several.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout(), "{text}") {
+    print(&printable::lines(text))
+}
+
+/// Prints a name, or other text from data that stands in a line of its own.
+pub(super) fn name(text: &str) -> Result<(), Failure> {
+    print(&printable::cell(text))
+}
+
+/// Writes bytes as they are; on a terminal, as text that does not steer it.
+pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout();
+    if stdout.is_terminal() {
+        return line(&String::from_utf8_lossy(bytes));
+    }
+    written(stdout.write_all(bytes))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    written(writeln!(std::io::stdout(), "{text}"))
+}
+
+fn written(done: std::io::Result<()>) -> Result<(), Failure> {
+    match done {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(ExitCode::Done as i32),
         Err(error) => Err(Failure::new(ExitCode::Unreachable, error)),
@@ -38,14 +64,18 @@ pub(super) struct Listener {
 impl Listener {
     /// Prints one line, if somebody still reads.
     pub(super) fn line(&mut self, text: &str) {
-        self.has_left = self.has_left || writeln!(std::io::stdout(), "{text}").is_err();
+        self.print(&printable::lines(text));
     }
 
     /// Prints `value` as indented JSON, if somebody still reads.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(ExitCode::RunFailed, e))?;
-        self.line(&text);
+        self.print(&printable::json(&text));
         Ok(())
+    }
+
+    fn print(&mut self, text: &str) {
+        self.has_left = self.has_left || writeln!(std::io::stdout(), "{text}").is_err();
     }
 }
 
@@ -59,8 +89,8 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) ->
 pub(super) fn data(header: &[String], right: &[usize], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_preset(NOTHING);
-    table.set_header(header);
-    table.add_rows(rows);
+    table.set_header(header.iter().map(|name| printable::cell(name)));
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|value| printable::cell(&value).into_owned())));
     for index in right {
         if let Some(column) = table.column_mut(*index) {
             column.set_cell_alignment(CellAlignment::Right);

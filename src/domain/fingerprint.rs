@@ -212,8 +212,8 @@ mod tests {
         assert_eq!(
             other.changes_since(&one),
             [
-                Change { what: "a".to_owned(), how: How::Gone },
-                Change { what: "the parameters".to_owned(), how: How::Changed }
+                Change { what: "the parameters".to_owned(), how: How::Changed },
+                Change { what: "a".to_owned(), how: How::Gone }
             ]
         );
     }

@@ -22,6 +22,7 @@ pub mod manual;
 pub mod measurement;
 pub mod number;
 pub mod outcome;
+pub mod printable;
 pub mod retry;
 pub mod run;
 pub mod schedule;

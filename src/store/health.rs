@@ -12,10 +12,6 @@ use super::database::{Database, Pools};
 use super::error::StoreError;
 use super::{maintenance, migrations, ownership, postgres, sqlite};
 
-const HAS_SCHEMA_SQLITE: &str = "SELECT COUNT(*) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'";
-const HAS_SCHEMA_POSTGRES: &str = "SELECT COUNT(*) AS n FROM pg_tables \
-    WHERE tablename = '_sqlx_migrations' AND schemaname = ANY (current_schemas(false))";
-const SCHEMA: &str = "SELECT COALESCE(MAX(version), 0) AS schema FROM _sqlx_migrations";
 const NEWEST_EVENT: &str = "SELECT at FROM events ORDER BY seq DESC LIMIT 1";
 
 /// `PRAGMA synchronous` of a connection that syncs every commit.
@@ -86,19 +82,11 @@ async fn close(database: &Database) {
 
 async fn look(database: &Database) -> Result<Health, StoreError> {
     let operation = "looking at the schema";
-    let has_schema = match &database.pools {
-        Pools::Sqlite { .. } => HAS_SCHEMA_SQLITE,
-        Pools::Postgres(_) => HAS_SCHEMA_POSTGRES,
+    let schema = migrations::schema_of(database).await?;
+    let newest_event = match schema {
+        0 => None,
+        _ => database.row(operation, NEWEST_EVENT, &[]).await?.map(|row| row.int("at")).transpose()?,
     };
-    let number = async |sql: &'static str, column: &'static str| {
-        let row = database.row(operation, sql, &[]).await?;
-        row.map(|row| row.int_or_null(column)).transpose().map(Option::flatten)
-    };
-    let schema = match number(has_schema, "n").await? {
-        None | Some(0) => 0,
-        Some(_) => number(SCHEMA, "schema").await?.unwrap_or(0),
-    };
-    let newest_event = if schema == 0 { None } else { number(NEWEST_EVENT, "at").await? };
     Ok(Health {
         url: database.url.clone(),
         schema,

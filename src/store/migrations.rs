@@ -9,6 +9,7 @@ use sqlx::{PgPool, SqlSafeStr, SqlitePool};
 
 use super::database::{Database, Pools};
 use super::error::StoreError;
+use super::row::Row;
 
 /// The migrations of both databases: number, name, text for SQLite, text for PostgreSQL.
 const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
@@ -50,67 +51,75 @@ pub(super) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 /// An arbitrary number of our own: programs that migrate the same PostgreSQL database wait for each other on it.
 const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7401988203114422)";
 
+const HAS_SCHEMA_SQLITE: &str = "SELECT COUNT(*) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'";
+const HAS_SCHEMA_POSTGRES: &str = "SELECT COUNT(*) AS n FROM pg_catalog.pg_tables \
+    WHERE tablename = '_sqlx_migrations' AND schemaname = ANY (current_schemas(false))";
+const SCHEMA: &str = "SELECT COALESCE(MAX(version), 0) AS schema FROM _sqlx_migrations";
+
 /// Brings a database to the newest schema and returns the one it had before (0: none).
 pub(super) async fn apply(database: &Database) -> Result<i64, StoreError> {
-    visit(database, Visit::Apply).await
-}
-
-/// Returns the schema that a database has (0: none), and changes nothing.
-pub(super) async fn found(database: &Database) -> Result<i64, StoreError> {
-    visit(database, Visit::Look).await
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Visit {
-    Look,
-    Apply,
-}
-
-async fn visit(database: &Database, visit: Visit) -> Result<i64, StoreError> {
     let found = match &database.pools {
-        Pools::Sqlite { write, .. } => visit_sqlite(write, visit).await,
-        Pools::Postgres(pool) => visit_postgres(pool, visit).await,
+        Pools::Sqlite { write, .. } => apply_to_sqlite(write).await,
+        Pools::Postgres(pool) => apply_to_postgres(pool).await,
     };
-    let url = || database.url.clone();
-    let found = found.map_err(|cause| StoreError::Migrate { url: url(), cause })?;
-    if found > KNOWN {
-        return Err(StoreError::Newer { url: url(), found, known: KNOWN });
-    }
-    if visit == Visit::Apply && found < KNOWN {
+    let found = found.map_err(|cause| StoreError::Migrate { url: database.url.clone(), cause })?;
+    let found = refuse_newer(database, found)?;
+    if found < KNOWN {
         tracing::info!(from = found, to = KNOWN, "Migrated the state store {}", database.url);
     }
     Ok(found)
 }
 
-async fn visit_sqlite(pool: &SqlitePool, visit: Visit) -> Result<i64, MigrateError> {
-    let migrator = migrator(|(_, _, sqlite, _)| sqlite);
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let found = visit_within(&mut *tx, &migrator, visit).await?;
-    match visit {
-        Visit::Apply => tx.commit().await?,
-        Visit::Look => tx.rollback().await?,
+/// Returns the schema that a database has (0: none), and changes nothing.
+pub(super) async fn found(database: &Database) -> Result<i64, StoreError> {
+    let found = schema_of(database).await?;
+    refuse_newer(database, found)
+}
+
+/// Returns the schema that a database has (0: none), be it newer than this program's.
+pub(super) async fn schema_of(database: &Database) -> Result<i64, StoreError> {
+    let has_schema = match &database.pools {
+        Pools::Sqlite { .. } => HAS_SCHEMA_SQLITE,
+        Pools::Postgres(_) => HAS_SCHEMA_POSTGRES,
+    };
+    let count = |row: Option<Row>, column| row.map_or(Ok(0), |row| row.int(column));
+    let has_schema = count(database.row("looking for the schema", has_schema, &[]).await?, "n")? > 0;
+    if !has_schema {
+        return Ok(0);
+    }
+    count(database.row("reading the schema's version", SCHEMA, &[]).await?, "schema")
+}
+
+fn refuse_newer(database: &Database, found: i64) -> Result<i64, StoreError> {
+    if found > KNOWN {
+        return Err(StoreError::Newer { url: database.url.clone(), found, known: KNOWN });
     }
     Ok(found)
 }
 
-async fn visit_postgres(pool: &PgPool, visit: Visit) -> Result<i64, MigrateError> {
+async fn apply_to_sqlite(pool: &SqlitePool) -> Result<i64, MigrateError> {
+    let migrator = migrator(|(_, _, sqlite, _)| sqlite);
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let found = apply_within(&mut *tx, &migrator).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+async fn apply_to_postgres(pool: &PgPool) -> Result<i64, MigrateError> {
     let migrator = migrator(|(_, _, _, postgres)| postgres);
     let mut tx = pool.begin().await?;
     sqlx::query(POSTGRES_LOCK).execute(&mut *tx).await?;
-    let found = visit_within(&mut *tx, &migrator, visit).await?;
-    match visit {
-        Visit::Apply => tx.commit().await?,
-        Visit::Look => tx.rollback().await?,
-    }
+    let found = apply_within(&mut *tx, &migrator).await?;
+    tx.commit().await?;
     Ok(found)
 }
 
 /// Within one transaction: sqlx's own transactions become savepoints of it.
-async fn visit_within<C: Migrate>(connection: &mut C, migrator: &Migrator, visit: Visit) -> Result<i64, MigrateError> {
+async fn apply_within<C: Migrate>(connection: &mut C, migrator: &Migrator) -> Result<i64, MigrateError> {
     connection.ensure_migrations_table(&migrator.table_name).await?;
     let applied = connection.list_applied_migrations(&migrator.table_name).await?;
     let found = applied.iter().map(|migration| migration.version).max().unwrap_or(0);
-    if visit == Visit::Apply && found <= KNOWN {
+    if found <= KNOWN {
         // `run` is this with an `Acquire` bound, whose lifetimes keep the future from being `Send`.
         migrator.run_direct(None, connection, false).await?;
     }
