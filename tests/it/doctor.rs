@@ -6,12 +6,14 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use nocturne::telemetry::spawn_blocking;
+use nocturne::domain::clock::Clock as _;
+use nocturne::telemetry::{SystemClock, spawn_blocking};
 use serde_json::Value;
 
 use crate::support::s3::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
 use crate::support::site::{SMALL, Site, text};
 use crate::support::smtp::{Offer, SmtpServer, Temper};
+use crate::support::tls::{self, HttpsServer};
 
 const NIGHTLY: &str = "[jobs.say]\nkind = 'command'\nwith = { program = 'true' }\n";
 
@@ -203,6 +205,45 @@ async fn an_expired_certificate_is_found_with_its_day() {
     let expired = [("certificates · localhost", "fail"), ("e-mail · server", "fail")];
     assert_eq!((code, findings(&checks)), (Some(9), expired.to_vec()));
     let found = checks["certificates · localhost"]["found"].as_str().unwrap();
+    assert!(found.starts_with("its certificate expired on 2024-12-31, "), "{found}");
+}
+
+/// Looks at a server that is to be pinged; with `trusted`, the system trusts its certificate.
+async fn examined_ping(server: &HttpsServer, trusted: bool) -> BTreeMap<String, Value> {
+    let site = site(&format!("[watchdog]\nping_url = 'https://localhost:{}/secret'\n", server.port));
+    site.write("ca.pem", if trusted { &server.certificate_pem } else { "" });
+    let ca_file = site.path().join("ca.pem").display().to_string();
+    let environment = move || examined(&site, &[("SSL_CERT_FILE", &ca_file), ("NO_PROXY", "localhost")]).1;
+    spawn_blocking(environment).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_https_server_is_asked_for_its_certificate_and_its_time_and_never_pinged() {
+    let now = jiff::fmt::rfc2822::to_string(&SystemClock.now().in_tz("UTC").unwrap()).unwrap();
+    let server = HttpsServer::start(tls::valid(), &now).await;
+    let certificate = format!("certificates · localhost:{}", server.port);
+
+    let trusted = examined_ping(&server, true).await;
+    let stranger = examined_ping(&server, false).await;
+
+    assert_eq!(findings(&trusted), []);
+    assert!(trusted[&certificate]["found"].as_str().unwrap().starts_with("its certificate is valid for"));
+    assert_eq!(trusted[&format!("clock · localhost:{}", server.port)]["verdict"], "ok");
+    assert_eq!(findings(&stranger), [(certificate.as_str(), "fail")]);
+    assert!(stranger[&certificate]["found"].as_str().unwrap().starts_with("its certificate is not trusted"));
+    let asked = server.asked();
+    assert!(asked.contains(&"HEAD / HTTP/1.1".to_owned()) && !asked.concat().contains("secret"), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_https_server_whose_certificate_or_clock_is_out_of_date_is_found() {
+    let server = HttpsServer::start(tls::expired(), "Fri, 20 Nov 2020 02:30:00 GMT").await;
+    let [certificate, clock] = ["certificates", "clock"].map(|of| format!("{of} · localhost:{}", server.port));
+
+    let checks = examined_ping(&server, true).await;
+
+    assert_eq!(findings(&checks), [(certificate.as_str(), "fail"), (clock.as_str(), "fail")]);
+    let found = checks[&certificate]["found"].as_str().unwrap();
     assert!(found.starts_with("its certificate expired on 2024-12-31, "), "{found}");
 }
 

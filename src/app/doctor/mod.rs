@@ -5,7 +5,7 @@
 //! hangs is a finding) and leaves deciding to pure functions. Where the configuration is wrong, that is a finding too,
 //! and the checks that do not depend on what is wrong are done all the same.
 //!
-//! How to add a subject: a file with `check`, and a line in [`PLAN`].
+//! How to add a subject: a file with `check`, and a line in `PLAN`.
 
 mod certificates;
 mod checked;

@@ -6,3 +6,4 @@ pub(crate) mod postgres;
 pub(crate) mod s3;
 pub(crate) mod site;
 pub(crate) mod smtp;
+pub(crate) mod tls;

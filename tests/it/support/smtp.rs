@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 
 use mailin::response::{NO_MAILBOX, OK};
 use mailin::{Action, AuthMechanism, Handler, Response, Session, SessionBuilder};
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rcgen::CertificateParams;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+
+use super::tls;
 
 /// How the server treats a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,30 +64,18 @@ pub(crate) struct Received {
 impl SmtpServer {
     /// Starts a server; user `nocturne`, password `open sesame`.
     pub(crate) async fn start(offer: Offer, temper: Temper) -> Self {
-        Self::start_with(offer, temper, CertificateParams::new(vec!["localhost".to_owned()]).unwrap()).await
+        Self::start_with(offer, temper, tls::valid()).await
     }
 
     /// Starts a server whose certificate was valid in 2024.
     pub(crate) async fn start_with_expired_certificate(offer: Offer) -> Self {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params.not_before = rcgen::date_time_ymd(2024, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2024, 12, 31);
-        Self::start_with(offer, Temper::Accepts, params).await
+        Self::start_with(offer, Temper::Accepts, tls::expired()).await
     }
 
     async fn start_with(offer: Offer, temper: Temper, certificate: CertificateParams) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let key_pair = KeyPair::generate().unwrap();
-        let certificate = certificate.self_signed(&key_pair).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key_pair.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
+        let (config, certificate_pem) = tls::server(certificate);
         let received = Arc::new(Mutex::new(Vec::new()));
         let (acceptor, kept) = (TlsAcceptor::from(Arc::new(config)), received.clone());
         let seen = Arc::new(Mutex::new(BTreeSet::new()));
@@ -103,7 +92,7 @@ impl SmtpServer {
                 });
             }
         });
-        Self { port, certificate_pem: certificate.pem(), received, _task: task }
+        Self { port, certificate_pem, received, _task: task }
     }
 
     /// Returns what was accepted so far.
