@@ -1,8 +1,8 @@
 //! The contract of a source table: its keys, its columns, what is personal, and from when each value is visible.
 //!
-//! One contract serves every layer: `canvas` types and pseudonymises by it, the lake keys and partitions
-//! by it, `features` reconstructs the past by it. A contract is a TOML file (`config/tables/<table>.toml`,
-//! or a table of the configuration for what Canvas does not have) and names no library.
+//! One contract serves every layer: `canvas` types and pseudonymises by it, the lake keys and partitions by it,
+//! `features` reconstructs the past by it. A contract is a TOML file (`config/tables/<table>.toml`, or a table of the
+//! configuration for what Canvas does not have) and refers to no library.
 //!
 //! Time columns hold instants in UTC with microseconds; a person's id is a pseudonym (text) wherever it stands.
 
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::TableName;
 
-/// The column that says when a row version was learned: the delivery's own clock.
+/// The column that says when a row version became known: the delivery's own time.
 pub const KNOWN_FROM: &str = "_known_from";
-/// The column that says when better was learned; null while the version stands.
+/// The column that says when a newer version became known; null while this one is current.
 pub const KNOWN_TO: &str = "_known_to";
 /// The column that holds a row's term (the partition of the tables), as text; `none` where a row has no term.
 pub const TERM: &str = "_term";
-/// What stands in the place of a grader that is a machine: Canvas gives those negative ids. It is nobody's pseudonym.
+/// The value in place of a grader that is a machine: Canvas gives those negative ids. It is not a pseudonym.
 pub const AUTO_GRADER: &str = "auto";
 
 /// The contract of one table.
@@ -129,7 +129,7 @@ impl TableContract {
         self.columns.iter().filter(|(_, column)| column.dropped.is_none())
     }
 
-    /// Returns what is wrong with the contract itself, all at once; empty when it is sound.
+    /// Returns what is wrong with the contract itself, all at once; empty when nothing is.
     pub fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
         let mut refers = |column: &str, from: &str| {

@@ -1,7 +1,7 @@
 //! The shape of a DAG file, and its JSON schema for editors.
 //!
-//! The structs are the file's keys and nothing else: what a value means is `reader`'s business, what jobs mean to each
-//! other that of `checks`. The schema for editors knows each kind's parameters too.
+//! The structs are the file's keys and nothing else: what a value means is left to `reader`, how jobs relate to each
+//! other to `checks`. The schema for editors knows each kind's parameters too.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub(super) fn file_schema() -> Value {
     schemars::schema_for!(DagFile).to_value()
 }
 
-/// Lets the references of a kind's schema point to its definitions in the schema of the file.
+/// Makes the references of a kind's schema point to its definitions in the schema of the file.
 fn point_to(schema: &mut Value, kind: &str) {
     match schema {
         Value::Object(keys) => {
