@@ -7,10 +7,11 @@
 //! whether a store keeps its promises; `files` opens a folder or prefix as a source. The commit itself is the state store's.
 //!
 //! How to add an effect that removes objects: a job body removes nothing. What follows a commit is a target "to settle"
-//! (`store::settle`), which `app::settle` carries out, as for what an attempt staged and did not commit; what is due with
-//! time is decided in `domain::keeping` and carried out by `app::keeping`. Either asks `StateStore::is_collecting_allowed`
-//! first. The removing itself is a method of [`Lake`], in a file of its own here, through `Lake::remove`: nothing else
-//! deletes an object. It may be cut off and asked again, and never touches what a current snapshot names.
+//! (`store::settle`), which `app::settle` carries out, as it does for files that an attempt staged and did not commit;
+//! what expires with time is decided in `domain::keeping` and carried out by `app::keeping`. Both ask
+//! `StateStore::is_collecting_allowed` first. The removal itself is a method of [`Lake`], in a file of its own here,
+//! through `Lake::remove`: nothing else deletes an object. It must be safe to interrupt and to repeat, and never
+//! touches what a current snapshot names.
 
 mod agreement;
 mod browse;
