@@ -1,6 +1,6 @@
-//! E-mail: by default files to look at, with a server configured real e-mails.
+//! E-mail: files to look at by default, or real e-mails through a configured server.
 //!
-//! What counts as an address is decided here, once for the configuration and for what is sent.
+//! What counts as an address is decided here, both for the configuration and for what is sent.
 
 use std::path::PathBuf;
 
@@ -41,8 +41,8 @@ pub struct Mail {
     pub hello_name: Option<String>,
 }
 
-/// Returns `text` as `Name <address>` or an address, if it is one that a mail server could deliver to: its domain has
-/// a dot, or is this machine.
+/// Returns `text` as `Name <address>` or an address, if a mail server could deliver to it: its domain has a dot, or is
+/// this machine.
 pub fn parse_mailbox(text: &str) -> Option<Mailbox> {
     let mailbox: Mailbox = text.parse().ok()?;
     let domain = mailbox.email.domain();

@@ -1,4 +1,4 @@
-//! The section that says what is kept, and for how long.
+//! The section about what is kept, and for how long.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The watchdog: what `nocturne watchdog` does beside sending what a dead daemon owes.
+//! The watchdog: what `nocturne watchdog` does besides sending the e-mails that a dead daemon owes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
