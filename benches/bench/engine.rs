@@ -60,7 +60,7 @@ enum Shape {
     FanOut,
 }
 
-/// Does nothing, and notes when.
+/// Does nothing, and records when.
 #[derive(Default)]
 struct Nothing {
     began: Mutex<Vec<Timestamp>>,
@@ -136,7 +136,7 @@ fn dag(jobs: BTreeMap<JobName, Job>, max_parallel: usize, schedule: Option<Sched
     }
 }
 
-/// How long a run of many jobs takes, from its making to its end.
+/// How long a run of many jobs takes, from its creation to its end.
 async fn jobs(folder: &Path, shape: Shape, max_parallel: usize) -> Duration {
     let (_folder, store, tenure) = owned(folder).await;
     let needs = |number: usize| match shape {
