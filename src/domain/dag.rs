@@ -20,7 +20,7 @@ pub struct Dag {
     pub name: DagName,
     /// Its purpose, in a sentence; may be empty.
     pub description: String,
-    /// When it runs by itself; `None`: only when asked.
+    /// When it runs by itself; `None`: only on request.
     pub schedule: Option<Schedule>,
     /// The IANA name of the zone in which its dates and times are meant.
     pub timezone: String,
@@ -43,7 +43,7 @@ pub struct Schedule {
     pub gap: GapPolicy,
     /// Which of two equal local times counts when clocks go back.
     pub fold: FoldPolicy,
-    /// Which missed slots are made up for after downtime.
+    /// Which missed slots are caught up after downtime.
     pub catch_up: CatchUp,
     /// What happens when the earlier run is still running.
     pub overlap: OverlapPolicy,
@@ -71,7 +71,7 @@ pub enum FoldPolicy {
     Second,
 }
 
-/// Which missed slots are made up for (`catch_up`).
+/// Which missed slots are caught up (`catch_up`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {

@@ -30,7 +30,7 @@ pub struct MailKey {
     pub dag: DagName,
     /// The logical date.
     pub logical_date: Date,
-    /// The job that writes it, which stands for its readers.
+    /// The job that writes it; it identifies the readers.
     pub audience: String,
     /// The recipient's address in lower case.
     pub recipient: String,
@@ -57,7 +57,7 @@ pub struct Recipient {
 /// An e-mail that a slot promises.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectedMail {
-    /// The job that is to write it.
+    /// The job that must write it.
     pub audience: String,
     /// Who gets it.
     pub recipient: Recipient,
@@ -97,7 +97,7 @@ pub enum Word {
     NoDigest,
     /// A notice: the night never began.
     NeverBegan,
-    /// A notice: what became of the night cannot be read.
+    /// A notice: the state of the night cannot be read.
     Unknown,
 }
 

@@ -137,7 +137,7 @@ struct Progress<'a> {
     sender: mpsc::Sender<HandedOver>,
     parts: mpsc::Receiver<HandedOver>,
     is_cancelled: bool,
-    /// Cancelled when the attempts are to stop.
+    /// Cancelled when the attempts must stop.
     stopping: CancellationToken,
 }
 

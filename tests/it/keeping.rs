@@ -16,7 +16,7 @@ run_days = 2
 runs_at_least = 2
 "#;
 
-/// A night of one job that waits where it is told to.
+/// A night of one job, which waits on a pipe if the file `wait` exists.
 const DAG: &str = r#"
 name = "night"
 [jobs.say]
