@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is kept. Never deleted, whatever the limits: open runs, the newest of each DAG, what a current snapshot, a model
-/// in use or a job's last success refers to, e-mails that were not sent, the audit log.
+/// What is kept. Never deleted, whatever the limits: open runs, the newest of each DAG, what a current snapshot, a
+/// model in use or a job's last success refers to, e-mails that were not sent, the audit log.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {

@@ -30,7 +30,7 @@ pub enum Act {
         /// After this even slots that were run are free.
         beyond: Timestamp,
     },
-    /// The watermark is set, with the schedule by which the next slots are dealt with.
+    /// The watermark is set, with the schedule by which the next slots are processed.
     SetWatermark(Watermark),
     /// The slot gets a run; these runs are cancelled first.
     Make {

@@ -3,8 +3,9 @@
 //! `keys` builds every key; `store` talks to the store; `parts` turns frames into Parquet and back; `publish` stages,
 //! verifies and settles snapshots; `versions` merges deliveries into tables that keep every version; `delta` writes the
 //! log that outside readers follow; `cache` brings parts to local paths for polars; `browse` answers questions;
-//! `agreement` compares the lake with the state store; `leftovers` removes what a killed process was writing; `probe` finds out
-//! whether a store keeps its promises; `files` opens a folder or prefix as a source. The commit itself is the state store's.
+//! `agreement` compares the lake with the state store; `leftovers` removes what a killed process was writing; `probe`
+//! finds out whether a store keeps its promises; `files` opens a folder or prefix as a source. The commit itself is
+//! done by the state store.
 //!
 //! How to add an effect that removes objects: a job body removes nothing. What follows a commit is a target "to settle"
 //! (`store::settle`), which `app::settle` carries out, as it does for files that an attempt staged and did not commit;

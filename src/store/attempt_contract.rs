@@ -41,7 +41,7 @@ pub struct Begun {
 /// The committed state that an attempt reads, all of one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Committed {
-    /// The snapshot of every dataset that the run sees: the current one, or its own where it is for an earlier date.
+    /// The snapshot of every dataset that the run sees: the current one, or its own if it is for an earlier date.
     pub snapshots: BTreeMap<String, SnapshotRef>,
     /// The sources' cursors.
     pub cursors: BTreeMap<String, String>,

@@ -4,12 +4,12 @@
 //! - each method is one transaction: events and the new state are written together, or neither;
 //! - a store has one owner ([`Tenure`]), and only the owner takes runs up;
 //! - a write that belongs to a run carries the run's fencing token, and one that belongs to an attempt also the
-//!   attempt's own; it is refused ([`StoreError::Fenced`]) when another owner has taken the run up since, or the attempt
-//!   is not the one that runs: a stale worker cannot publish;
-//! - beginning and ending an attempt, and ending a run, may be asked again when the answer was lost: the second time
-//!   changes nothing and answers as the first;
+//!   attempt's own; it is refused ([`StoreError::Fenced`]) if another owner has since taken the run up, or if the
+//!   attempt is not the running one: a stale worker cannot publish;
+//! - beginning and ending an attempt, and ending a run, may be requested again if the answer was lost: the second
+//!   request changes nothing and gives the same answer;
 //! - a transition that `domain::run` does not know is refused, and nothing is written; a run that is not running
-//!   takes no news of its jobs, and a run does not end while a job of it is open, unless it is cancelled;
+//!   accepts no changes of its jobs, and a run does not end while one of its jobs is open, unless it is cancelled;
 //! - a future that is dropped halfway leaves nothing behind;
 //! - times come from the caller's clock, and are kept to the microsecond.
 
@@ -206,7 +206,7 @@ pub trait StateStore: Keeping + MailStore + Repairs {
     /// Returns the watermark of a DAG's schedule.
     async fn watermark(&self, dag: &DagName) -> Result<Option<Watermark>, StoreError>;
 
-    /// Sets a DAG's watermark, forward or back, and notes the schedule by which its slots are dealt with from here on.
+    /// Sets a DAG's watermark, forward or back, and records the schedule by which its slots are processed from now on.
     async fn set_watermark(&self, dag: &DagName, watermark: &Watermark) -> Result<(), StoreError>;
 
     /// Takes a slot without a run and moves the watermark (forward only), with the reason in the slot's row and as an
@@ -221,7 +221,8 @@ pub trait StateStore: Keeping + MailStore + Repairs {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Frees the slots that a wrong clock has taken: those skipped after `now`, and all after `beyond`; returns how many.
+    /// Frees the slots that a wrong clock has taken: those skipped after `now`, and all after `beyond`; returns their
+    /// number.
     async fn free_slots(&self, dag: &DagName, now: Timestamp, beyond: Timestamp) -> Result<u64, StoreError>;
 
     /// Returns the slots that were skipped, newest first.

@@ -3,9 +3,9 @@
 //!
 //! A disturbance is a kill, a request to end, or a full disk; on PostgreSQL also a database that goes away for a while,
 //! and an owner that is stopped for longer than its tenure and then continues. The moments are drawn from a seed; which
-//! instruction they hit is chance. The short form runs with every test. The long one is `NOCTURNE_CRASHES=200 cargo
-//! test --release --test it crash -- --nocapture`: so many on each database, with every job of the shipped night; it
-//! prints what was tried.
+//! instruction they hit is chance. The short form runs with every test. The long one, with so many disturbances on each
+//! database and every job of the shipped night, prints what was tried:
+//! `NOCTURNE_CRASHES=200 cargo test --release --test it crash -- --nocapture`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -139,7 +139,7 @@ fn wait_for_moment(night: &mut Running, moment: Instant) -> bool {
 /// A site whose nights are disturbed.
 struct Stormy {
     site: Site,
-    /// The URL of its database, where that is a server's.
+    /// The URL of its database, if that is on a server.
     database: Option<String>,
     draws: ChaCha8Rng,
     tried: Tried,

@@ -1,5 +1,5 @@
-//! Repairing, with the real binary: retry, backfill, mark, cancel, pause; each acts once, says what it did, and is in the
-//! audit log.
+//! Repairing, with the real binary: retry, backfill, mark, cancel, pause; each acts once, says what it did, and is
+//! recorded in the audit log.
 
 use std::time::{Duration, Instant};
 

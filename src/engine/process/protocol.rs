@@ -1,7 +1,7 @@
 //! The messages between a parent and its child.
 //!
-//! The child reads from its standard input one line with the [`Order`], then a line for each answer or request; it
-//! writes to its standard output a line for each part of the outcome. Outcomes and parts themselves go through files
+//! The child reads one line with the [`Order`] from its standard input, then a line for each answer or request; it
+//! writes a line for each part of the outcome to its standard output. Outcomes and parts themselves go through files
 //! that begin with the SHA-256 of their content: a file that is torn or missing is noticed, never believed.
 
 use std::io;
