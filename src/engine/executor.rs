@@ -255,7 +255,7 @@ impl Progress<'_> {
                 self.record(&open.claim, AttemptEnd::Superseded { what }, Duration::ZERO).await
             }
             Err(refused) if has_outcome && is_about_outcome(&refused) => {
-                // The commit itself failed (an outcome that cannot be stored): nothing of it was stored.
+                // The commit itself failed (an outcome that cannot be stored): nothing of it is in the store.
                 warn!(job.name = %job.name, "Could not commit the attempt: {}", chain(&refused));
                 let (end, wait) = self.failure(&job, &JobError::Fail(refused.into()));
                 self.record(&open.claim, end, wait).await

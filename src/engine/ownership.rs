@@ -24,8 +24,8 @@ pub const PATIENCE: Duration = Duration::from_secs(12);
 /// How often a waiting process looks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often the lock is requested at once: another process that only looks at it briefly is not an owner. A command
-/// that finds an owner hands its run over, and must not wait long; a daemon would end.
+/// How many times in a row the lock is requested: another process that only looks at it briefly is not an owner. A
+/// command that finds an owner hands its run over, and must not wait long; a daemon would end.
 const LOCK_TRIES: u32 = 5;
 const LOCK_TRIES_OF_DAEMON: u32 = 40;
 const LOCK_WAIT: Duration = Duration::from_millis(60);

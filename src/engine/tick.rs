@@ -2,7 +2,7 @@
 //!
 //! [`due`] says which slots of a DAG get a run, which are skipped and why; [`to_take_up`] says which open runs may
 //! begin. Both see only values, so a history of crashes, pauses and wrong clocks is a list of calls. Promises: a slot
-//! is never lost because an earlier run was cut off, made by hand or is still being caught up; an edited schedule
+//! is never lost because an earlier run was cut off, made by hand or has still to be caught up; an edited schedule
 //! begins with its next slot, after what the old one still owed; a clock that goes back loses only what it had already
 //! used up.
 

@@ -169,7 +169,7 @@ pub trait StateStore: Keeping + MailStore + Repairs {
     /// Returns the sources' cursors.
     async fn cursors(&self) -> Result<BTreeMap<String, String>, StoreError>;
 
-    /// Returns the models that are not retired, the most recently first recorded one first. A new champion retires the
+    /// Returns the models that are not retired, newest first by their first recording. A new champion retires the
     /// earlier one of its name.
     async fn models(&self) -> Result<Vec<ModelRecord>, StoreError>;
 

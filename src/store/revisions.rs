@@ -423,7 +423,7 @@ fn revisions(there: &[&Stored]) -> Vec<Revision> {
     there.iter().map(revision).collect()
 }
 
-/// Returns whether `run_id` is the run that was promised, given the recipient's revisions.
+/// Returns whether `run_id` may keep the promise, given the recipient's revisions.
 fn bringer(there: &[&Stored], run_id: &RunId) -> Bringer {
     let promised = there.iter().find(|stored| stored.row.state == MailState::Expected);
     let is_anothers = promised.is_some_and(|stored| {

@@ -1,10 +1,10 @@
 //! Memory limits by cgroup v2, where the service manager has delegated a cgroup; and how memory is limited elsewhere.
 //!
-//! A unit with `Delegate=yes` owns the cgroup that it runs in. A cgroup that contains processes cannot delegate a
-//! controller, so the daemon first moves itself into `nocturne` below it; then each attempt gets `attempt-<n>` next to
-//! it, with `memory.max` and `memory.oom.group`. Killing such a cgroup kills every process in it, whatever it has done
-//! to hide. Without a cgroup the parent samples the group's memory (`memory`); it does so with one too, because a
-//! program may fork in the instant before it is moved.
+//! A unit with `Delegate=yes` owns the cgroup that it runs in. A cgroup that contains processes cannot enable a
+//! controller for its children, so the daemon first moves itself into `nocturne` below it; then each attempt gets
+//! `attempt-<n>` next to it, with `memory.max` and `memory.oom.group`. Killing such a cgroup kills every process in it,
+//! whatever it has done to hide. The parent samples the group's memory (`memory`) without a cgroup, and also with one,
+//! because a program may fork in the instant before it is moved.
 
 use std::fmt;
 use std::io;

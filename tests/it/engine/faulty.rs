@@ -27,7 +27,7 @@ use rand_chacha::ChaCha8Rng;
 pub(super) struct Faulty {
     pub(super) inner: Arc<dyn StateStore>,
     pub(super) draws: Mutex<ChaCha8Rng>,
-    /// Of a thousand requests, how many are lost, and how many answers.
+    /// How many of a thousand requests are lost, and how many answers.
     pub(super) per_mille: u32,
 }
 
