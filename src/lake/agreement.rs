@@ -76,7 +76,7 @@ impl Agreement {
     }
 }
 
-/// Returns the parts of a manifest that are missing from `there` (keys with sizes), and why.
+/// Returns the parts of a manifest that are missing from `sizes` or have another size, and why.
 fn parts_missing(
     dataset: &Dataset,
     manifest: &Manifest,
