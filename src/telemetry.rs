@@ -1,7 +1,7 @@
-//! Logs, the system's clock, and blocking work that keeps its span.
+//! Logs, the system clock, and blocking work that keeps its span.
 //!
-//! Log lines are readable on a terminal and JSON when asked; each carries the run and the job of its span. Lines
-//! inside an attempt also go to that attempt's own file, which `nocturne runs logs` shows.
+//! Log lines are readable on a terminal and JSON on request; each carries the run and the job of its span. Lines inside
+//! an attempt also go to that attempt's own file, which `nocturne runs logs` shows.
 //!
 //! Field names: `run.id`, `dag`, `job.name`, `kind`, `attempt`, `logical_date`, `rows`, `size_bytes`, `duration_ms`,
 //! `dataset`, `table`, `source`. Nothing about a person is ever a field or part of a message.
@@ -40,7 +40,7 @@ pub const ATTEMPT_SPAN: &str = "attempt";
 pub enum LogFormat {
     /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -53,7 +53,7 @@ pub struct AttemptLogs {
     pub bytes: u64,
 }
 
-/// Starts logging to standard error, and to the attempts' files where this process carries attempts out.
+/// Starts logging to standard error and, if this process carries attempts out, to their files.
 ///
 /// # Errors
 /// When the filter does not parse, or logging has been started before.
@@ -95,7 +95,7 @@ pub fn init_attempt(log: AttemptLog) -> Result<(), Box<dyn std::error::Error + S
     Ok(())
 }
 
-/// Which events an attempt's log has.
+/// Which events an attempt's log contains.
 fn ours() -> tracing_subscriber::filter::Targets {
     tracing_subscriber::filter::Targets::new().with_target("nocturne", tracing::Level::DEBUG)
 }
@@ -133,16 +133,16 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The most memory that a process of ours has held, as they have told.
+/// The most memory that a child process has used at once, as reported so far.
 static PEAK_BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// Notes the most memory that a child process has held at once.
+/// Records the most memory that a child process has used at once.
 pub fn note_peak_memory(bytes: u64) {
     PEAK_BYTES.fetch_max(bytes, Ordering::Relaxed);
 }
 
-/// Returns the most memory that this process, or one of the children that it has noted, has held at once, in bytes,
-/// where the system tells.
+/// Returns the most memory that this process, or one of the recorded children, has used at once, in bytes, if the
+/// system reports it.
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = procfs::process::Process::myself().ok()?.status().ok()?;
     let own = status.vmhwm.map(|kibibytes| kibibytes * 1024)?;

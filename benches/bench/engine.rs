@@ -1,7 +1,7 @@
 //! What the engine itself costs: jobs that do nothing, in threads of one process, on SQLite.
 //!
-//! Two cores, 24 GiB, Linux, release build. In memory there is nothing to sync; the disk is a local one, and every commit
-//! waits for it (`synchronous = FULL`).
+//! Two cores, 24 GiB, Linux, release build. In memory there is nothing to sync; the disk is a local one, and every
+//! commit waits for it (`synchronous = FULL`).
 //!
 //! | what | in memory | on the disk |
 //! |---|---|---|
@@ -9,8 +9,8 @@
 //! | a fan-out of 1,000 jobs, 8 at once | 0.61 to 0.74 ms a job | 1.1 ms a job |
 //! | from a slot's instant to its job's first line: median, p99, most of 120 | 4.4, 5.3, 7.9 ms | 4.9, 8.5, 9.8 ms |
 //!
-//! So the disk's syncs add 0.1 to 0.5 ms a job, which has two transactions. Before the statements of an attempt were
-//! joined and its view of the other jobs was shared, a job of the chain cost 2.8 ms.
+//! So the disk's syncs add 0.1 to 0.5 ms per job, which has two transactions. Before an attempt's statements were
+//! combined and its view of the other jobs was shared, a job of the chain cost 2.8 ms.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -60,7 +60,7 @@ enum Shape {
     FanOut,
 }
 
-/// Does nothing, and notes when.
+/// Does nothing, and records when.
 #[derive(Default)]
 struct Nothing {
     began: Mutex<Vec<Timestamp>>,
@@ -136,7 +136,7 @@ fn dag(jobs: BTreeMap<JobName, Job>, max_parallel: usize, schedule: Option<Sched
     }
 }
 
-/// How long a run of many jobs takes, from its making to its end.
+/// How long a run of many jobs takes, from its creation to its end.
 async fn jobs(folder: &Path, shape: Shape, max_parallel: usize) -> Duration {
     let (_folder, store, tenure) = owned(folder).await;
     let needs = |number: usize| match shape {

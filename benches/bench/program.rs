@@ -10,8 +10,8 @@
 //! | an idle daemon: resident memory | 32 MiB, of which 8 are its own and 23 its program file's |
 //! | an idle daemon: written to storage in 60 s | nothing |
 //!
-//! Without packed relocations (`build.rs`) an idle daemon has 37 MiB. What it calls `write` for in that minute, 196 times,
-//! is to wake its own threads.
+//! Without packed relocations (`build.rs`) an idle daemon uses 37 MiB. The 196 calls of `write` in that minute only
+//! wake its own threads.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -63,7 +63,7 @@ impl Place {
         command
     }
 
-    /// Runs the program to its end, which must be a good one.
+    /// Runs the program to its end, which must be successful.
     pub(crate) fn done(&self, arguments: &[&str]) {
         let status = self.command(arguments).status().unwrap();
         assert!(status.success(), "{arguments:?}: {status}");
@@ -74,7 +74,7 @@ impl Place {
     }
 }
 
-/// A program that is killed when it is no longer of use.
+/// A program that is killed when it is no longer needed.
 struct Running(Child);
 
 impl Drop for Running {

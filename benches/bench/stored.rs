@@ -1,8 +1,8 @@
 //! What many stored runs cost: 100,000 runs of three jobs, with their attempts and events, on SQLite.
 //!
 //! Two cores, 24 GiB, Linux, local disk, release build; the state store has 328 MiB. Whole commands, with the program's
-//! start: `runs list` 13 ms, `runs list --dag night` 14 ms, `runs show` of the oldest run by its id 14 ms, `runs show last`
-//! 27 ms. The statements alone: a run by its id 0.2 ms, the 20 newest 0.2 ms (15 ms while an order of four terms made
+//! start: `runs list` 13 ms, `runs list --dag night` 14 ms, `runs show` of the oldest run by its id 14 ms, `runs show
+//! last` 27 ms. The statements alone: a run by its id 0.2 ms, the 20 newest 0.2 ms (15 ms when four ORDER BY terms made
 //! SQLite sort them all). A night of three programs takes 181 ms on one stored run, and 181 ms on all of them.
 
 use std::path::Path;

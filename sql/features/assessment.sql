@@ -1,9 +1,10 @@
--- Assessment: what work was due, what was handed in, and how well, alone and beside the others.
+-- Assessment: what work was due, what was handed in, and how well, for the student alone and compared with the course.
 -- Grain: one row for each enrolment of the population. Key: enrollment_id.
--- As-of rule: work is due when its date for this student is before the cutoff; a submission counts when it was handed in
--- before the cutoff, a score when it was posted before the cutoff. Dates of work to come are in the plan of the course.
--- Out: work that does not count (omitted, unpublished, ungraded, worth nothing), excused work, and, for what is
--- handed in, work on paper, of which Canvas sees the score alone.
+-- As-of rule: work is due if its due date for this student is before the cutoff; a submission counts if it was handed
+-- in before the cutoff, a score if it was posted before the cutoff. Due dates of future work are in the plan of the
+-- course.
+-- Left out: work that does not count (omitted, unpublished, ungraded, worth nothing), excused work, and, for what is
+-- handed in, work on paper, of which Canvas has only the score.
 WITH work AS (
   SELECT
     a.id AS assignment_id,

@@ -1,9 +1,10 @@
--- Engagement: how much a student has looked at a course, alone and beside the others.
+-- Engagement: how much a student has looked at a course, alone and compared with the others.
 -- Grain: one row for each enrolment of the population. Key: enrollment_id.
 -- As-of rule: a day counts when it was over at the cutoff (as_of_date is the first that was not).
--- Two kinds of rows come in. `day` rows are counts of one day. `bucket` rows are the count of all days since the
--- student's bucket before, dated on the last day. What needs days is null where the course has no day rows of the last
--- week (has_daily_views says so), never 0; what needs sums is null where a student's buckets end before the course's.
+-- There are two kinds of input rows. `day` rows are counts of one day. A `bucket` row is the count of all days since
+-- the student's previous bucket, dated on the last day. Features that need days are null if the course has no day rows
+-- in the last week (has_daily_views says so), never 0; features that need sums are null if a student's buckets end
+-- before the course's.
 WITH seen AS (
   SELECT
     w.user_id,

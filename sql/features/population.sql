@@ -1,9 +1,9 @@
 -- The population: the students enrolled at the cutoff, in the courses that the plan chose.
 -- Grain: one row for each enrolment. Key: enrollment_id.
 -- As-of rule: an enrolment counts from its creation; a state that changed at or after the cutoff was active before.
--- Out: teachers, observers and the fake student (StudentViewEnrollment); enrolments that are invited, rejected,
--- inactive, deleted or completed before the cutoff; courses that were not published. A course state that history
--- does not tell is taken as published, because the plan has looked at the course itself.
+-- Left out: teachers, observers and the fake student (StudentViewEnrollment); enrolments that are invited, rejected,
+-- inactive, deleted or completed before the cutoff; courses that were not published. If history does not tell a
+-- course's state, it counts as published, because the plan has looked at the course itself.
 SELECT
   e.id AS enrollment_id,
   e.user_id,

@@ -1,9 +1,10 @@
 -- At risk: the student withdrew from the course, or ended it below the pass mark.
--- Grain: one row for each enrolment that was there when the course began. Key: enrollment_id.
+-- Grain: one row for each enrolment that existed when the course began. Key: enrollment_id.
 -- As-of rule: the labels of a course become known together, withdrawals included, lag_days after its end, and stay
 -- what was known then.
--- Withdrew: deleted or inactive after the first day and no later than the end. Who left on or before the first day is
--- not in it. A row whose mark nobody knows, and who did not withdraw, has a null label: it is left out and counted.
+-- Withdrew: deleted or inactive after the first day and no later than the end. Students who left on or before the first
+-- day are left out. A row whose mark is unknown, and whose student did not withdraw, has a null label: it is left out
+-- and counted.
 WITH mark AS (
   SELECT s.enrollment_id, MAX(COALESCE(s.override_score, s.final_score)) AS mark
   FROM scores AS s

@@ -1,4 +1,4 @@
--- Purpose: record an attempt that begins, under the owner and token that the run has now. Grain: one attempt.
+-- Purpose: record an attempt that begins, under the run's current owner and token. Grain: one attempt.
 INSERT INTO attempts (run_id, job, attempt, state, owner, token, started_at, dag, fence)
 SELECT run_id, $2, $3, 'running', COALESCE(owner, ''), token, $4, dag, $5
 FROM runs

@@ -1,5 +1,5 @@
--- Purpose: an attempt that was committed counts as succeeded, or not any more: by its state the last success of a job is
--- found. Only the job's last attempt, and only where it has an outcome. Key: run_id, job.
+-- Purpose: count a committed attempt as succeeded, or not any more: the last success of a job is found by this state.
+-- Only the job's last attempt, and only if it has an outcome. Key: run_id, job.
 UPDATE attempts
 SET state = $3
 WHERE run_id = $1

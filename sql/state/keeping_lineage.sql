@@ -1,4 +1,4 @@
--- Purpose: forget from what snapshots were made that no run has any more, a few at a time. Grain: snapshot and input.
+-- Purpose: delete the lineage of snapshots that no run has any more, a few at a time. Grain: snapshot and input.
 DELETE FROM lineage
 WHERE (dataset, snapshot, input) IN (
     SELECT l.dataset, l.snapshot, l.input

@@ -1,5 +1,5 @@
--- Purpose: forget the texts of e-mails that were kept before an instant and that no row waits with, a few at a time.
--- Grain: body.
+-- Purpose: delete the texts of e-mails that were stored before an instant and that no waiting row needs, a few at a
+-- time. Grain: body.
 DELETE FROM mail_bodies
 WHERE id IN (
     SELECT b.id

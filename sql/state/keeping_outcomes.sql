@@ -1,5 +1,5 @@
--- Purpose: forget what attempts returned that ended before an instant, a few at a time; never in an open run, never the
--- last success of a job. Grain: attempt.
+-- Purpose: delete the outcomes of attempts that ended before an instant, a few at a time; never in an open run, never
+-- the last success of a job. Grain: attempt.
 UPDATE attempts
 SET outcome = NULL
 WHERE (run_id, job, attempt) IN (

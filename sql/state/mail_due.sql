@@ -1,5 +1,5 @@
--- Purpose: the e-mails that wait, whose next try is due and which nobody is sending, with their bodies, oldest first.
--- Grain: revision.
+-- Purpose: the e-mails that wait, whose next try is due and which no process is sending, with their bodies, oldest
+-- first. Grain: revision.
 SELECT
     m.dag, m.logical_date, m.audience, m.recipient, m.revision, m.message_id, m.corrects, m.sender, m.address,
     m.header_to, b.body, m.since, m.tries

@@ -1,5 +1,5 @@
--- Purpose: let a revision wait, with its body; a promised one is filled. Key: dag, logical_date, audience, recipient,
--- revision.
+-- Purpose: insert a waiting revision with its body; a promised one is filled. Key: dag, logical_date, audience,
+-- recipient, revision.
 INSERT INTO mails (
     dag, logical_date, audience, recipient, revision, state, address, header_to, verdict, failed_jobs, message_id,
     corrects, sender, subject, body, run_id, since, tries, next_try

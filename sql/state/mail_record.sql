@@ -1,4 +1,4 @@
--- Purpose: record a revision that somebody beside the owner handed over; a promised one is filled. Key: dag,
+-- Purpose: record a revision that a process other than the owner handed over; a promised one is filled. Key: dag,
 -- logical_date, audience, recipient, revision.
 INSERT INTO mails (
     dag, logical_date, audience, recipient, revision, state, address, header_to, verdict, failed_jobs, message_id,

@@ -1,4 +1,4 @@
--- Purpose: record that an e-mail was handed over, whatever was believed of it; the first report counts. Key: as in
+-- Purpose: record that an e-mail was handed over, whatever its stored state; the first report counts. Key: as in
 -- `mails`.
 UPDATE mails
 SET state = 'sent', tries = tries + 1, ended_at = $6, sending_since = NULL, sending_by = NULL

@@ -1,4 +1,4 @@
--- Purpose: jobs that are open in runs that are done; there should be none. Grain: job.
+-- Purpose: open jobs in finished runs; there should be none. Grain: job.
 SELECT j.run_id, j.job
 FROM jobs AS j
 JOIN runs AS r ON r.run_id = j.run_id

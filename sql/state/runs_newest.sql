@@ -1,6 +1,6 @@
--- Purpose: runs of all DAGs, newest first (index runs_by_time), of one date where $1 is not NULL, and
--- in one state where $3 is not NULL.
--- Two terms of order: with more of them SQLite reads and sorts all runs.
+-- Purpose: runs of all DAGs, newest first (index runs_by_time), of one date if $1 is not NULL, and in one state if $3
+-- is not NULL.
+-- Two ORDER BY terms: with more of them SQLite reads and sorts all runs.
 SELECT
     run_id, dag, dag_version, logical_date, asked_by, slot, only_jobs, force, state, cancel_requested, token,
     queued_at, started_at, finished_at, person, why, repairs, backfill

@@ -1,5 +1,5 @@
 -- Purpose: a DAG's runs, newest first (index runs_by_dag).
--- Two terms of order: see runs_newest.sql.
+-- Two ORDER BY terms: see runs_newest.sql.
 SELECT
     run_id, dag, dag_version, logical_date, asked_by, slot, only_jobs, force, state, cancel_requested, token,
     queued_at, started_at, finished_at, person, why, repairs, backfill

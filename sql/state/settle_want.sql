@@ -1,4 +1,4 @@
--- Purpose: want a target settled (once more). Key: target.
+-- Purpose: request that a target be settled (again). Key: target.
 INSERT INTO to_settle (target, wanted, since, tries, next_try)
 VALUES ($1, 1, $2, 0, 0)
 ON CONFLICT (target) DO UPDATE

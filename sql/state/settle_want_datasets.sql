@@ -1,4 +1,4 @@
--- Purpose: want every current dataset settled again. Grain: dataset.
+-- Purpose: request that every current dataset be settled again. Grain: dataset.
 INSERT INTO to_settle (target, wanted, since, tries, next_try)
 SELECT 'dataset ' || dataset, 1, $1, 0, 0
 FROM current_snapshots

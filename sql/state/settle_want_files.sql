@@ -1,4 +1,4 @@
--- Purpose: want the files of the three newest runs in place again. Grain: file.
+-- Purpose: request that the files of the three newest runs be put in place again. Grain: file.
 INSERT INTO to_settle (target, wanted, since, tries, next_try)
 SELECT 'file ' || key, 1, $1, 0, 0
 FROM published_files

@@ -1,4 +1,4 @@
--- Purpose: the slots of a DAG that were skipped since its last run for a slot but this one (index slots_skipped).
+-- Purpose: a DAG's slots that were skipped since its last run for a slot other than this one (index slots_skipped).
 SELECT s.dag, s.slot, s.skipped
 FROM slots AS s
 WHERE s.dag = $1

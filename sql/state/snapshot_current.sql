@@ -1,4 +1,4 @@
--- Purpose: what is current of a dataset, and the DAG and date of the run that made it so. At most one row.
+-- Purpose: the current snapshot of a dataset, and the DAG and date of the run that made it so. At most one row.
 SELECT s.snapshot, r.dag, r.logical_date
 FROM current_snapshots AS c
 JOIN snapshots AS s

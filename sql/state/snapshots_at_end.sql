@@ -1,5 +1,5 @@
--- Purpose: what a run stood on when it ended: of each dataset the snapshot that it made itself, else the last that was
--- current by then (or is now, while the run goes on). Grain: dataset.
+-- Purpose: the snapshots that a run used when it ended: for each dataset the one that it made itself, else the last
+-- that was current by then (or is now, while the run goes on). Grain: dataset.
 SELECT s.dataset, s.snapshot, s.row_count, s.size_bytes, s.stale, s.inputs
 FROM snapshots AS s
 JOIN runs AS mine ON mine.run_id = $1

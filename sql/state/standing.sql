@@ -1,4 +1,4 @@
--- Purpose: what the jobs that a run was not asked for did last for the same date, by job. Grain: job.
+-- Purpose: the latest outcomes, for the same date, of the jobs that a run was not asked for, by job. Grain: job.
 SELECT j.job, j.kind, j.state, j.attempts, j.started_at, j.finished_at, j.error, a.outcome, a.why
 FROM jobs AS mine
 JOIN runs AS r ON r.run_id = mine.run_id

@@ -1,11 +1,11 @@
 //! The contracts of the tables that a source may deliver: Canvas' own, and the site's.
 //!
-//! Canvas' contracts are files in `config/tables/`, compiled in: they say what each column is, what is personal and what
-//! is dropped, and a change to them is a change of the program. A site's own tables (`web_logs_daily`, or any table of
-//! the configuration) come on top, by name; its folder of contracts wins over ours. A set with a mistake in it is
-//! refused, all mistakes at once.
+//! Canvas' contracts are files in `config/tables/`, compiled in: they say what each column is, what is personal and
+//! what is dropped, and changing them means changing the program. A site's own tables (`web_logs_daily`, or any table
+//! of the configuration) are added by name; a contract in the site's folder takes precedence over the built-in one. A
+//! set with a mistake in it is refused, with all mistakes at once.
 //!
-//! How to add a table of Canvas: its file in `config/tables/`, and its line in `CANVAS`.
+//! How to add a table of Canvas: add its file to `config/tables/`, and its line to `CANVAS`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,10 +19,12 @@ use crate::domain::table::{TableContract, TermRule};
 pub struct Contracts(BTreeMap<TableName, TableContract>);
 
 impl Contracts {
-    /// Returns the contracts of Canvas' tables and of the `extra` ones; a `folder` of the site's own comes first.
+    /// Returns the contracts of Canvas' tables and of the `extra` ones; those in the site's own `folder` take
+    /// precedence.
     ///
     /// # Errors
-    /// With every mistake in a contract, every reference that leads nowhere, and every extra table that has none.
+    /// With every mistake in a contract, every reference to something unknown, and every extra table without a
+    /// contract.
     pub fn load(extra: &[String], folder: Option<&Path>) -> Result<Self, Mistakes> {
         let mut texts = Vec::new();
         let mut mistakes = Vec::new();
@@ -75,7 +77,7 @@ impl Contracts {
     }
 
     /// Returns the contracts in the order in which the tables must be read, so that each row finds its term: terms,
-    /// courses, enrolments, then what hangs on them.
+    /// courses, enrolments, then the tables that depend on them.
     pub fn in_reading_order(&self) -> Vec<&TableContract> {
         let mut ordered: Vec<&TableContract> = self.0.values().collect();
         ordered.sort_by_key(|contract| match contract.term {
@@ -145,7 +147,7 @@ const CANVAS: [(&str, &str); 11] = tables![
     "users",
 ];
 
-/// What a site may have besides, once the configuration names it.
+/// Additional tables of a site, used only if the configuration names them.
 const SITE: [(&str, &str); 2] = tables!["demographics", "web_logs_daily"];
 
 fn read(file: &str, text: &str) -> Result<TableContract, Mistakes> {

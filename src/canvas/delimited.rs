@@ -1,8 +1,8 @@
 //! Rows of CSV and TSV, with DAP's column names (`key.id`, `value.score`, `meta.action`) or plain ones.
 //!
-//! TSV is PostgreSQL's COPY text: `\N` is null, backslashes escape. CSV is RFC 4180, where an empty field and `NULL` are
-//! null, because exports disagree and none of them can tell the empty text from it. A header is always there; fields
-//! that were spread out (`value.settings.locale`) come together again as one JSON value.
+//! TSV is PostgreSQL's COPY text: `\N` is null, backslashes escape. CSV is RFC 4180; an empty field and `NULL` are
+//! null, because exports disagree and none of them can distinguish the empty text from it. There is always a header;
+//! fields that were spread out (`value.settings.locale`) are joined into one JSON value again.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ pub(super) enum Dialect {
     Tsv,
 }
 
-/// What the columns of one file are, in its order.
+/// What each column of one file is, in the file's order.
 #[derive(Debug)]
 pub(super) struct Header {
     dialect: Dialect,
@@ -34,7 +34,7 @@ enum Field {
 }
 
 impl Header {
-    /// Reads the names of a header, or says why it is none.
+    /// Reads the names of a header, or says why it is not one.
     pub(super) fn read<'a>(
         dialect: Dialect,
         names: impl Iterator<Item = &'a [u8]>,
@@ -63,7 +63,7 @@ impl Header {
         Ok(Self { dialect, fields })
     }
 
-    /// Reads one row of fields, or says why it is none.
+    /// Reads one row of fields, or says why it is not one.
     pub(super) fn row<'a>(
         &self,
         mut values: impl Iterator<Item = &'a [u8]>,

@@ -1,9 +1,10 @@
-//! Deliveries: what lies in a source, table by table, and when it was known.
+//! Deliveries: what a source contains, table by table, and when it was known.
 //!
-//! The root is a delivery if it has a `manifest.json` or files of tables; else each folder below it is one that has. Files
-//! of a table lie in `<table>/` at any depth (DAP's client makes `job_<id>/` folders), or at the top as `<table>.csv.gz`.
-//! A delivery must state its time: nothing else is a clock (`meta.ts` is the time of a row's last change). What lies
-//! anywhere else is told in findings, never passed over in silence. Nothing of the tables is read here.
+//! The root is a delivery if it has a `manifest.json` or files of tables; otherwise each folder below it that has them
+//! is one. Files of a table are in `<table>/` at any depth (DAP's client makes `job_<id>/` folders), or at the top as
+//! `<table>.csv.gz`. A delivery must state its time: nothing else is a clock (`meta.ts` is the time of a row's last
+//! change). Files anywhere else are reported in findings, never silently ignored. The content of the tables is not read
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +40,7 @@ pub enum DeliveryError {
         #[source]
         cause: std::io::Error,
     },
-    /// A manifest is not one.
+    /// A manifest is not a manifest.
     #[error("the manifest `{path}` of the source at {root} cannot be used: {reason}")]
     Manifest {
         /// The source's root.
@@ -77,7 +78,7 @@ pub enum DeliveryError {
 /// One delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
-    /// Its folder below the source's root; empty where the root is the delivery.
+    /// Its folder below the source's root; empty if the root is the delivery.
     pub folder: String,
     /// What it holds, and when it was known.
     pub mode: DeliveryMode,
@@ -85,7 +86,7 @@ pub struct Delivery {
     pub tables: Vec<TableDelivery>,
     /// Tables of which it says that nothing changed.
     pub unchanged: BTreeSet<TableName>,
-    /// What lies in it that belongs to no table.
+    /// What it contains that belongs to no table.
     pub findings: Vec<Finding>,
 }
 
@@ -94,7 +95,7 @@ pub struct Delivery {
 pub struct TableDelivery {
     /// The table.
     pub table: TableName,
-    /// Its files, sorted by path; none where the manifest promises rows and nothing came.
+    /// Its files, sorted by path; empty if the manifest promises rows and nothing came.
     pub files: Vec<SourceFile>,
     /// The rows that the manifest promises.
     pub expected_rows: Option<u64>,
@@ -103,7 +104,8 @@ pub struct TableDelivery {
 }
 
 impl Delivery {
-    /// Returns the delivery's name for a person: ``delivery `2026-11-20` ``, or "the delivery" where the root is the only one.
+    /// Returns the delivery's name for messages: ``delivery `2026-11-20` ``, or "the delivery" if the root is the only
+    /// one.
     pub fn shown(&self) -> String {
         if self.folder.is_empty() { "the delivery".to_owned() } else { format!("delivery `{}`", self.folder) }
     }
@@ -134,8 +136,8 @@ impl TableDelivery {
 
 /// Returns the deliveries of `source`, oldest first.
 ///
-/// `stated_at` is the time that a person states for a full export which does not state it itself; it counts where there
-/// is one such delivery only, because two of them cannot be of the same time.
+/// `stated_at` is the time that a person states for a full export which does not state it itself; it applies only if
+/// there is exactly one such delivery, because two cannot be of the same time.
 ///
 /// # Errors
 /// When the source or a manifest cannot be read, a delivery does not state its time, or there is none.
@@ -239,7 +241,7 @@ struct Listing<'a> {
     contracts: &'a Contracts,
 }
 
-/// Sorts the files of one delivery out by table.
+/// Sorts the files of one delivery by table.
 fn sort_out(listing: Listing<'_>, folder: String, mode: DeliveryMode, manifest: &DeliveryManifest) -> Delivery {
     let Listing { files, contracts } = listing;
     let mut by_table: BTreeMap<&str, Vec<SourceFile>> = BTreeMap::new();
@@ -280,7 +282,7 @@ fn sort_out(listing: Listing<'_>, folder: String, mode: DeliveryMode, manifest: 
                 unchanged.insert(table);
             }
             _ => {
-                // A hash of the whole can only be compared where the whole is one file.
+                // A hash of the whole can only be compared if the whole is one file.
                 let sha256 = sha256.filter(|_| files.len() == 1);
                 tables.push(TableDelivery { table, files, expected_rows: rows, sha256 });
             }
@@ -289,7 +291,7 @@ fn sort_out(listing: Listing<'_>, folder: String, mode: DeliveryMode, manifest: 
     Delivery { folder, mode, tables, unchanged, findings }
 }
 
-/// Returns whether a file is a mark that exporters leave beside the rows (`_SUCCESS`, `.part-0.crc`).
+/// Returns whether a file is a marker that exporters leave next to the rows (`_SUCCESS`, `.part-0.crc`).
 fn is_marker(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(['_', '.']))
 }
@@ -308,7 +310,7 @@ fn is_of(stray: &str, table: &str) -> bool {
     stray.split('.').next() == Some(table)
 }
 
-/// Returns the findings about files that belong to no delivery at all, where the deliveries are folders below the root.
+/// Returns the findings about files that belong to no delivery at all, if the deliveries are folders below the root.
 fn strays_of_the_source(files: &[SourceFile], contracts: &Contracts) -> Vec<Finding> {
     let folders = folders(files, contracts);
     if folders.contains("") {

@@ -1,18 +1,18 @@
 //! Why a table could not be read.
 //!
-//! Each error names the table and, where there is one, the file, and says what to do in [`ReadError::advice`]. None of them
-//! quotes a value of a row. [`ReadError::effect`] says what it does to the night.
+//! Each error names the table and, if there is one, the file, and says what to do in [`ReadError::advice`]. None of
+//! them quotes a value of a row. [`ReadError::effect`] says how it affects the night.
 
 use polars::prelude::{DataFrame, PolarsError};
 
-/// What an error does to the night.
+/// How an error affects the night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The delivery of this table is corrupt or not whole: the table keeps its last good snapshot, if there is one.
+    /// The delivery of this table is corrupt or incomplete: the table keeps its last good snapshot, if there is one.
     KeepsLastSnapshot,
-    /// What was delivered is whole but is not what the contract says: the table stops until a person has looked.
+    /// The delivery is complete but does not match the contract: the table stops until a person has looked at it.
     StopsTable,
-    /// It is not the delivery's fault: disk, memory, or this program.
+    /// The delivery is not at fault: disk, memory, or this program.
     FailsJob,
 }
 
@@ -52,7 +52,7 @@ pub enum ReadError {
         /// The file.
         file: String,
     },
-    /// The rows are not as many as the manifest says.
+    /// The number of rows differs from the manifest.
     #[error("the table `{table}` has {found} rows and the manifest promises {expected}")]
     OtherRowCount {
         /// The table.
@@ -70,7 +70,7 @@ pub enum ReadError {
         /// What the manifest says.
         expected: u64,
     },
-    /// Required columns are nowhere in the delivery.
+    /// The delivery lacks required columns.
     #[error("the table `{table}` has lost what it must have: {}", .columns.join(", "))]
     MissingColumns {
         /// The table.
@@ -78,7 +78,7 @@ pub enum ReadError {
         /// The columns, by name.
         columns: Vec<String>,
     },
-    /// More rows do not fit than may be held back.
+    /// More rows do not fit than the limit for held-back rows allows.
     #[error("{held_back} of {rows} rows of the table `{table}` do not fit ({reasons}): more than 1 % stops the table")]
     TooManyHeldBack {
         /// The table.
@@ -111,7 +111,7 @@ pub enum ReadError {
         #[source]
         cause: PolarsError,
     },
-    /// Whoever takes the frames failed.
+    /// The consumer of the frames failed.
     #[error("passing on a frame of the table `{table}`")]
     Sink {
         /// The table.
@@ -123,7 +123,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Returns what it does to the night.
+    /// Returns how it affects the night.
     pub fn effect(&self) -> Effect {
         match self {
             Self::Corrupt { .. } | Self::OtherHash { .. } | Self::OtherRowCount { .. } | Self::NoFile { .. } => {

@@ -1,7 +1,7 @@
 //! One delivered file, from its bytes to rows: which format it is, and where each row begins.
 //!
-//! A file that ends in the middle of a row, or whose quotes swallow rows, is corrupt as a whole: what it lost cannot be
-//! counted. A single line that cannot be read is held back. What a row means is the intake's work.
+//! A file that ends in the middle of a row, or whose quotes swallow rows, is corrupt as a whole: what was lost cannot
+//! be counted. A single line that cannot be read is held back. What a row means is left to the intake.
 
 use std::io::{self, Read};
 
@@ -106,12 +106,12 @@ fn csv_rows(reader: &mut FileReader, file: &str, intake: &mut Intake<'_>) -> Res
         let origin = Origin { file, place, bytes: record.as_slice() };
         match known.row(record.iter(), &mut intake.layout) {
             Ok(row) => intake.take(row, origin).map_err(Broken::Intake)?,
-            // A quote that is never closed swallows the rows after it, which would count as one.
+            // A quote that is never closed swallows the rows after it, which would then count as one.
             Err(_) if record.as_slice().contains(&b'\n') => return Err(Broken::Quote(place.line)),
             Err(reason) => intake.hold_line(reason, origin),
         }
     }
-    // In a sound file quotes come in pairs. The row of one that is never closed may still have the right width.
+    // In a sound file quotes come in pairs. A row with an unclosed quote may still have the right width.
     let last_row = record.position().map_or(0, csv::Position::line);
     if csv.get_ref().quotes.is_multiple_of(2) { Ok(()) } else { Err(Broken::Quote(last_row)) }
 }
@@ -155,7 +155,8 @@ impl Format {
         }
     }
 
-    /// Object names of DAP follow no rule, so a file without a telling name is known by its first bytes.
+    /// Object names of DAP follow no rule, so a file whose name does not say its format is recognised by its first
+    /// bytes.
     fn of_text(start: &[u8]) -> Self {
         let first_line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
         match start.first() {

@@ -1,7 +1,7 @@
-//! What a delivery says that its contract does not: findings about columns, words and counts of rows.
+//! Where a delivery differs from its contract: findings about columns, words and numbers of rows.
 //!
-//! An unknown column or word is a change of the schema: the night goes on, and a person should look. No finding quotes
-//! a value: a name that stands in the wrong column would be quoted with it.
+//! An unknown column or word is a change of the schema: the night goes on, and a person should look at it. No finding
+//! quotes a value: it could be a name in the wrong column.
 
 use super::layout::Layout;
 use super::reading::RowMode;
@@ -60,7 +60,7 @@ pub(super) fn of_rows(table: &str, mode: RowMode, counts: &Counts) -> Vec<Findin
 
 /// Returns the findings about the columns of `table`, unknown ones first.
 ///
-/// In JSON a column that is left out is a null, so only a header proves that an optional column is gone.
+/// In JSON a column that is left out is a null, so only a header proves that an optional column is missing.
 pub(super) fn of_columns(table: &str, layout: &Layout, has_header: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (column, rows) in layout.unknown() {

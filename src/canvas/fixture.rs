@@ -1,6 +1,6 @@
 //! Invented deliveries for tests: files in a folder of their own, and readings of them.
 //!
-//! Nobody in here exists.
+//! All people in them are invented.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(super) fn gz(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A folder of files that is gone after the test.
+/// A folder of files that is removed after the test.
 pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -75,13 +75,13 @@ fn walk(root: &Path, at: &Path, files: &mut Vec<SourceFile>) {
     }
 }
 
-/// What came of a reading: its frames as one, and the rest.
+/// The result of a reading: its frames as one, and the rest.
 pub(super) struct Read {
     pub(super) frame: DataFrame,
     pub(super) reading: TableReading,
 }
 
-/// Reads with the usual settings; change what a test is about.
+/// Reads with the usual settings; a test changes the one that it is about.
 pub(super) struct Reader {
     pub(super) contract: TableContract,
     pub(super) mode: RowMode,

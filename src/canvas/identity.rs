@@ -1,10 +1,10 @@
-//! The way back: which pseudonym is which Canvas id, encrypted and apart from the lake.
+//! The identity map: which pseudonym is which Canvas id, encrypted and kept separately from the lake.
 //!
 //! One file, `identity.map`, ChaCha20-Poly1305 under a key derived from the privacy key; opening it with another key
-//! fails and says so. The nonce is the start of a keyed hash (HMAC-SHA256, a label of its own) of the plain text: equal
-//! texts give equal files, which reveals no more than that nothing changed, and two different texts share a nonce with
-//! a chance of about 2^-96 for each pair of them; no randomness is needed and no counter can be lost.
-//! Nothing is written for simulated and anonymous sources. Auditing who opens it is the caller's work.
+//! fails and says so. The nonce is the start of a keyed hash (HMAC-SHA256, with its own label) of the plain text: equal
+//! texts give equal files, which reveals only that nothing changed, and two different texts share a nonce with a chance
+//! of about 2^-96 for each pair of them; no randomness is needed and no counter can be lost. Nothing is written for
+//! simulated and anonymous sources. The caller records in the audit log who opens it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -70,7 +70,7 @@ pub enum IdentityError {
         /// The id of the key at hand.
         wanted: String,
     },
-    /// The file is not one, or was changed.
+    /// The file is not an identity map, or was changed.
     #[error("the identity map {path} is damaged or was changed: put it back from a backup")]
     Damaged {
         /// The file.
@@ -92,14 +92,14 @@ impl Identities {
         }
     }
 
-    /// Takes over everything that `other` holds.
+    /// Adds everything that `other` holds.
     pub fn merge(&mut self, other: Self) {
         for (domain, identities) in other.0 {
             self.0.entry(domain).or_default().extend(identities);
         }
     }
 
-    /// Returns the Canvas id that `pseudonym` stands for. Whoever asks writes it to the audit log.
+    /// Returns the Canvas id that `pseudonym` stands for. The caller must record this in the audit log.
     pub fn id_of(&self, domain: &str, pseudonym: &str) -> Option<&str> {
         self.0.get(domain)?.get(pseudonym).map(String::as_str)
     }
@@ -126,7 +126,7 @@ impl fmt::Debug for Identities {
     }
 }
 
-/// Opens the identity map in `folder`; an empty one where there is no file yet.
+/// Opens the identity map in `folder`; an empty one if there is no file yet.
 ///
 /// # Errors
 /// When the file cannot be read, is damaged, or belongs to another key.
@@ -134,7 +134,7 @@ pub fn open_identities(folder: &Path, key: &PrivacyKey) -> Result<Identities, Id
     Ok(unseal(folder.join(FILE), key)?.unwrap_or_default())
 }
 
-/// Writes `new` as a sealed file of that name beside the map, for [`add_staged`] to add once its commit is there.
+/// Writes `new` as a sealed file of that name next to the map, for [`add_staged`] to add after its commit.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -144,13 +144,13 @@ pub fn stage_identities(folder: &Path, key: &PrivacyKey, name: &str, new: &Ident
     seal(staged.join(name), key, new)
 }
 
-/// Adds the entries that were staged under a name to the map, and removes the staged file; when that is gone they are
-/// there already.
+/// Adds the entries that were staged under a name to the map, and removes the staged file; if that file is gone, they
+/// have been added already.
 ///
 /// # Errors
 /// When a file cannot be opened, or the new map cannot be written.
 pub fn add_staged(folder: &Path, key: &PrivacyKey, name: &str) -> Result<(), IdentityError> {
-    // Two at once must not each write what the other has not read; other processes are kept out by the store's owner.
+    // Two calls at once would each miss what the other adds; other processes are excluded by the store's ownership.
     static ADDING: Mutex<()> = Mutex::new(());
     let _adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = folder.join(STAGED).join(name);
@@ -218,7 +218,7 @@ fn unseal(path: PathBuf, key: &PrivacyKey) -> Result<Option<Identities>, Identit
     serde_json::from_slice(&plain).map(|found| Some(Identities(found))).map_err(|_| damaged())
 }
 
-/// Writes `identities` as the whole identity map in `folder` (an erasure takes entries away).
+/// Writes `identities` as the whole identity map in `folder` (an erasure removes entries).
 ///
 /// # Errors
 /// When the file cannot be written.

@@ -1,7 +1,7 @@
-//! The rows of one table on their way into frames: taken, told gone, or held back.
+//! Turns the rows of one table into frames: a row is taken, recorded as deleted, or held back.
 //!
-//! A row is taken whole or not at all. Frames are passed on as they fill, so memory is one batch. At the end it is decided
-//! whether the table may be used: by its columns, its number of rows, and the share of rows that do not fit.
+//! A row is taken whole or not at all. Frames are passed on as they fill, so memory is one batch. At the end the
+//! columns, the number of rows and the share of rows that do not fit decide whether the table may be used.
 
 use polars::prelude::*;
 
@@ -22,14 +22,14 @@ use crate::telemetry::progress;
 /// After how many rows it says how far it is.
 const ROWS_TOLD: u64 = 10_000;
 
-/// What takes the frames of a table.
+/// The consumer of a table's frames.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(DataFrame) -> Result<(), SinkError>;
 
 /// A table that is being read.
 pub(super) struct Intake<'a> {
     pub(super) table: String,
     pub(super) layout: Layout,
-    /// Whether a file has stated its columns, so that a column's absence is known.
+    /// Whether a file has stated its columns, so that a missing column can be noticed.
     pub(super) has_header: bool,
     request: &'a TableRequest<'a>,
     sink: Sink<'a>,
@@ -102,7 +102,7 @@ impl<'a> Intake<'a> {
         self.quarantine.hold(Misfit::unreadable(reason), origin, self.request.key, None);
     }
 
-    /// Ends the table.
+    /// Completes the table.
     pub(super) fn finish(mut self) -> Result<TableReading, ReadError> {
         let counts = Counts {
             found: self.rows + self.deleted_rows + self.quarantine.total(),
@@ -296,7 +296,7 @@ impl Batch {
     }
 }
 
-/// Returns the id in its one spelling, as it stood in the file.
+/// Returns the id in its canonical spelling, as it was in the file.
 fn plain_id(cell: &Cell<'_>) -> Option<String> {
     match cell {
         Cell::Int(id) => Some(id.to_string()),

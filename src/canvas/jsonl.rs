@@ -1,7 +1,7 @@
 //! Rows of JSON Lines: `{"key":{…},"value":{…},"meta":{…}}` as DAP delivers them, or one flat object.
 //!
 //! A line is read straight into the cells of the kept columns; what is dropped or unknown is skipped without being
-//! built. A column that is left out is the same as a null. Nothing here judges values, and no error quotes one.
+//! built. A column that is left out is the same as a null. Values are not checked here, and no error quotes one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use super::layout::{Layout, Slot};
 use super::row::{Action, Cell, Row};
 
-/// Reads one line, or says why it is no row.
+/// Reads one line, or says why it is not a row.
 pub(super) fn read_line<'a>(line: &'a [u8], layout: &mut Layout) -> Result<Row<'a>, String> {
     layout.begin_row();
     let mut row = Row::new(layout.columns.len());
@@ -23,7 +23,8 @@ pub(super) fn read_line<'a>(line: &'a [u8], layout: &mut Layout) -> Result<Row<'
     Ok(row)
 }
 
-/// Returns what is wrong with a line. serde's own message could quote a value, so only the kind and the place are told.
+/// Returns what is wrong with a line. serde's own message could quote a value, so only the kind and position are
+/// reported.
 fn told(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Syntax => "not JSON",
@@ -100,7 +101,7 @@ impl<'de> Visitor<'de> for Section<'_, 'de> {
     }
 }
 
-/// What a row says of itself; its time is not used (it is no guide to when a value became visible).
+/// What a row says about itself; its time is not used (it does not tell when a value became visible).
 #[derive(Deserialize)]
 struct Meta<'a> {
     #[serde(borrow, default)]

@@ -1,7 +1,7 @@
 //! The columns of one table as a reader needs them: which names are kept, and where each goes.
 //!
-//! Names are looked up once and then expected in the order in which the row before had them, as exports write them.
-//! It counts what it meets: the columns seen, and those that no contract knows, whose values are never looked at.
+//! Names are looked up once and then expected in the order of the previous row, as exports write them. It counts what
+//! it finds: the columns seen, and those that no contract knows, whose values are never looked at.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use super::privacy::PrivacyKey;
 use super::typing::TypedColumn;
 use crate::domain::table::{ColumnType, TableContract};
 
-/// The most unknown columns that are told by name; a file that holds more is no table.
+/// The most unknown columns that are reported by name; a file with more is not a table.
 const MOST_UNKNOWN: usize = 100;
 
 /// What a name in a file is.
@@ -17,7 +17,7 @@ const MOST_UNKNOWN: usize = 100;
 pub(super) enum Slot {
     /// The kept column at this place.
     Kept(usize),
-    /// A column that is dropped at the door.
+    /// A column that is dropped on intake.
     Dropped,
     /// A column that the contract does not know.
     Unknown,
@@ -79,7 +79,7 @@ impl Layout {
         self.slots.get(name).copied().unwrap_or(Slot::Unknown)
     }
 
-    /// Returns the kept JSON column of which `name` (`settings.locale`) is a part, or that the whole is dropped.
+    /// Returns the kept JSON column of which `name` (`settings.locale`) is a part, or that the whole column is dropped.
     pub(super) fn part_of(&self, name: &str) -> Option<(Slot, String)> {
         let (whole, part) = name.split_once('.')?;
         match self.find(whole) {
@@ -91,7 +91,7 @@ impl Layout {
         }
     }
 
-    /// Marks a kept column as there.
+    /// Marks a kept column as present.
     pub(super) fn mark_seen(&mut self, index: usize) {
         self.seen[index] = true;
     }
@@ -113,12 +113,12 @@ impl Layout {
         &self.unknown
     }
 
-    /// Returns the kept columns that were there, by name.
+    /// Returns the kept columns that were present, by name.
     pub(super) fn columns_seen(&self) -> Vec<String> {
         self.with_seen(true)
     }
 
-    /// Returns the kept columns that were nowhere, by name.
+    /// Returns the kept columns that were missing, by name.
     pub(super) fn columns_missing(&self) -> Vec<String> {
         self.with_seen(false)
     }
@@ -138,7 +138,7 @@ impl Layout {
     }
 }
 
-/// Returns the name where it may be told: an identifier. Anything else may be a value that stands in the wrong place.
+/// Returns the name if it may be reported: an identifier. Anything else may be a value in the wrong place.
 fn tellable(name: &str) -> &str {
     let is_identifier = name.len() <= 64
         && name.starts_with(|first: char| first.is_ascii_lowercase())

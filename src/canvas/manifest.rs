@@ -1,8 +1,8 @@
-//! `manifest.json`: what a delivery says of itself.
+//! `manifest.json`: what a delivery says about itself.
 //!
-//! It states the delivery's time (`at`, `as_of`, or `since` and `until`), and of each table the rows and, where there is
-//! one file, its SHA-256. Keys that are not known are let be: exporters add their own. A manifest that contradicts
-//! itself is refused.
+//! It states the delivery's time (`at`, `as_of`, or `since` and `until`), and for each table the number of rows and, if
+//! it is one file, its SHA-256. Unknown keys are ignored: exporters add their own. A manifest that contradicts itself
+//! is refused.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 
-/// What a delivery holds, and the time on its own clock.
+/// What a delivery holds, and the time it states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryMode {
-    /// Every row, as it stood at an instant.
+    /// Every row, as it was at an instant.
     Snapshot {
         /// The instant.
         at: Timestamp,
     },
     /// What changed between two instants.
     Incremental {
-        /// The end of the delivery before.
+        /// The end of the preceding delivery.
         since: Timestamp,
         /// The end of this one.
         until: Timestamp,
@@ -37,10 +37,10 @@ impl DeliveryMode {
     }
 }
 
-/// What the manifest says of one table.
+/// What the manifest says about one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct ManifestTable {
-    /// The rows, of deleted keys too.
+    /// The number of rows, deleted keys included.
     #[serde(default)]
     pub(super) rows: Option<u64>,
     /// The SHA-256 of the table's only file.
@@ -70,7 +70,7 @@ impl DeliveryManifest {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
 
-    /// Returns what the manifest says of the delivery's time; none where it says nothing.
+    /// Returns what the manifest says about the delivery's time; `None` if it says nothing.
     pub(super) fn mode(&self) -> Result<Option<DeliveryMode>, String> {
         let at = self.at.as_deref().map(|text| instant("at", text)).transpose()?;
         let as_of = self.as_of.as_deref().map(end_of).transpose()?;

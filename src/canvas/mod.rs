@@ -1,8 +1,9 @@
-//! Sources of student data, and the privacy at their door.
+//! Sources of student data, and the privacy rules that apply when they are read.
 //!
 //! [`delivery`] finds what was delivered and when, [`pull`] reads one table of it into typed, pseudonymised frames by
-//! its contract ([`contracts`]), [`privacy`] makes the pseudonyms and [`identity`] keeps the way back, encrypted. [`sim`] invents an institution.
-//! Everything here but the listing of a source is blocking work on local files: callers run it off the async runtime.
+//! its contract ([`contracts`]), [`privacy`] makes the pseudonyms and [`identity`] keeps the map back to the ids,
+//! encrypted. [`sim`] invents an institution. Everything here except the listing of a source is blocking work on local
+//! files: callers run it off the async runtime.
 //!
 //! How to add a table of Canvas: `config/tables/<table>.toml`, and one line in `contracts.rs`.
 

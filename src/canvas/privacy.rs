@@ -1,8 +1,8 @@
-//! Pseudonyms: what a person's id becomes at the door, and the key that makes them.
+//! Pseudonyms: what a person's id becomes on intake, and the key that makes them.
 //!
-//! The same id of the same domain becomes the same pseudonym wherever it stands, under one key; without the key nobody
-//! can go back, or try out ids. The key itself is held only as the prepared state of its HMAC: it cannot be printed.
-//! [`gate`] decides whether a source may be read at all. Reading the key from its secret reference is `config`'s work.
+//! Under one key, the same id of the same domain becomes the same pseudonym everywhere; without the key nobody can
+//! reverse it, or test guessed ids. The key itself is held only as the prepared state of its HMAC: it cannot be
+//! printed. [`gate`] decides whether a source may be read at all. `config` reads the key from its secret reference.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +19,7 @@ const DEMO_KEY: &[u8; 32] = b"nocturne demo key: anyone has it";
 /// The hexadecimal digits of a pseudonym.
 const PSEUDONYM_DIGITS: usize = 24;
 
-/// The most pseudonyms that one reader remembers for a domain; beyond it the memory is emptied and fills again.
+/// The most pseudonyms that one reader caches for a domain; beyond it the cache is emptied and fills again.
 const REMEMBERED: usize = 400_000;
 
 /// Why a key or a source was refused.
@@ -44,7 +44,7 @@ pub enum PrivacyError {
         /// The source.
         source_name: String,
     },
-    /// What stands was made under another key.
+    /// The existing data were made under another key.
     #[error(
         "`{dataset}` was made under the privacy key {before}, and this one is {now}: pseudonyms of two keys must not mix; \
          use the old key, or a new lake"
@@ -64,14 +64,14 @@ pub enum PrivacyError {
 pub enum SourceNature {
     /// Invented people.
     Simulation,
-    /// People whose identities were removed before we got the data, as the configuration declares.
+    /// People whose identities were removed before the delivery, as the configuration declares.
     Anonymous,
-    /// Real people; what a source is unless it says otherwise.
+    /// Real people; the default for a source.
     Real,
 }
 
 impl SourceNature {
-    /// Returns whether the way back from pseudonyms is kept for such a source.
+    /// Returns whether the map back from pseudonyms to ids is kept for such a source.
     pub fn keeps_identities(self) -> bool {
         self == Self::Real
     }
@@ -85,7 +85,7 @@ pub struct PrivacyKey {
 }
 
 impl PrivacyKey {
-    /// Returns the key that `secret` is.
+    /// Returns the key made from `secret`.
     ///
     /// # Errors
     /// When the secret is shorter than [`SHORTEST_KEY_BYTES`].
@@ -101,7 +101,7 @@ impl PrivacyKey {
         Self::prepare(DEMO_KEY)
     }
 
-    /// Returns the key's id: eight digits that tell keys apart, made from a derived value, never from the key.
+    /// Returns the key's id: eight digits that distinguish keys, made from a derived value, never from the key.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
@@ -160,12 +160,12 @@ pub fn gate(source_name: &str, nature: SourceNature, key: Option<&PrivacyKey>) -
     }
 }
 
-/// Returns the number that an id is, so that `007` and `7` are one; none where it is no number of 64 bits.
+/// Returns an id as a number, so that `007` and `7` are the same; `None` if it is not a number of 64 bits.
 pub(super) fn canonical_id(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-/// Makes the pseudonyms of one domain and remembers the last of them, for one reader.
+/// Makes the pseudonyms of one domain and caches the latest of them, for one reader.
 #[derive(Debug)]
 pub(super) struct Pseudonyms {
     key: PrivacyKey,
@@ -191,7 +191,7 @@ impl Pseudonyms {
         text_of(digits)
     }
 
-    /// Returns the pseudonym of an id that is no number.
+    /// Returns the pseudonym of an id that is not a number.
     pub(super) fn of_text(&self, id: &str) -> String {
         text_of(self.key.digits(&self.domain, id))
     }

@@ -1,9 +1,9 @@
 //! Reading one table of a delivery: files in, typed and pseudonymised frames out.
 //!
-//! Blocking work on local files, without globals: tables can be read side by side. Memory is one batch of rows, whatever
-//! the table's size (besides the terms and identities it teaches). A file that is corrupt is noticed at its end at the
-//! latest: **when [`read_table`] fails, every frame that the sink took must be thrown away**.
-//! It does not merge versions, look at ranges, or judge keys that come twice: the lake and the quality job do.
+//! Blocking work on local files, without globals: tables can be read in parallel. Memory is one batch of rows, whatever
+//! the table's size (besides the terms and identities that the table supplies). A corrupt file is noticed at its end at
+//! the latest: **when [`read_table`] fails, every frame that the sink took must be thrown away**. It does not merge
+//! versions, check ranges, or resolve duplicate keys: the lake and the quality job do.
 
 use polars::prelude::*;
 
@@ -20,10 +20,10 @@ impl TableRequest<'_> {
     }
 }
 
-/// Reads a table; `sink` takes its frames, of the contract's kept columns by name and `_term`.
+/// Reads a table; `sink` takes its frames: the contract's kept columns, by name, and `_term`.
 ///
 /// # Errors
-/// When a file is corrupt or not what the manifest says, a required column is nowhere, or more than 1 % of the rows do
+/// When a file is corrupt or not what the manifest says, a required column is missing, or more than 1 % of the rows do
 /// not fit. Then the frames that the sink took are void.
 pub fn read_table(
     request: &TableRequest<'_>,

@@ -1,9 +1,9 @@
-//! Rows that do not fit, kept so that a person can see what is wrong without seeing a person.
+//! Rows that do not fit, kept so that a person can see what is wrong without seeing who it is about.
 //!
-//! A held-back row keeps its rule, column, file, line and offset, a keyed hash of its bytes (a plain one could be tried
-//! out against guessed rows), and those of its other values that cannot tell a person: pseudonyms, numbers, instants and
-//! known words of enumerations. The value that did not fit, and every free text, stay out. A line that could not be
-//! read keeps no values at all.
+//! A held-back row keeps its rule, column, file, line and offset, a keyed hash of its bytes (a plain one could be
+//! compared with guessed rows), and those of its other values that cannot identify a person: pseudonyms, numbers,
+//! instants and known words of enumerations. The value that did not fit, and every free text, are left out. A line that
+//! could not be read keeps no values at all.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use super::row::{Cell, Origin};
 use super::typing::date_of;
 use crate::domain::table::ColumnType;
 
-/// The most rows that are kept one by one; all are counted.
+/// The most rows that are kept; all are counted.
 const MOST_KEPT: u64 = 100_000;
 
 /// The share of a table's rows above which it stops: one in this many.
 const ONE_IN: u64 = 100;
 
-/// The rule that a line breaks which is no row at all.
+/// The rule that is broken by a line that is not a row at all.
 const UNREADABLE: &str = "row.unreadable";
 
 /// Why one row was held back.
@@ -93,7 +93,7 @@ impl Quarantine {
         self.rows.push(row);
     }
 
-    /// Returns how many rows are held back.
+    /// Returns how many rows were held back.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
@@ -103,7 +103,7 @@ impl Quarantine {
         self.counts.get(UNREADABLE).copied().unwrap_or_default()
     }
 
-    /// Returns whether so many of `rows` are too many.
+    /// Returns whether this is too large a share of `rows`.
     pub(super) fn is_too_much_of(&self, rows: u64) -> bool {
         self.total.saturating_mul(ONE_IN) > rows
     }
@@ -129,12 +129,12 @@ impl Quarantine {
     }
 }
 
-/// Returns the keyed hash of a line: it tells whether the same line came again, to who has the key.
+/// Returns the keyed hash of a line: with the key one can tell whether the same line came again.
 fn line_hash(key: &PrivacyKey, line: &[u8]) -> String {
     hex::encode(key.derive("nocturne quarantined line", line))
 }
 
-/// Returns, as JSON, those values of a row that cannot tell a person; `cells` hold only values that fit.
+/// Returns, as JSON, those values of a row that cannot identify a person; `cells` hold only values that fit.
 pub(super) fn sanitised(layout: &Layout, cells: &[Cell<'_>]) -> String {
     let mut row = serde_json::Map::new();
     for (column, cell) in layout.columns.iter().zip(cells) {

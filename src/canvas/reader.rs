@@ -1,9 +1,9 @@
 //! The bytes of one delivered file, decompressed and checked.
 //!
 //! All members of a gzip file are read, and each member's checksum and length are checked: a file that is cut off or
-//! changed is an error and never a shorter table. Whether a file is compressed is told by its first bytes, because some
-//! servers store the plain text under a `.gz` name. The file's own SHA-256 is taken in the same pass.
-//! A corrupt file is noticed at its end at the latest, so what was read of it before must be thrown away.
+//! changed is an error and never a shorter table. Whether a file is compressed is determined from its first bytes,
+//! because some servers store the plain text under a `.gz` name. The file's own SHA-256 is taken in the same pass. A
+//! corrupt file is noticed at its end at the latest, so what was read of it before must be thrown away.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -17,7 +17,7 @@ use super::row::Place;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// The longest line that is still a row; Canvas cuts texts of several megabytes off.
+/// The longest line that is still a row; Canvas truncates texts of several megabytes.
 const LONGEST_LINE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The text of one file.
@@ -69,7 +69,7 @@ impl FileReader {
         Ok(reader)
     }
 
-    /// Returns the first bytes of the text, without taking them.
+    /// Returns the first bytes of the text without consuming them.
     pub(super) fn peek(&mut self) -> Result<&[u8], ReadError> {
         match self.text.fill_buf() {
             Ok(bytes) => Ok(bytes),
@@ -77,7 +77,7 @@ impl FileReader {
         }
     }
 
-    /// Reads the next line into `buffer`; none at the end of the file.
+    /// Reads the next line into `buffer`; `None` at the end of the file.
     pub(super) fn next_line<'a>(&mut self, buffer: &'a mut Vec<u8>) -> Result<Option<Line<'a>>, ReadError> {
         buffer.clear();
         let read = (&mut self.text).take(LONGEST_LINE_BYTES).read_until(b'\n', buffer);
@@ -102,7 +102,7 @@ impl FileReader {
         Ok(Some(Line { place, bytes: buffer, is_ended }))
     }
 
-    /// Returns the error that the file is corrupt for `reason`, where it stands now.
+    /// Returns the error that the file is corrupt for `reason`, at the current position.
     pub(super) fn corrupt(&self, reason: &str) -> ReadError {
         ReadError::Corrupt {
             table: self.table.clone(),
@@ -127,9 +127,9 @@ impl FileReader {
         &mut self.text
     }
 
-    /// Ends the reading: returns the SHA-256 of the file as it lies on disk.
+    /// Ends the reading: returns the SHA-256 of the file as it is on disk.
     pub(super) fn finish(mut self) -> Result<String, ReadError> {
-        // Whatever is left must be read too: only the end of a gzip member proves it.
+        // The rest must be read too: only the end of a gzip member proves it.
         io::copy(&mut self.text, &mut io::sink()).map_err(|cause| self.broken(self.offset, cause))?;
         let raw = match self.text.into_inner() {
             Text::Plain(raw) => raw,

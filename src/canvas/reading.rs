@@ -1,4 +1,4 @@
-//! What is asked of the reading of a table, and what comes back besides the frames: plain values.
+//! The input of reading a table, and its result besides the frames: plain values.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use super::terms::TermLookup;
 use crate::domain::check::Finding;
 use crate::domain::table::TableContract;
 
-/// What a reader who takes frames may fail with.
+/// The error of a sink that takes frames.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A file of a table, on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalFile {
-    /// Where its bytes lie.
+    /// Where its bytes are.
     pub path: PathBuf,
     /// Its path within the source, for messages; its ending says the format.
     pub name: String,
@@ -24,7 +24,7 @@ pub struct LocalFile {
     pub sha256: Option<String>,
 }
 
-/// How the rows of a delivery are meant.
+/// How the rows of a delivery must be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowMode {
     /// Every row there is.
@@ -33,7 +33,7 @@ pub enum RowMode {
     Incremental,
 }
 
-/// What becomes of the way back from pseudonyms.
+/// What happens to the map from pseudonyms back to ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdentityUse {
     /// The reading returns it, to be encrypted.
@@ -49,7 +49,7 @@ pub struct TableRequest<'a> {
     pub contract: &'a TableContract,
     /// Its files, in order.
     pub files: &'a [LocalFile],
-    /// How the rows are meant.
+    /// How the rows must be read.
     pub mode: RowMode,
     /// How many rows the manifest promises.
     pub expected_rows: Option<u64>,
@@ -57,9 +57,9 @@ pub struct TableRequest<'a> {
     pub key: &'a PrivacyKey,
     /// The terms of courses and enrolments that were read before.
     pub terms: &'a TermLookup,
-    /// What becomes of the way back.
+    /// What happens to the map back to ids.
     pub identities: IdentityUse,
-    /// The most rows of a frame.
+    /// The most rows in a frame.
     pub batch_rows: usize,
 }
 
@@ -72,7 +72,7 @@ pub struct TableReading {
     pub deleted: DataFrame,
     /// How many rows were held back, whether they are kept in `quarantined` or only counted.
     pub held_back: u64,
-    /// The keys of those rows that were held back whose keys could be read, pseudonymised.
+    /// The keys of the held-back rows whose keys could be read, pseudonymised.
     pub held_keys: DataFrame,
     /// The rows that were held back, sanitised; see `quarantine`.
     pub quarantined: DataFrame,
@@ -80,8 +80,8 @@ pub struct TableReading {
     pub findings: Vec<Finding>,
     /// The kept columns that the delivery has, by name.
     pub columns_seen: Vec<String>,
-    /// What the table teaches about terms (`courses` and `enrollments` do).
+    /// What the table says about terms (`courses` and `enrollments` do).
     pub terms: TermLookup,
-    /// The way back from the table's own ids, where it was asked for.
+    /// The map back from the table's own pseudonyms, if it was asked for.
     pub identities: Identities,
 }

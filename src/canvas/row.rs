@@ -1,6 +1,6 @@
-//! A row on its way from a file to the columns: the values of the kept columns, as they stood in the file.
+//! A row between a file and the columns: the values of the kept columns, as they were in the file.
 //!
-//! Values are borrowed from the line where they can be. Nothing is judged here; `typing` does that.
+//! Values are borrowed from the line where possible. They are not checked here; `typing` does that.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ pub(super) enum Cell<'a> {
     Oversized,
 }
 
-/// What an incremental delivery says of a row.
+/// What an incremental delivery says about a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// The row is new or changed.
@@ -70,11 +70,11 @@ pub(super) struct Origin<'a> {
     /// The file, as messages name it.
     pub(super) file: &'a str,
     pub(super) place: Place,
-    /// The row as it stood in the file.
+    /// The row as it was in the file.
     pub(super) bytes: &'a [u8],
 }
 
-/// Where a row stands.
+/// The position of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     /// The line, from 1 (of a CSV file the line on which the record begins).

@@ -1,8 +1,8 @@
 //! Which term a row belongs to: the partition of the tables.
 //!
-//! Courses say their term, enrolments their course; every other row is found through one of them. What is not found has
-//! the term `none`, and is counted. The lookup is filled from the `courses` and `enrollments` that pass by, or, when a
-//! delivery holds changes only, from the tables as they stand.
+//! Courses state their term, enrolments their course; the term of every other row follows from one of them. A row whose
+//! term is not found gets the term `none`, and is counted. The lookup is filled from the `courses` and `enrollments`
+//! that are read, or, if a delivery holds changes only, from the current tables.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ pub struct TermLookup {
 }
 
 impl TermLookup {
-    /// Returns whether a table's rows teach the terms of other tables' rows: courses do, and enrolments, which say
-    /// their course; what looks its own term up by an enrolment teaches nothing.
+    /// Returns whether a table's rows supply the terms of other tables' rows: courses do, and enrolments, which state
+    /// their course; a table that finds its own term through an enrolment supplies nothing.
     pub fn is_taught_by(contract: &TableContract) -> bool {
         let says_course = matches!(contract.term, TermRule::Course { .. });
         teaches_courses(contract) || (says_course && teaches_enrollments(contract))
     }
 
-    /// Learns from a frame of `courses` or `enrollments` that holds its key and `_term`; other tables teach nothing.
+    /// Learns from a frame of `courses` or `enrollments` that holds its key and `_term`; other tables supply nothing.
     ///
     /// # Errors
     /// When the frame lacks those columns.
@@ -56,7 +56,7 @@ impl TermLookup {
         Ok(())
     }
 
-    /// Takes over what `other` knows; where both know, `other` is right.
+    /// Adds what `other` knows; if both know a term, that of `other` counts.
     pub fn extend(&mut self, other: Self) {
         self.courses.extend(other.courses);
         self.enrollments.extend(other.enrollments);
@@ -73,7 +73,7 @@ impl TermLookup {
     }
 }
 
-/// Returns the column that a rule looks at.
+/// Returns the column that a rule uses.
 pub(super) fn term_column(rule: &TermRule) -> Option<&str> {
     match rule {
         TermRule::None => None,

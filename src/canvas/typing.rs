@@ -1,8 +1,8 @@
 //! From the values of a file to typed columns, by contract.
 //!
 //! Each value either fits its column exactly or breaks a named rule; nothing is rounded, guessed or cut. Ids of people
-//! become pseudonyms here, so that no later code has seen one. An enumeration's unspecified value and the mark of an
-//! oversized text become null, and are counted. Ranges are not looked at: those are checks of quality, made later.
+//! become pseudonyms here, so that no later code sees them. An enumeration's unspecified value and the mark of an
+//! oversized text become null, and are counted. Ranges are not checked here: the quality checks do that later.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,10 @@ use super::privacy::{PrivacyKey, Pseudonyms, canonical_id};
 use super::row::Cell;
 use crate::domain::table::{AUTO_GRADER, ColumnContract, ColumnType};
 
-/// What an enumeration holds when the exporter met a value that it does not know.
+/// The value of an enumeration if the exporter met a value that it does not know.
 const UNSPECIFIED: &str = "__dap_unspecified__";
 
-/// What stands in the place of a text of several megabytes.
+/// The value in place of a text of several megabytes.
 const OVERSIZED: [&str; 2] = ["__dap_oversized_truncated__", "__cd2_oversized_truncated__"];
 
 /// Whole numbers beyond this do not survive as floats.
@@ -57,7 +57,7 @@ impl TypedColumn {
         }
     }
 
-    /// Returns `cell` as the column holds it, or the rule that it breaks.
+    /// Returns `cell` in the form that the column holds, or the rule that it breaks.
     pub(super) fn fit<'a>(&mut self, cell: Cell<'a>) -> Result<Cell<'a>, &'static str> {
         if let Cell::Text(text) = &cell {
             let is_oversized = OVERSIZED.contains(&text.as_ref());
@@ -86,7 +86,7 @@ impl TypedColumn {
         }
     }
 
-    /// Counts what is strange about a cell of a row that is taken.
+    /// Counts what is unusual about a cell of a row that is taken.
     pub(super) fn count(&mut self, cell: &Cell<'_>) {
         match cell {
             Cell::Text(text) if !self.known_values.is_empty() && !self.is_known(text) => self.unknown_values += 1,
@@ -155,7 +155,7 @@ impl TypedColumn {
 
     fn instant(&mut self, cell: &Cell<'_>) -> Option<i64> {
         let Cell::Text(text) = cell else { return None };
-        // Rows that stand together often share an instant, and reading one is the dearest part of a row.
+        // Neighbouring rows often share an instant, and parsing one is the most expensive part of a row.
         if let Some((last, micros)) = &self.last_instant
             && last == text
         {
@@ -187,7 +187,7 @@ impl TypedColumn {
     }
 }
 
-/// Returns the calendar date that stands `days` after 1970-01-01.
+/// Returns the calendar date that is `days` after 1970-01-01.
 pub(super) fn date_of(days: i64) -> Option<Date> {
     EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()
 }

@@ -1,8 +1,8 @@
-//! Whose account runs the program: what the audit log says of manual acts.
+//! Which account runs the program: the audit log names it for manual acts.
 
 use super::Environment;
 
-/// Returns the account's name; behind `sudo`, with the account that asked: `jo (as root)`.
+/// Returns the account's name; under `sudo`, the account that called it: `jo (as root)`.
 pub fn account(variables: &Environment) -> String {
     let name = whoami::username().unwrap_or_else(|_| "an unknown account".to_owned());
     match variables.get("SUDO_USER").filter(|_| name == "root") {

@@ -1,4 +1,4 @@
-//! The sections that say what counts and from where on it is told: population, labels, features, quality, drift.
+//! The sections about what is counted and reported, and with what limits: population, labels, features, quality, drift.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

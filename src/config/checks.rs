@@ -1,7 +1,7 @@
-//! What the shape of the configuration alone cannot say.
+//! Checks that the shape of the configuration alone cannot express.
 //!
 //! Pure: from a configuration of the right shape to the keys that make no sense, with what is allowed. Nothing is
-//! opened or resolved here: whether a folder, a server or a secret is there shows when it is used.
+//! opened or resolved here: whether a folder, a server or a secret exists is found out when it is used.
 
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -19,8 +19,8 @@ const MEMORY: [u64; 2] = [8 << 20, 64 << 40];
 /// The least and the most that an attempt's log may be limited to.
 const LOG: [u64; 2] = [1 << 10, 64 << 30];
 
-/// Returns what makes no sense for `purpose`, each with the dotted path of its key; `kinds` are the kinds of job there
-/// are, where they are known.
+/// Returns what makes no sense for `purpose`, each with the dotted path of its key; `kinds` are the available kinds of
+/// job, if they are known.
 pub(super) fn cross_checks(config: &Config, purpose: Use, kinds: &[String]) -> Vec<(String, String)> {
     let mut notes = Notes(Vec::new());
     notes.add("institution.timezone", parse_zone(&config.institution.timezone));
@@ -29,7 +29,7 @@ pub(super) fn cross_checks(config: &Config, purpose: Use, kinds: &[String]) -> V
     if config.institution.name.trim().is_empty() {
         notes.note("institution.name", "the text is empty; reports and e-mails need the institution's name");
     }
-    // A path that is not UTF-8 has no form as a value; it has no control characters either that a file could state.
+    // A path that is not UTF-8 cannot be serialised; but a file could not put control characters into it either.
     if let Ok(whole) = serde_json::to_value(config) {
         control_characters(&whole, &mut String::new(), &mut notes);
     }

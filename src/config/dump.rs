@@ -1,6 +1,6 @@
-//! What is in force, and from where, without a secret in it.
+//! The settings in force and where they come from, without secrets.
 //!
-//! Secrets are references anyway; a password that came in with a URL is shown as `***`.
+//! Secrets are references anyway; a password in a URL is shown as `***`.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub struct Setting {
 }
 
 impl Layers {
-    /// Returns every key of the configuration that these layers made, in the order of the sections.
+    /// Returns every key of the configuration made from these layers, in the order of the sections.
     ///
     /// # Errors
     /// When a value cannot be written as text (a path that is not UTF-8).
@@ -54,7 +54,7 @@ fn redacted(value: Value) -> Value {
     }
 }
 
-/// `scheme://user:password@host` with `***` for the password, also where one stands in the query.
+/// `scheme://user:password@host` with `***` for the password, also for one in the query.
 fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));

@@ -1,9 +1,9 @@
-//! The environment of the process: read once, and given up where it has secrets.
+//! The environment of the process: read once, and cleared of secrets before other programs are started.
 //!
 //! Every process of the same user can read the environment that a process was started with (`/proc/PID/environ`), and
 //! nothing a process does later changes that. So a process that starts programs first starts itself again without the
-//! variables that have secrets or ours in them ([`start_again_without`]); their values come with it in an unnamed file
-//! in memory, as standard input, which is emptied as it is read.
+//! variables that are its own or hold secrets ([`start_again_without`]); their values are passed in an unnamed file in
+//! memory, as standard input, which is emptied as it is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -21,9 +21,10 @@ const MARK: &str = "NOCTURNE_VARIABLES";
 /// Its value, and the name of the file in memory.
 const MARKED: &str = "nocturne-variables";
 
-/// Returns the process's environment, with what it was started again without. Nothing else reads it.
+/// Returns the process's environment, including the variables that were removed for the restart. Nothing else reads it.
 ///
-/// A name that is not UTF-8 is none of ours and left out; in a value, what is not UTF-8 becomes `U+FFFD`.
+/// A variable whose name is not UTF-8 cannot be one of ours and is left out; in a value, what is not UTF-8 becomes
+/// `U+FFFD`.
 pub fn process_environment() -> Environment {
     static READ: OnceLock<Environment> = OnceLock::new();
     READ.get_or_init(|| {
@@ -31,7 +32,7 @@ pub fn process_environment() -> Environment {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .collect();
         if environment.remove(MARK).is_some_and(|mark| mark == MARKED) {
-            // Where standard input is another file, the mark was set by somebody else and says nothing.
+            // If standard input is another file, the mark was not set by this program and means nothing.
             environment.extend(handed_over().unwrap_or_default());
         }
         environment
@@ -39,8 +40,8 @@ pub fn process_environment() -> Environment {
     .clone()
 }
 
-/// Starts this program again, in the same process, without those of `names` that its environment has; it returns where
-/// there are none.
+/// Starts this program again, in the same process, without those of `names` that its environment has; returns if it has
+/// none of them.
 ///
 /// # Errors
 /// When it cannot be started again; nothing has changed then.
@@ -71,7 +72,7 @@ fn in_memory(content: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Takes what this program has handed itself over, and empties the file.
+/// Reads what this program has passed to itself, and empties the file.
 fn handed_over() -> io::Result<Environment> {
     let file = std::fs::read_link("/proc/self/fd/0")?;
     if !file.to_string_lossy().starts_with(&format!("/memfd:{MARKED}")) {

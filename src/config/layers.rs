@@ -1,9 +1,9 @@
-//! Layers become one configuration, and each mistake knows its layer.
+//! Merges layers into one configuration in which each mistake knows its layer.
 //!
-//! The documents and the environment's values are merged, the whole is held against the schema and the cross checks, and
-//! what is wrong is reported where it was stated (`origins`). A variable's text is read as what its key wants: TOML,
-//! else the text itself, else a list with commas between its items. The time for all this grows with the text: a
-//! configuration of 300,000 sections is checked within a second.
+//! The documents and the environment's values are merged, the whole is checked against the schema and the cross checks,
+//! and mistakes are reported where the value was stated (`origins`). A variable's text is read as the type that its key
+//! needs: TOML, else the text itself, else a list with commas between its items. The time for all this grows with the
+//! text: a configuration of 300,000 sections is checked within a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,18 +18,18 @@ use crate::domain::document::{Document, Mistake, Mistakes, Shape};
 /// The environment, as a value.
 pub type Environment = BTreeMap<String, String>;
 
-/// What a configuration is wanted for.
+/// What a configuration is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// To run nights: everything must be right.
     Nights,
-    /// To change something by hand in the state store: the sources may still be without their paths and keys.
+    /// To change something by hand in the state store: the sources may still lack their paths and keys.
     Acting,
-    /// To look at what nights have left: nothing is made or changed, and the sources may be without paths and keys.
+    /// To look at the results of nights: nothing is made or changed, and the sources may lack paths and keys.
     Looking,
 }
 
-/// The layers before they are one.
+/// The layers before they are merged.
 #[derive(Debug, Clone)]
 pub struct Layers {
     files: Vec<(PathBuf, String)>,
@@ -38,7 +38,7 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Reads the files, in the order in which they win.
+    /// Reads the files; later ones take precedence.
     ///
     /// # Errors
     /// With every file that cannot be read.
@@ -83,17 +83,17 @@ impl Layers {
         Mistakes::unless_none(mistakes, config)
     }
 
-    /// Returns the configuration with the default in the place of each value of the wrong shape, and every mistake: for
-    /// whoever looks at what is right beside what is wrong.
+    /// Returns the configuration with each value of the wrong shape replaced by its default, and every mistake: for
+    /// checks that go on despite mistakes.
     ///
     /// # Errors
-    /// With every mistake, where the layers make no configuration at all.
+    /// With every mistake, if the layers do not yield a configuration at all.
     pub fn config_with_mistakes(&self, purpose: Use) -> Result<(Config, Vec<Mistake>), Mistakes> {
         let mut origins = Origins::parse(&self.files, &self.environment)?;
         let shape = Shape::new(schemars::schema_for!(Config).to_value());
         let (mut merged, mut mistakes) = self.read_as_meant(&mut origins, &shape);
         mistakes.append(&mut origins.unnamed);
-        // Where the shape is wrong the default stands in, so that one reading finds what makes no sense elsewhere too.
+        // Where the shape is wrong the default is used, so that one pass also finds what makes no sense elsewhere.
         let wrong = Paths(mistakes.iter().map(|mistake| mistake.path.clone()).collect());
         for path in &wrong.0 {
             put_default(&mut merged, &origins.documents[0].value, path);
@@ -117,12 +117,12 @@ impl Layers {
 
     /// Returns, for a path, where the value at it comes from: a variable, a file with its line, or `default`.
     pub fn origins(&self) -> impl Fn(&str) -> String {
-        // A file that does not parse has said nothing; `config` reports its mistakes.
+        // A file that does not parse states nothing; `config` reports its mistakes.
         let origins = Origins::parse(&self.files, &self.environment).ok();
         move |path| origins.as_ref().map_or_else(|| "default".to_owned(), |origins| origins.origin(path))
     }
 
-    /// Returns the merged value and what is wrong with its shape, each variable read as its key wants.
+    /// Returns the merged value and what is wrong with its shape, each variable read as its key needs.
     fn read_as_meant(&self, origins: &mut Origins, shape: &Shape) -> (Value, Vec<Mistake>) {
         let mut merged = merge(&origins.documents, &origins.overrides);
         let mut mistakes = placed(origins, &merged, shape);
@@ -150,7 +150,7 @@ impl Layers {
 struct Paths(BTreeSet<String>);
 
 impl Paths {
-    /// Whether one of them is `path`, lies around it or within it.
+    /// Returns whether one of them is `path`, contains it or is inside it.
     fn touch(&self, path: &str) -> bool {
         let within = format!("{path}.");
         path.match_indices('.').any(|(end, _)| self.0.contains(&path[..end]))
@@ -165,7 +165,7 @@ fn placed(origins: &Origins, merged: &Value, shape: &Shape) -> Vec<Mistake> {
     found.into_iter().map(|mistake| origins.mistake(&mistake.path, mistake.message)).collect()
 }
 
-/// Returns what the layers say together: later ones win, tables key by key, everything else as a whole.
+/// Returns the merged layers: later ones win, tables key by key, everything else as a whole.
 fn merge(documents: &[Document], overrides: &Overrides) -> Value {
     let mut merged = Value::Object(Map::new());
     for document in documents {
@@ -189,13 +189,13 @@ fn lay_over(under: &mut Value, over: &Value) {
     }
 }
 
-/// What else a variable's text may mean: the text itself, or a list of what stands between its commas.
+/// What else a variable's text may mean: the text itself, or a comma-separated list.
 fn other_readings(text: &str) -> [Value; 2] {
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
     [Value::String(text.to_owned()), items.map(parsed).collect()]
 }
 
-/// Puts the default in the place of the value at `path`, or nothing where there is none.
+/// Replaces the value at `path` by the default, or removes it if there is no default.
 fn put_default(merged: &mut Value, default: &Value, path: &str) {
     let (mut merged, mut default) = (merged, Some(default));
     let mut keys = path.split('.').peekable();

@@ -1,6 +1,6 @@
-//! E-mail: by default files to look at, with a server configured real e-mails.
+//! E-mail: files to look at by default, or real e-mails through a configured server.
 //!
-//! What counts as an address is decided here, once for the configuration and for what is sent.
+//! What counts as an address is decided here, both for the configuration and for what is sent.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use super::secret::SecretReference;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mail {
-    /// How it leaves.
+    /// How e-mail is sent.
     pub transport: MailTransport,
     /// The folder of `.eml` files (`transport = "eml"`).
     pub folder: PathBuf,
@@ -29,20 +29,21 @@ pub struct Mail {
     pub user: Option<String>,
     /// The user's password.
     pub password: Option<SecretReference>,
-    /// A file of certificates (PEM) to trust beside the well-known ones.
+    /// A file of certificates (PEM) to trust in addition to the well-known ones.
     pub ca_file: Option<PathBuf>,
     /// The sender.
     pub from: String,
     /// Who gets the digest.
     pub to: Vec<String>,
-    /// Whom an answer reaches.
+    /// The address that answers go to.
     pub reply_to: Option<String>,
-    /// The name by which this machine greets the SMTP server; without it its own, if that has a domain.
+    /// The name by which this machine introduces itself to the SMTP server; without it the machine's own, if that has a
+    /// domain.
     pub hello_name: Option<String>,
 }
 
-/// Returns `text` as `Name <address>` or an address, if it is one that a mail server could deliver to: its domain has
-/// a dot, or is this machine.
+/// Returns `text` as `Name <address>` or an address, if a mail server could deliver to it: its domain has a dot, or is
+/// this machine.
 pub fn parse_mailbox(text: &str) -> Option<Mailbox> {
     let mailbox: Mailbox = text.parse().ok()?;
     let domain = mailbox.email.domain();
@@ -59,7 +60,7 @@ pub struct MailAddress(
     #[schemars(regex(pattern = r"^[^\x00-\x1f\x7f]*[^\s@<>]@(localhost|[^\s@<>]+\.[^\s@<>]+)>?$"))] String,
 );
 
-/// How e-mail leaves.
+/// How e-mail is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MailTransport {
@@ -69,7 +70,7 @@ pub enum MailTransport {
     Smtp,
 }
 
-/// How the connection to the SMTP server is secured. There is no unsecured one, and no falling back to it.
+/// How the connection to the SMTP server is secured. There is no unsecured connection, and no fallback to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Security {

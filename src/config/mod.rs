@@ -1,11 +1,11 @@
 //! The configuration: layered, validated once at start, all mistakes at once.
 //!
-//! Layers, later ones win: the embedded `config/default.toml` (every key, commented, works as it is), each
-//! `--config FILE`, and the environment (`NOCTURNE__SECTION__KEY`). Nothing else in the program reads the
-//! environment. Secrets are references (`env:NAME`, `file:PATH`), resolved where they are used.
+//! Layers, later ones take precedence: the embedded `config/default.toml` (every key, commented, works as it is), each
+//! `--config FILE`, and the environment (`NOCTURNE__SECTION__KEY`). Nothing else in the program reads the environment.
+//! Secrets are references (`env:NAME`, `file:PATH`), resolved where they are used.
 //!
 //! How to add a key: a field with a doc comment in its section's struct, and the key with its comment in
-//! `config/default.toml`; a test holds the two together.
+//! `config/default.toml`; a test checks that the two agree.
 
 mod account;
 mod analysis;

@@ -1,7 +1,7 @@
-//! Which layer says what: the documents and the environment's values, each parsed once.
+//! Which layer states what: the documents and the environment's values, each parsed once.
 //!
 //! A mistake is reported where the value was stated: file and line, or the variable. A variable's text is read as TOML,
-//! else as the text itself; what else it may mean is `layers`' business.
+//! else as the text itself; other readings of it are left to `layers`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use super::DEFAULT;
 use super::layers::Environment;
 use crate::domain::document::{Document, Mistake, Mistakes};
 
-/// What every variable of ours begins with.
+/// The prefix of all of this program's variables.
 const PREFIX: &str = "NOCTURNE__";
 
-/// What messages call the embedded defaults.
+/// The name of the embedded defaults in messages.
 const DEFAULT_NAME: &str = "config/default.toml";
 
 /// The environment's values by dotted path, each with its variable's name.
@@ -23,9 +23,9 @@ pub(super) type Overrides = BTreeMap<String, (String, Value)>;
 
 /// The layers, parsed.
 pub(super) struct Origins {
-    /// The embedded defaults, then the files, in the order in which they win.
+    /// The embedded defaults, then the files; later ones take precedence.
     pub(super) documents: Vec<Document>,
-    /// What the environment says over them.
+    /// The values that the environment puts over them.
     pub(super) overrides: Overrides,
     /// Variables that name no key.
     pub(super) unnamed: Vec<Mistake>,
@@ -84,35 +84,35 @@ impl Origins {
         }
     }
 
-    /// The layer that says what stands at `path`, or what stands around it.
+    /// The layer that states the value at `path`, or the nearest table around it.
     fn layer_of(&self, path: &str) -> Option<Layer<'_>> {
         let said = self.overrides.iter().find(|(said, _)| is_within(path, said) || is_within(said, path));
         let keys: Vec<&str> = path.split('.').collect();
         let document = |keys: &[&str]| self.documents.iter().rev().find(|document| document.says(keys));
         match said {
-            // A variable below the key is to blame where no document has a table.
+            // A variable below the key is the cause if no document has a table there.
             Some((said, (name, _)))
                 if is_within(path, said) || !document(&keys).is_some_and(|d| has_table(d, &keys)) =>
             {
                 Some(Layer::Variable(name))
             }
-            // A missing key is reported where its table stands.
+            // A missing key is reported at its table.
             _ => (1..=keys.len()).rev().find_map(|n| document(&keys[..n])).map(Layer::Document),
         }
     }
 }
 
-/// Returns a mistake that stands in no line.
+/// Returns a mistake that has no line.
 pub(super) fn nowhere(file: &str, path: &str, message: String) -> Mistake {
     Mistake { file: file.to_owned(), line: 0, column: 0, path: path.to_owned(), message }
 }
 
-/// Returns whether `path` is `key` or lies within it.
+/// Returns whether `path` is `key` or inside it.
 pub(super) fn is_within(path: &str, key: &str) -> bool {
     path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Returns the value that a variable's text means: TOML where it is one, else the text itself.
+/// Returns the value of a variable's text: parsed as TOML if possible, else the text itself.
 pub(super) fn parsed(text: &str) -> Value {
     let is_datetime = |value: &toml::Value| matches!(value, toml::Value::Datetime(_));
     match toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut table| table.remove("v")) {

@@ -17,7 +17,7 @@ pub struct Institution {
     pub name: String,
     /// The IANA zone of its dates; a DAG may state another.
     pub timezone: String,
-    /// A line that must stand wherever its data are shown, such as the licence of an open data set.
+    /// A line that must be shown wherever its data are shown, such as the licence of an open data set.
     pub attribution: Option<String>,
 }
 
@@ -69,22 +69,22 @@ pub struct Lake {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
-    /// How often a request to cancel a run is looked for, in seconds.
+    /// How often to look for a request to cancel a run, in seconds.
     #[schemars(range(min = 1, max = 60))]
     pub heartbeat_secs: u64,
-    /// How long an attempt may take that is told to stop, or whose process is told to end, in seconds.
+    /// How long an attempt may take after it, or its process, was told to end, in seconds.
     #[schemars(range(min = 0, max = 3600))]
     pub stop_grace_secs: u64,
     /// Where the bodies of jobs run.
     pub isolation: Isolation,
-    /// The most memory that an attempt may hold, with all that it has started.
+    /// The most memory that an attempt may use, together with all that it has started.
     pub memory: Size,
-    /// Another limit for attempts of a kind, by the kind's name.
+    /// A different limit for attempts of a kind, by the kind's name.
     pub memory_by_kind: BTreeMap<String, Size>,
 }
 
 impl Engine {
-    /// Returns the memory limit of a kind in bytes, and the key that says it.
+    /// Returns the memory limit of a kind in bytes, and the key that sets it.
     pub fn memory_of(&self, kind: &str) -> (u64, String) {
         match self.memory_by_kind.get(kind) {
             Some(size) => (size.bytes(), format!("engine.memory_by_kind.{kind}")),
@@ -121,6 +121,6 @@ pub struct Log {
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }

@@ -18,7 +18,7 @@ use super::layers::Environment;
 #[schemars(extend("writeOnly" = true, "x-expected" = "a reference to the secret, `env:NAME` or `file:PATH`"))]
 pub struct SecretReference(#[schemars(regex(pattern = r"^(env|file):.+$"))] String);
 
-/// A secret that cannot be had.
+/// A secret that is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The variable is not set.
@@ -39,15 +39,15 @@ pub enum SecretError {
 }
 
 impl SecretReference {
-    /// Returns the file that it names; `None` where it names a variable.
+    /// Returns the file that it names; `None` if it names a variable.
     pub fn file(&self) -> Option<&Path> {
         self.0.strip_prefix("file:").map(Path::new)
     }
 
-    /// Returns the secret, without the line end that editors leave.
+    /// Returns the secret without the line end that editors add.
     ///
     /// # Errors
-    /// When it is not there or empty; the error names the reference, never the value.
+    /// When it does not exist or is empty; the error names the reference, never the value.
     pub fn resolve(&self, environment: &Environment) -> Result<SecretString, SecretError> {
         let text = match self.0.split_once(':') {
             Some(("env", name)) => {
@@ -69,7 +69,7 @@ impl SecretReference {
 impl Config {
     /// Returns the environment variables that references of this configuration name.
     pub fn secret_variables(&self) -> BTreeSet<String> {
-        // Every reference is a text in the configuration's own form; a path that is not UTF-8 has no such form.
+        // Every reference is a text in the serialised configuration; a path that is not UTF-8 cannot be one.
         let mut names = BTreeSet::new();
         if let Ok(whole) = serde_json::to_value(self) {
             variables_in(&whole, &mut names);
@@ -78,7 +78,7 @@ impl Config {
     }
 }
 
-/// Collects the variables that texts of the form `env:NAME` name, wherever they stand in `value`.
+/// Collects the variables named by texts of the form `env:NAME` anywhere in `value`.
 pub fn variables_in(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => names.extend(text.strip_prefix("env:").map(str::to_owned)),

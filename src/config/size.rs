@@ -1,6 +1,6 @@
 //! Sizes in bytes, as people write them: `64MiB`, `8 GiB`, `500MB`.
 //!
-//! A size is checked when it is read and keeps its text, so that what is shown is what was written.
+//! A size is checked when it is read and keeps its text, so that it is shown as it was written.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

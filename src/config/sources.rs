@@ -15,16 +15,16 @@ pub struct Source {
     pub kind: SourceKind,
     /// The folder or prefix (`s3://…`) of the exports.
     pub path: Option<String>,
-    /// Whether the data name nobody already: only then may they be read without a pseudonym key of one's own.
+    /// Whether the data identify nobody as they are: only then may they be read without your own pseudonym key.
     #[serde(default)]
     pub anonymous: bool,
     /// Tables that Canvas does not have, by the names of their contracts.
     #[serde(default)]
     pub extra: Vec<String>,
-    /// When a full export was taken whose manifest does not say it: an instant such as `2015-07-14T23:59:59Z`.
+    /// The time of a full export whose manifest does not state it: an instant such as `2015-07-14T23:59:59Z`.
     #[schemars(with = "Option<String>")]
     pub at: Option<jiff::Timestamp>,
-    /// A folder of contracts of the site's own tables, beside those of the program.
+    /// A folder of contracts of the site's own tables, in addition to those of the program.
     pub contracts: Option<PathBuf>,
 }
 

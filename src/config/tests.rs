@@ -1,4 +1,4 @@
-//! The layers, the defaults, the examples, and how mistakes read.
+//! The layers, the defaults, the examples, and how mistakes are reported.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ fn the_defaults_work_as_they_are() {
     assert!(load(&[], &[]).is_ok());
 }
 
-/// The pin between the structs and `config/default.toml`: a key in one is a key in the other.
+/// Pins the structs to `config/default.toml`: both have the same keys.
 #[test]
 fn the_defaults_speak_of_every_key_in_its_section() {
     let mut spoken: BTreeMap<String, Vec<String>> = BTreeMap::new();

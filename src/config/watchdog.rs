@@ -1,4 +1,4 @@
-//! The watchdog: what `nocturne watchdog` does beside sending what a dead daemon owes.
+//! The watchdog: what `nocturne watchdog` does besides sending the e-mails that a dead daemon owes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Watchdog {
-    /// A URL that is asked for (GET) when the night is well, so that another service can miss it.
+    /// A URL that is requested (GET) when the night is well, so that another service notices when it is not.
     pub ping_url: Option<String>,
 }

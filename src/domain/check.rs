@@ -1,8 +1,8 @@
 //! Findings: what a check found wrong, in words a person can act on.
 //!
-//! A check is a rule, a finding its breach. Findings are values that travel in an outcome; who is
-//! told about them is decided by the alert rules, later. A finding names tables, columns, files and
-//! counts; it never quotes a value from a row about a person.
+//! A check is a rule, a finding is a breach of it. Findings are values that travel in an outcome; the alert rules
+//! decide later who is told about them. A finding names tables, columns, files and counts; it never quotes a value from
+//! a row about a person.
 
 use serde::{Deserialize, Serialize};
 

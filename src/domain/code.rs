@@ -1,7 +1,8 @@
-//! What this program is made of, as hashes that the build takes (`build.rs`).
+//! Hashes of this program's own code, taken by the build (`build.rs`).
 //!
-//! A fingerprint and a manifest name the code by these, never by the version: a fixed program of the same version must
-//! not take for up to date what the program before it made. The same sources give the same hashes everywhere.
+//! A fingerprint and a manifest name the code by these hashes, never by the version: a fixed program of the same
+//! version must not take the results of the program before it for up to date. The same sources give the same hashes
+//! everywhere.
 
 /// The hash of all sources, SQL, embedded files and locked dependencies.
 pub const PROGRAM: &str = env!("NOCTURNE_PROGRAM_HASH");

@@ -1,8 +1,8 @@
 //! A validated DAG: a schedule and its jobs, with nothing left to check.
 //!
-//! `spec` makes these from a file and refuses every mistake at once; whoever holds a [`Dag`] may rely on it: every
-//! kind exists, its params parse, every need names a job, and there is no cycle. The form is serialisable, because
-//! the state store keeps each version that was run.
+//! `spec` makes these from a file and refuses every mistake at once. Code that has a [`Dag`] may rely on it: every kind
+//! exists, its params parse, every need names a job, and there is no cycle. The form is serialisable, because the state
+//! store keeps each version that was run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use super::retry::RetryPolicy;
 /// One DAG.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dag {
-    /// Its name, which is its file's.
+    /// Its name, the same as its file's.
     pub name: DagName,
-    /// What it is for, in a sentence; may be empty.
+    /// Its purpose, in a sentence; may be empty.
     pub description: String,
-    /// When it runs by itself; `None`: only when asked.
+    /// When it runs by itself; `None`: only on request.
     pub schedule: Option<Schedule>,
     /// The IANA name of the zone in which its dates and times are meant.
     pub timezone: String,
@@ -43,9 +43,9 @@ pub struct Schedule {
     pub gap: GapPolicy,
     /// Which of two equal local times counts when clocks go back.
     pub fold: FoldPolicy,
-    /// Which missed slots are made up for after downtime.
+    /// Which missed slots are caught up after downtime.
     pub catch_up: CatchUp,
-    /// What happens when the earlier run still runs.
+    /// What happens when the earlier run is still running.
     pub overlap: OverlapPolicy,
 }
 
@@ -71,7 +71,7 @@ pub enum FoldPolicy {
     Second,
 }
 
-/// Which missed slots are made up for (`catch_up`).
+/// Which missed slots are caught up (`catch_up`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {
@@ -84,7 +84,7 @@ pub enum CatchUp {
     All,
 }
 
-/// What happens when a slot comes and the DAG's earlier run still runs (`overlap`).
+/// What happens when a slot comes while the DAG's earlier run is still running (`overlap`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverlapPolicy {
@@ -138,8 +138,8 @@ pub enum When {
 }
 
 impl Dag {
-    /// Returns the DAG as a run sees it that was asked for some jobs only: what was not asked for is not waited for, and
-    /// what stands of it is used.
+    /// Returns the DAG as it looks to a run of only some jobs: jobs that were not asked for are not waited for, and
+    /// their latest results are used.
     pub fn asked_for(mut self, only: Option<&[JobName]>) -> Self {
         if let Some(only) = only {
             self.jobs.values_mut().for_each(|job| job.needs.retain(|need| only.contains(need)));
@@ -147,8 +147,8 @@ impl Dag {
         self
     }
 
-    /// Returns the jobs in an order in which they could run: those that need nothing first, then by how far down they are,
-    /// and by name.
+    /// Returns the jobs in an order in which they could run: by their depth in the graph, those that need nothing
+    /// first, then by name.
     pub fn in_order(&self) -> Vec<&Job> {
         let depths = self.depths();
         let mut jobs: Vec<&Job> = self.jobs.values().collect();
@@ -156,10 +156,10 @@ impl Dag {
         jobs
     }
 
-    /// Returns for each job how many others come before it on the longest way to it.
+    /// Returns for each job how many others come before it on the longest path to it.
     pub fn depths(&self) -> BTreeMap<JobName, usize> {
         let mut depths: BTreeMap<JobName, usize> = BTreeMap::new();
-        // Without circles, each pass settles at least the next level.
+        // Without cycles, each pass settles at least the next level.
         for _ in 0..=self.jobs.len() {
             let mut has_moved = false;
             for job in self.jobs.values() {
@@ -174,7 +174,7 @@ impl Dag {
         depths
     }
 
-    /// Returns `job` and every job that needs it, directly and through others, in the order of their names.
+    /// Returns `job` and every job that needs it, directly or indirectly, in the order of their names.
     pub fn with_dependents(&self, job: &JobName) -> Vec<JobName> {
         let mut needed_by: BTreeMap<&JobName, Vec<&JobName>> = BTreeMap::new();
         for dependent in self.jobs.values() {

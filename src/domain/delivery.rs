@@ -1,10 +1,10 @@
 //! E-mails as promises: which revision a recipient gets, when a failed try is repeated, and when it is given up.
 //!
-//! An e-mail is (DAG, logical date, audience, recipient) with revisions 0, 1, 2 …; the audience is the job that
-//! writes it. A slot promises the next revision before its night begins; a digest, or at the deadline a notice, fills
-//! it. What was handed over is corrected only by another verdict or other failed jobs; what still waits is replaced by
-//! the next revision. The Message-ID is the same for every try of a revision and never contains the address.
-//! Pure: the store writes what is decided here, within one transaction.
+//! An e-mail is (DAG, logical date, audience, recipient) with revisions 0, 1, 2 …; the audience is the job that writes
+//! it. A slot promises the next revision before its night begins; a digest fills it, or a notice at the deadline. An
+//! e-mail that was handed over is corrected only if the verdict or the failed jobs change; one that still waits is
+//! replaced by the next revision. The Message-ID is the same for every try of a revision and never contains the
+//! address. Pure: the store writes what is decided here, within one transaction.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +14,7 @@ use super::dag::Dag;
 use super::ids::{DagName, content_hash};
 use super::schedule::{self, Slot};
 
-/// How long an e-mail is tried; then it is given up.
+/// How long an e-mail is tried before it is given up.
 pub const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(72);
 
 /// The wait after the first failed try; it doubles after each further one.
@@ -30,7 +30,7 @@ pub struct MailKey {
     pub dag: DagName,
     /// The logical date.
     pub logical_date: Date,
-    /// The job that writes it: its readers.
+    /// The job that writes it; it identifies the readers.
     pub audience: String,
     /// The recipient's address in lower case.
     pub recipient: String,
@@ -45,7 +45,7 @@ pub struct MailId {
     pub revision: u32,
 }
 
-/// Somebody who gets an e-mail.
+/// A recipient of an e-mail.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Recipient {
     /// The address of the envelope.
@@ -57,11 +57,11 @@ pub struct Recipient {
 /// An e-mail that a slot promises.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectedMail {
-    /// The job that is to write it.
+    /// The job that must write it.
     pub audience: String,
     /// Who gets it.
     pub recipient: Recipient,
-    /// When a notice takes its place.
+    /// When a notice is sent in its place.
     pub deadline: Option<Timestamp>,
 }
 
@@ -81,7 +81,7 @@ pub enum MailState {
     GivenUp,
 }
 
-/// How a night stands, as the subject of its e-mail says.
+/// The state of a night, as the subject of its e-mail says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
@@ -97,11 +97,11 @@ pub enum Word {
     NoDigest,
     /// A notice: the night never began.
     NeverBegan,
-    /// A notice: what became of the night cannot be read.
+    /// A notice: the state of the night cannot be read.
     Unknown,
 }
 
-/// What a revision says, as far as another e-mail is worth sending for it.
+/// What a revision says, as far as a change in it is worth another e-mail.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Signature {
     /// The verdict.
@@ -123,10 +123,10 @@ pub struct Revision {
     pub is_sending: bool,
 }
 
-/// Whose run brings a digest.
+/// Which run a digest comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bringer {
-    /// The run to which the promise was made, or any where that run is over or there is none.
+    /// The run to which the promise was made, or any run if that one is over or there is none.
     Promised,
     /// Another one, while the run with the promise is still open.
     Another,
@@ -135,32 +135,32 @@ pub enum Bringer {
 /// What to do with an e-mail for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing new is to be said.
+    /// There is nothing new to say.
     Nothing,
-    /// The promise is over without an e-mail: what it would say was said.
+    /// The promise ends without an e-mail: what it would say has been said.
     Close {
         /// The expected revision.
         revision: u32,
     },
     /// This revision waits to be handed over.
     Deliver {
-        /// Its number; it is there already where it was expected.
+        /// Its number; the row exists already if the revision was expected.
         revision: u32,
-        /// Those that were handed over before, or may have been, oldest first: it corrects the last.
+        /// Those that were handed over before, or may have been, oldest first: it corrects the last one.
         corrects: Vec<u32>,
-        /// Those whose place it takes.
+        /// Those that it replaces.
         replaces: Vec<u32>,
-        /// The revision that is promised from now on in its stead.
+        /// The revision that is promised from now on instead.
         promises: Option<u32>,
     },
 }
 
-/// Why a try failed, as far as another one goes.
+/// Why a try failed, as far as it matters for the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// It may work later.
     Transient,
-    /// The server refuses this sender, recipient or message for good, or the address is none.
+    /// The server refuses this sender, recipient or message for good, or the address is not valid.
     Permanent,
 }
 
@@ -174,14 +174,14 @@ pub enum NextTry {
 }
 
 impl Recipient {
-    /// Returns the address as rows know it.
+    /// Returns the address as rows store it.
     pub fn key(&self) -> String {
         self.address.to_ascii_lowercase()
     }
 }
 
 impl MailId {
-    /// Returns the Message-ID, without angle brackets, that this revision has for ever; `domain` is the sender's.
+    /// Returns the permanent Message-ID of this revision, without angle brackets; `domain` is the sender's.
     pub fn message_id(&self, domain: &str) -> String {
         let MailKey { dag, logical_date, audience, recipient } = &self.key;
         let whom = content_hash(format!("{dag}\n{logical_date}\n{audience}\n{recipient}").as_bytes());
@@ -216,7 +216,7 @@ impl Word {
         }
     }
 
-    /// Returns whether the night was done, and no job of it failed.
+    /// Returns whether the night is done and none of its jobs failed.
     pub const fn is_well(self) -> bool {
         matches!(self, Self::Ok | Self::Look)
     }
@@ -231,7 +231,7 @@ impl Signature {
     }
 }
 
-/// Returns the revision that a slot promises, given those there are; `None` where one is promised already.
+/// Returns the revision that a slot promises, given the existing ones; `None` if one is promised already.
 pub fn promise(there: &[Revision]) -> Option<u32> {
     match newest(there) {
         Some(newest) if newest.state == MailState::Expected => None,
@@ -240,7 +240,7 @@ pub fn promise(there: &[Revision]) -> Option<u32> {
     }
 }
 
-/// Returns what a digest of that signature does.
+/// Returns what a digest with that signature does.
 ///
 /// A promised revision is filled whatever it says. Without a promise, an e-mail that waits or was handed over is
 /// followed by another one only if that says something else (what is not known counts as the same); one that was given
@@ -273,7 +273,7 @@ pub fn on_notice(there: &[Revision], signature: &Signature) -> Decision {
     }
 }
 
-/// Returns what follows the failed try number `tries` (from 1) of an e-mail that has waited since `waits_since`.
+/// Returns what follows failed try number `tries` (from 1) of an e-mail that has waited since `waits_since`.
 pub fn next_try(tries: u32, refusal: Refusal, waits_since: Timestamp, now: Timestamp) -> NextTry {
     let last = waits_since.checked_add(GIVE_UP_AFTER).unwrap_or(Timestamp::MAX);
     if refusal == Refusal::Permanent || now >= last {
@@ -284,8 +284,9 @@ pub fn next_try(tries: u32, refusal: Refusal, waits_since: Timestamp, now: Times
     NextTry::At(now.checked_add(wait).unwrap_or(last).min(last))
 }
 
-/// Returns when the e-mail of a slot must have gone out: the DAG's `deadline`, the first one after the slot on the
-/// clocks of its zone; `None` where it has none. A time that the clocks jump over is the instant of the jump's end.
+/// Returns when the e-mail of a slot must have been sent: the first time after the slot at which the clocks of the
+/// DAG's zone show its `deadline`; `None` if it has none. A time that the clocks jump over is the instant at which the
+/// jump ends.
 pub fn deadline_of(dag: &Dag, slot: &Slot) -> Option<Timestamp> {
     let zone = schedule::parse_zone(&dag.timezone).ok()?;
     let time = dag.deadline?;
@@ -318,7 +319,7 @@ fn deliver(there: &[Revision], revision: u32, promises: Option<u32>) -> Decision
     Decision::Deliver {
         revision,
         corrects: numbers(&is_handed_over),
-        // What a server is being told at this moment cannot be taken back.
+        // What is being sent to a server at this moment cannot be taken back.
         replaces: numbers(&|old| old.state == MailState::GivenUp || old.state == MailState::Waiting && !old.is_sending),
         promises,
     }

@@ -1,9 +1,9 @@
 //! A TOML document checked against a JSON schema: every mistake at once, each with its line and what is allowed.
 //!
-//! One mechanism for DAG files, configuration, contracts and recipes. It promises that a document without mistakes
-//! fits its schema, and that a mistake names file, line, key, what was found and what is allowed. It does not know
-//! what the keys mean: cross checks are their owners' and are added to the same list. However many mistakes there are,
-//! they are found in a time that grows with the text, and only the first hundred are printed.
+//! One mechanism for DAG files, configuration, contracts and recipes. It promises that a document without mistakes fits
+//! its schema, and that a mistake names file, line, key, what was found and what is allowed. It does not know what the
+//! keys mean: cross checks belong to the owners of the documents, who add to the same list. However many mistakes there
+//! are, the time it takes to find them grows with the text, and only the first hundred are printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,13 +16,13 @@ pub use super::explain::Words;
 use super::explain::explain;
 use super::spans::{Inside, Place, Spans};
 
-/// So many mistakes are printed; of those beyond, only the number.
+/// How many mistakes are printed; for the rest only their number.
 pub const SHOWN: usize = 100;
 
-/// A parsed document that remembers where everything stands.
+/// A parsed document that remembers the position of every value.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The name under which messages speak of it: a path, mostly.
+    /// The name that messages use for it, usually a path.
     pub name: String,
     /// Its text.
     pub text: String,
@@ -53,7 +53,7 @@ pub struct Mistake {
     pub message: String,
 }
 
-/// All mistakes that were found, in order of their places.
+/// All mistakes that were found, in order of position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
@@ -88,10 +88,10 @@ impl fmt::Display for Mistakes {
 impl std::error::Error for Mistakes {}
 
 impl Mistakes {
-    /// Returns `value` when there are no mistakes, and all of them, sorted, when there are.
+    /// Returns `value` if there are no mistakes, and otherwise all of them, sorted.
     ///
     /// # Errors
-    /// When there is a mistake.
+    /// When there is any mistake.
     pub fn unless_none<T>(mut mistakes: Vec<Mistake>, value: T) -> Result<T, Self> {
         if mistakes.is_empty() {
             return Ok(value);
@@ -125,7 +125,7 @@ impl Document {
         Ok(Self { name, value, spans, text })
     }
 
-    /// Returns a document that has content and no text: its mistakes have paths and no lines.
+    /// Returns a document that has content but no text: its mistakes have paths and no lines.
     pub fn of_value(name: impl Into<String>, value: Value) -> Self {
         Self { name: name.into(), text: String::new(), value, spans: Spans::default() }
     }
@@ -135,7 +135,7 @@ impl Document {
         self.mistakes_at(&[], &self.value, &Shape::new(schema.clone()))
     }
 
-    /// Returns every place where `value`, which stands at `path` of this document, does not fit `shape`.
+    /// Returns every place where `value`, found at `path` in this document, does not fit `shape`.
     pub fn mistakes_at(&self, path: &[&str], value: &Value, shape: &Shape) -> Vec<Mistake> {
         let validator = match &shape.validator {
             Ok(validator) => validator,
@@ -160,7 +160,7 @@ impl Document {
         self.spans.line_and_column(&self.text, self.spans.nearest(path))
     }
 
-    /// Returns whether the document says anything at `path`.
+    /// Returns whether the document has anything at `path`.
     pub fn says(&self, path: &[&str]) -> bool {
         self.spans.find(path).is_some_and(|_| !path.is_empty())
     }

@@ -1,8 +1,8 @@
-//! What a schema's complaint means in plain words.
+//! Puts the complaints of a JSON schema validator into plain words.
 //!
-//! Each complaint of the validator becomes one sentence or several, each with the keys it is about: what was found and
-//! what is allowed. Complaints about alternatives are told as those of the alternative that was meant. A value whose
-//! schema is `writeOnly` (a secret) is never quoted. Where a thing stands in a file is `document`'s business.
+//! Each complaint of the validator becomes one or more sentences, each with the keys it is about: what was found and
+//! what is allowed. Complaints about alternatives are reported as those of the alternative that was meant. A value
+//! whose schema is `writeOnly` (a secret) is never quoted. Positions in the file are left to `document`.
 
 use std::cell::Cell;
 
@@ -11,13 +11,14 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::paths::{Location, LocationSegment};
 use serde_json::Value;
 
-/// What a schema says a value must be, in words, where its keywords alone would not tell a person.
+/// The schema keyword that says in words what a value must be, where the standard keywords alone would not help a
+/// person.
 const EXPECTED: &str = "x-expected";
 
-/// So many allowed words are listed; of those beyond, only the number.
+/// How many allowed words are listed; for the rest only their number.
 const LISTED: usize = 40;
 
-/// For so many unknown words a near one is looked for.
+/// For how many unknown words a similar one is looked for.
 const SEARCHED: usize = 200;
 
 /// Returns the sentences for one complaint, each with the keys below the document's root that it is about.
@@ -42,11 +43,11 @@ pub(super) fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<(Vec<S
     }
 }
 
-/// Words that are allowed somewhere, to hold many unknown ones against.
+/// Words that are allowed somewhere, with which many unknown ones are compared.
 pub struct Words {
     allowed: Vec<String>,
     list: String,
-    /// How many near words are still looked for: that takes its time, and most of very many mistakes are not printed.
+    /// How many searches for similar words are left: each takes time, and of very many mistakes most are not printed.
     searches: Cell<usize>,
 }
 
@@ -61,7 +62,7 @@ impl Words {
         Self { allowed, list, searches: Cell::new(SEARCHED) }
     }
 
-    /// Returns "allowed: …", led by "did you mean" where a word is near.
+    /// Returns "allowed: …", preceded by "did you mean" if a word is similar.
     pub fn among(&self, found: &str) -> String {
         match self.near(found) {
             Some(word) => format!("did you mean `{word}`? {}", self.list),

@@ -1,8 +1,8 @@
-//! Fingerprints: what an outcome was made from, entry by entry, and which of it has changed.
+//! Fingerprints: what an outcome was made from, entry by entry, and which entries have changed.
 //!
-//! A kind names what its outcome depends on ([`DependsOn`]); program, kind and parameters are added here. A job whose
-//! fingerprint is that of its last success is up to date; where it is not, the entries that differ say why it runs
-//! ([`Why`]). Values are kept as hashes: a fingerprint is stored, and quotes no data.
+//! A kind names what its outcome depends on ([`DependsOn`]); program, kind and parameters are added here. A job is up
+//! to date if its fingerprint is that of its last success; if not, the entries that differ say why it runs ([`Why`]).
+//! Values are kept as hashes: a fingerprint is stored and must not quote data.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::code;
 use super::ids::{RunId, content_hash};
 
-/// What an outcome depends on besides program, kind and parameters: texts by the names that a person knows them by.
+/// What an outcome depends on besides program, kind and parameters: texts, by names that a person recognises.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DependsOn(BTreeMap<String, String>);
 
 impl DependsOn {
-    /// Adds an entry, such as ``table `users` ``, with all that counts of it as text.
+    /// Adds an entry, such as ``table `users` ``, with everything that matters about it as text.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl fmt::Display) -> Self {
         self.0.insert(name.into(), value.to_string());
@@ -79,7 +79,7 @@ pub struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
-    /// It is another one.
+    /// It has another value.
     Changed,
     /// It was not there.
     New,
@@ -97,7 +97,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Why a job runs, or need not.
+/// Why a job runs, or need not run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Why {
@@ -109,14 +109,14 @@ pub enum Why {
     Always,
     /// Its last success does not say what it was made from: it was recorded by an earlier version.
     NotRecorded,
-    /// What it depends on is not what it was.
+    /// What it depends on has changed.
     Changed {
         /// The run of the last success.
         since: RunId,
         /// What differs.
         changes: Vec<Change>,
     },
-    /// It is up to date: everything is as it was.
+    /// It is up to date: nothing has changed.
     Unchanged {
         /// The run of the last success.
         since: RunId,
@@ -156,7 +156,7 @@ pub struct Earlier {
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// Returns why a job runs whose fingerprint is `present`, or that it need not.
+/// Returns why a job whose fingerprint is `present` runs, or that it need not.
 pub fn why(present: Option<&Fingerprint>, earlier: Option<&Earlier>) -> Why {
     let Some(present) = present else { return Why::Always };
     let Some(earlier) = earlier else { return Why::First };

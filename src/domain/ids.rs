@@ -1,8 +1,7 @@
 //! Names and identifiers, one newtype per idea.
 //!
-//! A name is checked once, when it is made; whoever holds one may use it in a path, a key or a log
-//! line without checking again. Names never hold anything about a person.
-//! This file does not build object keys (`lake::keys` does).
+//! A name is checked once, when it is made; after that it may be used in a path, a key or a log line without another
+//! check. Names never hold anything about a person. This file does not build object keys (`lake::keys` does).
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{found}` is not a usable {what}: use 1 to 64 of a-z, 0-9, `_` and `-`, beginning with a letter")]
 pub struct NameError {
-    /// Which kind of name was wanted.
+    /// Which kind of name was expected.
     pub what: &'static str,
     /// What was found.
     pub found: String,

@@ -1,8 +1,8 @@
 //! What a job body is given: everything it may know, as one serialisable value.
 //!
-//! A body sees the state of the house only through its [`JobInput`]: the committed snapshots, cursors and models
-//! as they were when the attempt began, and the jobs of this run so far. So the same input gives the same outcome,
-//! and a body could run in another process.
+//! A body sees the stored state only through its [`JobInput`]: the committed snapshots, cursors and models as they were
+//! when the attempt began, and the jobs of this run so far. So the same input gives the same outcome, and a body can
+//! run in another process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct JobInput {
     pub timezone: String,
     /// The attempt's number, from 1.
     pub attempt: u32,
-    /// Whether what is up to date is done again all the same.
+    /// Whether to repeat what is up to date.
     pub force: Force,
     /// The current snapshot of every dataset, by dataset key.
     pub snapshots: BTreeMap<String, SnapshotRef>,
@@ -52,7 +52,7 @@ pub struct JobInput {
     /// The parts of its outcome that earlier attempts of this job in this run have committed, by name.
     #[serde(default)]
     pub parts: BTreeMap<String, Outcome>,
-    /// The findings in parts of jobs of this run that failed all the same.
+    /// The findings in parts of jobs of this run that failed in the end.
     #[serde(default)]
     pub left_findings: Vec<Finding>,
     /// The slots of this DAG's schedule that were skipped since its last run for a slot, oldest first.
@@ -97,10 +97,10 @@ mod shared {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Force {
-    /// No: an up-to-date job is done.
+    /// No: an up-to-date job is not repeated.
     #[default]
     No,
-    /// Yes: everything is rebuilt (no e-mail goes out twice all the same).
+    /// Yes: everything is rebuilt (but no e-mail is sent twice).
     Rebuild,
 }
 
@@ -129,8 +129,8 @@ pub struct JobView {
 }
 
 impl JobInput {
-    /// Returns the attempt's name, unique in the state store and fit for a file: what it stages lies in folders of that
-    /// name, and is removed by it when the attempt ends without a commit.
+    /// Returns the attempt's name, unique in the state store and usable as a file name: its staged files are in folders
+    /// of that name, which are removed when the attempt ends without a commit.
     pub fn attempt_name(&self) -> String {
         attempt_name(&self.run_id, &self.job, self.attempt)
     }

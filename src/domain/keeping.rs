@@ -1,8 +1,8 @@
-//! What is kept and what may go: runs, logs and scratch, decided from their facts.
+//! What is kept and what may be deleted: a decision about runs, logs and scratch files, from facts about them.
 //!
-//! Never a run that is open, never one that something in use refers to, never the newest runs of a DAG; and of the
-//! rest what is beyond the limits, by age and by count. Of logs the oldest go first, also beyond a number of bytes.
-//! Pure: the store deletes what these functions name, `app` removes the files.
+//! A run that is open, one that something in use refers to, and the newest runs of a DAG are never deleted; of the
+//! others, those beyond the limits of age and count are. Of the logs the oldest are deleted first, also to stay within
+//! a number of bytes. Pure: the store deletes what these functions name, `app` removes the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,21 +10,21 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ids::{DagName, RunId};
 
-/// How long scratch that nobody ended properly is left: a process may still be at it.
+/// How long scratch files that nobody removed are left alone: a process may still be using them.
 const SCRATCH_REST: SignedDuration = SignedDuration::from_hours(24);
 
 /// How many runs are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunLimits {
-    /// Finished runs that are older go.
+    /// Finished runs that are older are deleted.
     pub days: u32,
-    /// Of each DAG at most so many.
+    /// The most runs kept of each DAG.
     pub at_most: u32,
-    /// Of each DAG so many of the newest stay, however old.
+    /// How many of the newest runs of each DAG are kept, however old.
     pub at_least: u32,
 }
 
-/// A run as far as keeping it is concerned.
+/// A run, as far as it matters for keeping it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRun {
     /// The run.
@@ -40,7 +40,7 @@ pub struct StoredRun {
     pub is_in_use: bool,
 }
 
-/// Returns the runs that may go, oldest first.
+/// Returns the runs to delete, oldest first.
 pub fn runs_that_go(runs: &[StoredRun], limits: RunLimits, now: Timestamp) -> Vec<RunId> {
     let mut by_dag: BTreeMap<&DagName, Vec<&StoredRun>> = BTreeMap::new();
     for run in runs {
@@ -64,7 +64,7 @@ pub fn runs_that_go(runs: &[StoredRun], limits: RunLimits, now: Timestamp) -> Ve
 /// How much of the logs is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLimits {
-    /// Logs of runs that were written last before so many days go.
+    /// Logs of runs that were last written before so many days are deleted.
     pub days: u32,
     /// The logs of at most so many runs.
     pub runs: u32,
@@ -83,8 +83,8 @@ pub struct LogFolder {
     pub bytes: u64,
 }
 
-/// Returns the folders of logs that may go: those of deleted runs, and the oldest beyond the limits. Those of open runs
-/// stay, and count.
+/// Returns the log folders to delete: those of deleted runs, and the oldest beyond the limits. Those of open runs are
+/// kept, and count towards the limits.
 pub fn logs_that_go(
     folders: &[LogFolder],
     open: &BTreeSet<String>,
@@ -117,8 +117,8 @@ pub struct ScratchEntry {
     pub changed_at: Timestamp,
 }
 
-/// Returns what may go of scratch: what has rested for a day and belongs to no attempt that runs. `running` are the
-/// names of attempts, `<run>.<job>.<attempt>`.
+/// Returns the scratch entries to delete: those untouched for a day that belong to no running attempt. `running` has
+/// the names of attempts, `<run>.<job>.<attempt>`.
 pub fn scratch_that_goes<'a>(entries: &'a [ScratchEntry], running: &[String], now: Timestamp) -> Vec<&'a str> {
     let rested = now.checked_sub(SCRATCH_REST).unwrap_or(Timestamp::MIN);
     // `a.pull.1` is not the attempt to which `a.pull.12` belongs.
@@ -130,7 +130,7 @@ pub fn scratch_that_goes<'a>(entries: &'a [ScratchEntry], running: &[String], no
     entries.iter().filter(goes).map(|entry| entry.name.as_str()).collect()
 }
 
-/// Returns the instant so many days before `now`.
+/// Returns the instant that is so many days before `now`.
 pub fn days_before(now: Timestamp, days: u32) -> Timestamp {
     now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN)
 }

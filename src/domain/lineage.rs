@@ -21,7 +21,7 @@ pub struct Manifest {
     pub version: u32,
     /// The dataset's key, such as `restricted/tables/submissions`.
     pub dataset: String,
-    /// Columns in order: name and type, in Parquet's (arrow's) words.
+    /// Columns in order: name and type, as Parquet (arrow) names it.
     pub schema: Vec<ManifestColumn>,
     /// The parts, sorted by path.
     pub parts: Vec<Part>,
@@ -29,14 +29,14 @@ pub struct Manifest {
     pub inputs: Vec<String>,
     /// The hash of the code and SQL that made it.
     pub code_hash: String,
-    /// The id of the pseudonym key, where people's ids stand in it.
+    /// The id of the pseudonym key, if the snapshot holds ids of people.
     pub privacy_key_id: Option<String>,
     /// Other facts by name, such as `first_known_at`, `known_at`, `basis`; sorted.
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
 }
 
-/// How the past that a part or a figure rests on is known. The weaker one is the greater.
+/// How the past behind a part or a figure is known. The weaker kind is the greater one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {

@@ -1,6 +1,6 @@
-//! What people ask for by hand: who asked, why, and what a run was asked for.
+//! What people ask for by hand: who asked, why, and what for.
 //!
-//! Every manual act is an entry of the audit log, in the words that [`Manual::did`] makes.
+//! Every manual act is recorded in the audit log, in the words that [`Manual::did`] makes.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,12 +26,12 @@ impl Manual {
     }
 }
 
-/// What a run was asked for.
+/// Why a run was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// By what.
+    /// What triggered it.
     pub trigger: Trigger,
-    /// By whom; `None` for a schedule.
+    /// Who asked for it; `None` for a schedule.
     pub manual: Option<Manual>,
     /// The run that it repairs.
     pub repairs: Option<RunId>,
@@ -40,12 +40,12 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Returns what a schedule asks for.
+    /// Returns the request of a schedule.
     pub const fn by_schedule() -> Self {
         Self { trigger: Trigger::Schedule, manual: None, repairs: None, backfill: None }
     }
 
-    /// Returns what a person asks for on the command line.
+    /// Returns a request made on the command line.
     pub const fn by_command(manual: Manual) -> Self {
         Self { trigger: Trigger::Command, manual: Some(manual), repairs: None, backfill: None }
     }

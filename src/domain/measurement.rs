@@ -47,7 +47,7 @@ impl Measurement {
 /// The smallest count of people that may be shown.
 pub const SMALLEST_SHOWN: u64 = 10;
 
-/// A count of people: it prints `<10` below [`SMALLEST_SHOWN`], and its number cannot be read out below it.
+/// A count of people: below [`SMALLEST_SHOWN`] it prints as `<10`, and its number cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct People(u64);
 
@@ -57,7 +57,7 @@ impl People {
         Self(n)
     }
 
-    /// Returns the number where it may be shown.
+    /// Returns the number if it may be shown.
     pub const fn shown(self) -> Option<u64> {
         if self.0 >= SMALLEST_SHOWN { Some(self.0) } else { None }
     }
@@ -85,7 +85,8 @@ pub fn shown_parts(parts: &[u64]) -> Vec<Option<u64>> {
     let hidden = parts.iter().filter(|&&n| n < SMALLEST_SHOWN).count();
     let mut shown: Vec<Option<u64>> = parts.iter().map(|&n| People::new(n).shown()).collect();
     if hidden == 1 && parts.len() > 1 {
-        // Complementary suppression: one hidden cell could be had back from the total, so the next smallest goes too.
+        // Complementary suppression: a single hidden cell could be computed from the total, so the next smallest is
+        // hidden too.
         let next = (0..parts.len()).filter(|&i| shown[i].is_some()).min_by_key(|&i| (parts[i], i));
         if let Some(next) = next {
             shown[next] = None;

@@ -1,10 +1,10 @@
 //! The pure centre: what a DAG, a run, an outcome, a table and a finding are, and every decision about them.
 //!
-//! No async work, no I/O and no clock: functions from values to values, which carry the tests. Every other
-//! module may import this one; it imports none of them. (`clock`, `source` and `job` only declare traits.)
+//! No async work, no I/O and no clock: functions from values to values, which carry the tests. Every other module may
+//! import this one; it imports none of them. (`clock`, `source` and `job` only declare traits.)
 //!
-//! How to add a word: if it is an idea of the design's vocabulary it has its own file here; if it belongs to one
-//! layer only, it lives in that layer.
+//! How to add a term: if it belongs to the design's vocabulary, it gets a file here; if it belongs to one layer only,
+//! it goes into that layer.
 
 pub mod check;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! How a whole number is written for people, the same in summaries, pages and on screens.
+//! How a whole number is written for people, the same in summaries, on pages and on screens.
 
 /// Returns a whole number with thousands separators: `163,204`.
 pub fn grouped(number: u64) -> String {

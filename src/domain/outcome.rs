@@ -1,8 +1,8 @@
 //! What an attempt returns: counts, measurements, findings and every effect it wants.
 //!
-//! A job body only returns an [`Outcome`]; the engine commits it in one transaction. So a body can run
-//! in a child process, and a body that dies has had no effect. Everything here is serialisable and small:
-//! data stay in the lake, outcomes name them.
+//! A job body only returns an [`Outcome`]; the engine commits it in one transaction. So a body can run in a child
+//! process, and a body that dies has had no effect. Everything here is serialisable and small: the data stay in the
+//! lake, and outcomes refer to them.
 
 use std::collections::BTreeMap;
 
@@ -41,9 +41,9 @@ pub struct Outcome {
     pub facts: BTreeMap<String, serde_json::Value>,
     /// Entries for the audit log, such as a reading of the identity map.
     pub audit: Vec<String>,
-    /// New entries of the identity map: the name of a sealed file beside it, which begins with the attempt's name.
+    /// New entries of the identity map: the name of a sealed file next to it, which begins with the attempt's name.
     pub identities: Option<String>,
-    /// Whether the attempt has staged files that its outcome does not name, and that are to be removed.
+    /// Whether the attempt has staged files that its outcome does not name, and that must be removed.
     pub discards_staged: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct SnapshotRef {
     pub rows: u64,
     /// Bytes in all its parts.
     pub size_bytes: u64,
-    /// Whether it stands in for a newer one that could not be had.
+    /// Whether it replaces a newer one that was not available.
     #[serde(default)]
     pub stale: bool,
     /// The snapshots it was made from (`dataset@snapshot`).
@@ -89,16 +89,16 @@ pub struct SnapshotRef {
     pub inputs: Vec<String>,
 }
 
-/// A file that lies staged in its attempt's folder and is put under its name after the commit.
+/// A file staged in its attempt's folder, which is put in place under its name after the commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRef {
     /// The key under which readers find it.
     pub key: String,
-    /// The SHA-256 of its bytes, by which it lies staged.
+    /// The SHA-256 of its bytes, which names the staged copy.
     pub sha256: String,
     /// Its size.
     pub size_bytes: u64,
-    /// The key under which it lies staged; empty in the oldest records.
+    /// The key of the staged copy; empty in the oldest records.
     #[serde(default)]
     pub staged: String,
 }
@@ -114,7 +114,7 @@ pub struct ModelRecord {
     pub role: ModelRole,
     /// The key of its artefact folder in the lake.
     pub artefact: String,
-    /// Why it has this role: the gate's words.
+    /// Why it has this role, in the gate's words.
     pub why: String,
     /// The model card's facts: recipe, data, metrics. Small JSON.
     pub card: serde_json::Value,
@@ -132,7 +132,7 @@ pub enum ModelRole {
     Retired,
 }
 
-/// An e-mail for the outbox: the same for all its recipients but for their own headers.
+/// An e-mail for the outbox: the same for all its recipients except for their own headers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailRecord {
     /// The DAG.
@@ -141,7 +141,7 @@ pub struct MailRecord {
     pub logical_date: Date,
     /// The job that writes it.
     pub audience: String,
-    /// What it says, as far as a correction is worth sending for it.
+    /// What it says, as far as a change in it is worth a correction.
     pub signature: Signature,
     /// The envelope's sender.
     pub from: String,
@@ -149,7 +149,8 @@ pub struct MailRecord {
     pub to: Vec<Recipient>,
     /// The subject, for lists (it holds nothing about a person).
     pub subject: String,
-    /// The RFC 5322 message without `To`, `Message-ID` and what refers to other messages: these come in front of it.
+    /// The RFC 5322 message without `To`, `Message-ID` and the headers that refer to other messages: these are put
+    /// before it.
     pub body: String,
 }
 
@@ -162,7 +163,7 @@ pub enum JobError {
     /// It will not work until somebody changes something.
     #[error("{0:#}")]
     Fail(anyhow::Error),
-    /// The process it ran in died, by a signal or without a word.
+    /// The process it ran in died, by a signal or without an explanation.
     #[error("{0}")]
     Lost(String),
     /// It was told to stop.

@@ -1,16 +1,17 @@
 //! How often a failed attempt is tried again, and after what wait.
 //!
-//! The job says whether another try makes sense (`JobError::Retry`); this policy says when. Pure: the jitter comes
+//! The job says whether another try makes sense (`JobError::Retry`); this policy says when. Pure: the jitter is passed
 //! in as a number, so that tests and replays are exact.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How many attempts of a job may be lost with their process before the job fails: one that kills its process stops.
+/// How many attempts of a job may be lost with their process before the job fails, so that a job that kills its process
+/// is not repeated for ever.
 pub const LOST_BUDGET: u32 = 3;
 
-/// How often a job may run because what it was to replace had moved.
+/// How many times a job may run because what it was going to replace had changed.
 pub const SUPERSEDED_BUDGET: u32 = 3;
 
 /// A retry policy with exponential back-off.
@@ -31,7 +32,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Returns the wait after the failed try number `failures` (from 1), or `None` when there is no further one.
+    /// Returns the wait after failed try number `failures` (from 1), or `None` when there is no further one.
     ///
     /// `jitter` in [0, 1) spreads the wait over its upper half, so that many clients do not return at once.
     pub fn wait_after(&self, failures: u32, jitter: f64) -> Option<Duration> {

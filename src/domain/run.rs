@@ -1,6 +1,6 @@
-//! The states of a run and of its jobs, and the only ways between them.
+//! The states of a run and of its jobs, and the only transitions between them.
 //!
-//! One `match` per machine; whatever it does not list is illegal, and an error. The words are the same in the
+//! One `match` per state machine; any transition that it does not list is an error. The words are the same in the
 //! database, the API, the command line and the logs.
 
 use std::fmt;
@@ -44,13 +44,13 @@ macro_rules! words {
     };
 }
 
-/// A word that is none of those allowed.
+/// A word that is not one of those allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{found}` is not {what}; allowed: {}", allowed.join(", "))]
 pub struct UnknownWord {
     /// What was found.
     pub found: String,
-    /// What was wanted.
+    /// What was expected.
     pub what: &'static str,
     /// The words that are allowed.
     pub allowed: &'static [&'static str],
@@ -156,7 +156,7 @@ pub enum RunEvent {
         /// How.
         state: RunState,
     },
-    /// A person said how a job of it is to count, which changed how the run counts.
+    /// A person decided how one of its jobs counts, which changed how the run counts.
     Marked {
         /// How it counts now.
         state: RunState,
@@ -199,16 +199,17 @@ pub enum JobEvent {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         gives_up: bool,
     },
-    /// The attempt was stopped because its process was told to end; the next start goes on with the job. It counts nowhere.
+    /// The attempt was stopped because its process was told to end; the next start continues the job. It does not count
+    /// as a try.
     AttemptDrained {
         /// Its number.
         attempt: u32,
     },
-    /// The commit was refused, because what it was to replace is no longer what the attempt had read.
+    /// The commit was refused, because what it was going to replace has changed since the attempt read it.
     AttemptSuperseded {
         /// Its number.
         attempt: u32,
-        /// What had moved.
+        /// What had changed.
         what: String,
         /// Whether that happened too often.
         gives_up: bool,
@@ -232,16 +233,16 @@ pub enum JobEvent {
     },
     /// A person stopped it.
     Cancelled,
-    /// A person said how it is to count.
+    /// A person decided how it counts.
     Marked {
         /// As what.
         state: JobState,
-        /// Who said so, and why.
+        /// Who decided, and why.
         said: String,
     },
 }
 
-/// What is said of an attempt whose process died without a word.
+/// The error of an attempt whose process died without an explanation.
 pub const LOST: &str = "the attempt was lost: its process died";
 
 fn lost() -> String {

@@ -1,10 +1,10 @@
-//! When a schedule is due: a pure function of the clock on the wall.
+//! When a schedule is due: a pure function of the local time.
 //!
-//! croner matches naive local times; the mapping to instants, with the DAG's stated policy for gaps and folds, is
-//! here. Promises: between two instants every slot comes exactly once, in order, across any change of the clocks.
+//! croner matches naive local times; the mapping to instants, with the DAG's stated policy for gaps and folds, is here.
+//! Promises: between two instants every slot comes exactly once, in order, across any clock change.
 //!
-//! The policy is about times of day ("at 02:30"). A schedule of every hour (`*` or `*/n` in the hour field) follows
-//! real time instead: it goes on through both hours of a fold, and a time in a gap is simply not there.
+//! The policy is about times of day ("at 02:30"). An hourly schedule (`*` or `*/n` in the hour field) follows real time
+//! instead: it runs in both hours of a fold, and a time in a gap simply does not exist.
 
 pub mod shift;
 
@@ -24,7 +24,7 @@ pub struct Slot {
     pub date: Date,
 }
 
-/// A schedule that cannot be planned with.
+/// A schedule that cannot be used for planning.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
     /// The cron expression does not parse.
@@ -35,7 +35,7 @@ pub enum ScheduleError {
         /// The parser's words.
         why: String,
     },
-    /// It parses, and there is no such time.
+    /// It parses, but its time never comes.
     #[error(
         "`{0}` never comes: no day has all its parts (such as a 30th of February); leave `schedule` out for a DAG that runs only when asked"
     )]
@@ -45,10 +45,10 @@ pub enum ScheduleError {
     Zone(String),
 }
 
-/// The most slots that one call returns: decades of nights, hours of a mistaken `* * * * * *`.
+/// The most slots that one call returns: decades of nights, or hours of a mistaken `* * * * * *`.
 const MOST: usize = 10_000;
 
-/// No zone was ever further from its neighbouring offset than a day (Samoa skipped one in 2011).
+/// No zone ever changed its offset by more than a day (Samoa skipped one in 2011).
 const LONGEST_SHIFT: SignedDuration = SignedDuration::from_hours(25);
 
 /// Returns the parsed expression.
@@ -63,7 +63,7 @@ pub fn parse_cron(cron: &str) -> Result<croner::Cron, ScheduleError> {
     })
 }
 
-/// Checks that the expression parses and that its time comes at all.
+/// Checks that the expression parses and that its time ever comes.
 ///
 /// # Errors
 /// When it does not parse, or its time never comes.
@@ -82,7 +82,8 @@ pub fn parse_zone(zone: &str) -> Result<TimeZone, ScheduleError> {
     TimeZone::get(zone).map_err(|_| ScheduleError::Zone(zone.to_owned()))
 }
 
-/// Returns the slots after `after`, up to and including `until`, in order; of more than 10,000 the latest.
+/// Returns the slots after `after`, up to and including `until`, in order; if there are more than 10,000, the latest
+/// ones.
 ///
 /// # Errors
 /// When the schedule does not parse.
@@ -105,7 +106,7 @@ pub fn due_between(
 pub fn next_after(schedule: &Schedule, zone: &str, after: Timestamp) -> Result<Option<Slot>, ScheduleError> {
     let planner = Planner::new(schedule, zone)?;
     let mut from = after;
-    // Ever longer looks ahead, so that a frequent schedule is not listed for years.
+    // Looks further and further ahead, so that a frequent schedule is not listed for years.
     for hours in [1, 26, 24 * 40, 24 * 370, 24 * 366 * 9] {
         let until = after.checked_add(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MAX);
         if let Some(slot) = planner.slots(from, until).into_iter().next() {
@@ -116,7 +117,8 @@ pub fn next_after(schedule: &Schedule, zone: &str, after: Timestamp) -> Result<O
     Ok(None)
 }
 
-/// Returns which of the due slots are run: those on time, and of the missed ones ([`is_missed`]) what the policy wants.
+/// Returns which of the due slots are run: those on time, and of the missed ones ([`is_missed`]) those that the policy
+/// wants.
 pub fn catch_up(policy: CatchUp, due: &[Slot], now: Timestamp) -> Vec<Slot> {
     match policy {
         CatchUp::All => due.to_vec(),
@@ -173,7 +175,8 @@ impl Planner {
         slots
     }
 
-    /// The local times among which all slots of the instants lie: wider than they are where the clocks change near them.
+    /// The range of local times that contains all slots of the instants: wider than needed where the clocks change
+    /// nearby.
     fn local_range(&self, after: Timestamp, until: Timestamp) -> (DateTime, DateTime) {
         let before = after.checked_sub(LONGEST_SHIFT).unwrap_or(Timestamp::MIN);
         let beyond = until.checked_add(LONGEST_SHIFT).unwrap_or(Timestamp::MAX);
@@ -184,7 +187,7 @@ impl Planner {
         (self.zone.to_datetime(from), self.zone.to_datetime(to))
     }
 
-    /// By how much the clocks are set at a change.
+    /// By how much the clocks change.
     fn shift_at(&self, change: Timestamp) -> SignedDuration {
         let just_before = change.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(change);
         let seconds = self.zone.to_offset(change).seconds() - self.zone.to_offset(just_before).seconds();
@@ -342,7 +345,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the time is cut into pieces, the pieces' slots are those of the whole: none twice, none lost.
+        /// However the time is cut into pieces, the slots of the pieces are those of the whole: none twice, none lost.
         #[test]
         fn no_slot_comes_twice_and_none_is_lost(
             zone in prop::sample::select(vec!["America/Detroit", "Europe/London", "Australia/Lord_Howe", "UTC"]),

@@ -1,8 +1,7 @@
-//! Reading a delivery's bytes, wherever they lie.
+//! Reading a delivery's bytes, wherever they are stored.
 //!
-//! The `files` source reads a folder or an object-store prefix through this trait; the lake implements
-//! it, `app` joins the two. Listing is complete and sorted; a file that is being read is local, so that
-//! parsing is plain blocking work.
+//! The `files` source reads a folder or an object-store prefix through this trait; the lake implements it, `app` joins
+//! the two. Listing is complete and sorted; a file is local while it is read, so that parsing is plain blocking work.
 
 use std::path::PathBuf;
 
@@ -15,7 +14,7 @@ pub struct SourceFile {
     pub path: String,
     /// Its size in bytes.
     pub size_bytes: u64,
-    /// What changes when its content changes: an entity tag, or time and size.
+    /// A tag that changes when the content changes: an entity tag, or time and size.
     pub tag: String,
 }
 

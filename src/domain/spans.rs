@@ -1,7 +1,7 @@
-//! Where everything in a document stands: each key and each item of a list, found by its path.
+//! The position of everything in a document: each key and each item of a list, found by its path.
 //!
-//! A tree beside the content, so that a place is found in a few steps however long the document is. Places are byte
-//! offsets; [`Spans`] also turns them into lines and columns, from line starts that it collects once.
+//! A tree next to the content, so that a position is found in a few steps however long the document is. Positions are
+//! byte offsets; [`Spans`] also turns them into lines and columns, from line starts that it collects once.
 
 use std::collections::BTreeMap;
 
@@ -40,12 +40,12 @@ impl Spans {
         Self { root: Place { at: 0, inside: root }, line_starts }
     }
 
-    /// Returns the offset of what stands at `path`, if anything does.
+    /// Returns the offset of the value at `path`, if there is one.
     pub(super) fn find(&self, path: &[&str]) -> Option<usize> {
         path.iter().try_fold(&self.root, |place, key| place.step(key)).map(|place| place.at)
     }
 
-    /// Returns the offset of what stands at `path`, or of the nearest table or list around it.
+    /// Returns the offset of the value at `path`, or of the nearest table or list around it.
     pub(super) fn nearest(&self, path: &[&str]) -> usize {
         let mut place = &self.root;
         for key in path {

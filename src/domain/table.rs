@@ -1,10 +1,10 @@
 //! The contract of a source table: its keys, its columns, what is personal, and from when each value is visible.
 //!
-//! One contract serves every layer: `canvas` types and pseudonymises by it, the lake keys and partitions
-//! by it, `features` reconstructs the past by it. A contract is a TOML file (`config/tables/<table>.toml`,
-//! or a table of the configuration for what Canvas does not have) and names no library.
+//! One contract serves every layer: `canvas` types and pseudonymises by it, the lake keys and partitions by it,
+//! `features` reconstructs the past by it. A contract is a TOML file (`config/tables/<table>.toml`, or a table of the
+//! configuration for what Canvas does not have) and refers to no library.
 //!
-//! Time columns hold instants in UTC with microseconds; a person's id is a pseudonym (text) wherever it stands.
+//! Time columns hold instants in UTC with microseconds; a person's id is a pseudonym (text) wherever it occurs.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::TableName;
 
-/// The column that says when a row version was learned: the delivery's own clock.
+/// The column that says when a row version became known: the delivery's own time.
 pub const KNOWN_FROM: &str = "_known_from";
-/// The column that says when better was learned; null while the version stands.
+/// The column that says when a newer version became known; null while this one is current.
 pub const KNOWN_TO: &str = "_known_to";
 /// The column that holds a row's term (the partition of the tables), as text; `none` where a row has no term.
 pub const TERM: &str = "_term";
-/// What stands in the place of a grader that is a machine: Canvas gives those negative ids. It is nobody's pseudonym.
+/// The value in place of a grader that is a machine: Canvas gives those negative ids. It is not a pseudonym.
 pub const AUTO_GRADER: &str = "auto";
 
 /// The contract of one table.
@@ -33,18 +33,18 @@ pub struct TableContract {
     pub about: String,
     /// The columns that make a row unique; never null.
     pub key: Vec<String>,
-    /// How a row finds its term, the partition of the table.
+    /// How the term of a row, the partition of the table, is found.
     #[serde(default)]
     pub term: TermRule,
     /// The column whose time makes a row visible when history is reconstructed; a `date` column counts from the end of
-    /// that day in UTC. Without it a row is visible always (it describes no event).
+    /// that day in UTC. Without it a row is always visible (it describes no event).
     #[serde(default)]
     pub visible_from: Option<String>,
-    /// The columns, by name. A column that stands in no contract is a schema change.
+    /// The columns, by name. A column that is in no contract is a schema change.
     pub columns: BTreeMap<String, ColumnContract>,
 }
 
-/// How a row finds its term.
+/// How the term of a row is found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TermRule {
@@ -81,7 +81,7 @@ pub struct ColumnContract {
     /// Whose id it is (`user`, `login`, `enrollment`, `submission` …): it becomes a pseudonym of that domain.
     #[serde(default)]
     pub person: Option<String>,
-    /// Why the column is not kept (`name`, `free text`, `address` …): it is dropped at the door.
+    /// Why the column is not kept (`name`, `free text`, `address` …): it is dropped on intake.
     #[serde(default)]
     pub dropped: Option<String>,
     /// In reconstructed history: the column whose time makes this value visible.
@@ -90,7 +90,7 @@ pub struct ColumnContract {
     /// In reconstructed history: the value before that time (absent: null).
     #[serde(default)]
     pub before: Option<String>,
-    /// The smallest and largest value that make sense; outside is a finding.
+    /// The smallest and largest value that make sense; a value outside is a finding.
     #[serde(default)]
     pub range: Option<(f64, f64)>,
     /// The values that are known; any other is a schema change. Empty: any.
@@ -129,7 +129,7 @@ impl TableContract {
         self.columns.iter().filter(|(_, column)| column.dropped.is_none())
     }
 
-    /// Returns what is wrong with the contract itself, all at once; empty when it is sound.
+    /// Returns what is wrong with the contract itself, all at once; empty when nothing is.
     pub fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
         let mut refers = |column: &str, from: &str| {

@@ -1,7 +1,8 @@
-//! One attempt of one job: what it is given, its time limit, and the parts that it hands over.
+//! One attempt of one job: its input, its time limit, and the parts that it hands over.
 //!
-//! An attempt ends in an outcome or an error and has no other effect; the executor commits it, and each part that the
-//! body hands over before its end. How it is carried out (in a thread, in a child process) is the [`Isolation`]'s.
+//! An attempt ends in an outcome or an error and has no other effect; the executor commits it, and also each part that
+//! the body hands over before its end. How it is carried out (in a thread, in a child process) is up to the
+//! [`Isolation`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub(super) struct Attempting {
     pub(super) assignment: Assignment,
     pub(super) parts: mpsc::Sender<HandedOver>,
     pub(super) cancel: CancellationToken,
-    /// How long an attempt that is told to stop may take.
+    /// How long an attempt may take to stop when it is told to.
     pub(super) stop_grace: Duration,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct HandedOver {
     pub(super) answer: oneshot::Sender<Result<(), JobError>>,
 }
 
-/// Returns what an attempt is given: the committed state as it was when it began.
+/// Returns the input of an attempt: the committed state as it was when the attempt began.
 pub(super) fn assignment(run: &RunRecord, dag: &Dag, job: &Job, jobs: &Standings, begun: &Begun) -> Assignment {
     let committed = begun.committed.clone();
     let last = committed.last_success.map(|last| {
@@ -81,7 +82,7 @@ impl Attempting {
             Ok(ended) => ended,
             Err(_) => {
                 self.cancel.cancel();
-                // What ends well within its grace has done its work; what does not is dropped, and killed with that.
+                // An attempt that ends well within its grace has done its work; any other is dropped, which kills it.
                 match tokio::time::timeout(self.stop_grace, carrying_out).await {
                     Ok(Ok(done)) => Ok(done),
                     Ok(Err(_)) | Err(_) => Err(JobError::Retry(anyhow::anyhow!(
@@ -111,7 +112,7 @@ impl Parts for PartSender {
     async fn commit(&self, name: &str, part: Outcome) -> Result<(), JobError> {
         let (answer, answered) = oneshot::channel();
         let handed_over = HandedOver { job: self.job.clone(), name: name.to_owned(), part, answer };
-        // A closed channel means that nobody carries the run out any more: the attempt is void.
+        // A closed channel means that the run is no longer carried out: the attempt is void.
         self.parts.send(handed_over).await.map_err(|_| JobError::Cancelled)?;
         answered.await.map_err(|_| JobError::Cancelled)?
     }

@@ -1,8 +1,8 @@
-//! Whether the clock on the wall can be believed: it is held against the monotonic one.
+//! Whether the system clock can be believed: it is compared with the monotonic one.
 //!
 //! A scheduler that follows a clock which jumps ahead uses up slots of the future. So a jump ahead by more than
-//! [`JUMP`] is believed only after it has stood for [`HOLD`]: a clock that is set right again within that time has done
-//! nothing, and a machine that slept runs what it missed two minutes later. A clock that goes back is believed at once:
+//! [`JUMP`] is believed only after it has lasted for [`HOLD`]: a clock that is corrected within that time has no
+//! effect, and a machine that slept runs what it missed two minutes later. A clock that goes back is believed at once:
 //! slots are unique, so nothing runs twice. Pure.
 
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tokio::time::Instant;
 /// The largest jump ahead that is believed at once.
 pub const JUMP: Duration = Duration::from_secs(120);
 
-/// How long a larger one must stand.
+/// How long a larger jump must last.
 pub const HOLD: Duration = Duration::from_secs(120);
 
-/// Holds the clock on the wall against the monotonic one.
+/// Compares the system clock with the monotonic one.
 #[derive(Debug, Default)]
 pub struct ClockWatch {
     believed: Option<(Timestamp, Instant)>,
@@ -51,7 +51,7 @@ impl ClockWatch {
     }
 }
 
-/// How far the wall has moved ahead of the monotonic clock since both were read.
+/// How far the system clock has moved ahead of the monotonic one since both were read.
 fn ahead((wall_then, instant_then): (Timestamp, Instant), wall: Timestamp, instant: Instant) -> SignedDuration {
     wall.duration_since(wall_then) - signed(instant.duration_since(instant_then))
 }
@@ -64,7 +64,7 @@ fn signed(duration: Duration) -> SignedDuration {
 mod tests {
     use super::*;
 
-    /// What is believed of readings: seconds of the wall and of the monotonic clock since the start.
+    /// Which readings are believed: seconds of the system clock and of the monotonic one since the start.
     fn believed(readings: &[(i64, u64)]) -> Vec<bool> {
         let (mut watch, start) = (ClockWatch::default(), Instant::now());
         let wall = |seconds| Timestamp::from_second(1_795_000_000 + seconds).unwrap();

@@ -1,8 +1,8 @@
-//! What is due at a deadline: a pure function from the promises and the runs to what people are told.
+//! What is due at a deadline: a pure function from the promises and the runs to the notices to send.
 //!
 //! A slot promises its e-mails when it is taken; what is still only promised at the deadline is filled with a notice:
-//! late, failed, or never began. A deadline that passed more than a day ago is told no more: later nights speak for
-//! themselves. A slot that nobody took by its deadline (its file was broken, the scheduler stood still) never began.
+//! late, failed, or never began. No notice is sent for a deadline that passed more than a day ago: later nights say
+//! more. A slot that was not taken by its deadline (its file was broken, the scheduler did not run) never began.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub struct Due {
     pub dag: DagName,
     /// The logical date.
     pub logical_date: Date,
-    /// What is promised, of one audience.
+    /// What is promised to one audience.
     pub promised: Vec<MailRow>,
     /// What to do.
     pub action: Action,
@@ -35,24 +35,24 @@ pub struct Due {
 /// What to do about promises that are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Their recipients are told how the night stands.
+    /// Their recipients are told the state of the night.
     Tell,
     /// They are closed: it is too late to be of use.
     Close,
 }
 
-/// How a night stands at its deadline.
+/// The state of a night at its deadline.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
     /// No run of it has begun; it may be queued.
     NeverBegan(Option<RunRecord>),
     /// It is still running.
     Running(RunRecord),
-    /// It is over, and no digest came of it.
+    /// It is over, and produced no digest.
     Over(RunRecord),
 }
 
-/// Returns the nights whose promises are due at `now`, by DAG, date and audience; `open` is what the outbox has open.
+/// Returns the nights whose promises are due at `now`, by DAG, date and audience; `open` are the outbox's open rows.
 pub fn due(open: &[MailRow], now: Timestamp) -> Vec<Due> {
     let mut nights: BTreeMap<(DagName, Date, String), Vec<MailRow>> = BTreeMap::new();
     for row in open {
@@ -70,18 +70,18 @@ pub fn due(open: &[MailRow], now: Timestamp) -> Vec<Due> {
     due.collect()
 }
 
-/// Returns the slots of `dag` after `watermark` whose deadline has passed at `now`: nobody took them.
+/// Returns the slots of `dag` after `watermark` whose deadline has passed at `now` and which were never taken.
 pub fn never_taken(dag: &Dag, watermark: Timestamp, now: Timestamp) -> Vec<Slot> {
     let Some(schedule) = dag.schedule.as_ref().filter(|_| dag.deadline.is_some()) else { return Vec::new() };
-    // A slot is a day before its deadline at most.
+    // A slot is at most a day before its deadline.
     let oldest = now.checked_sub(TOLD_WITHIN * 2).unwrap_or(Timestamp::MIN);
     let slots = schedule::due_between(schedule, &dag.timezone, watermark.max(oldest), now).unwrap_or_default();
     let is_due = |slot: &Slot| delivery::deadline_of(dag, slot).is_some_and(|deadline| deadline <= now);
     slots.into_iter().filter(is_due).collect()
 }
 
-/// Returns how a night stands, given the runs of its DAG and date: by the run that was promised, else by the latest
-/// that still runs, else by the latest that began.
+/// Returns the state of a night, given the runs of its DAG and date: that of the run to which the promise was made,
+/// else of the latest that is still running, else of the latest that began.
 pub fn standing(runs: &[RunRecord], promised_to: Option<&RunId>) -> Standing {
     let latest = |is: &dyn Fn(&RunRecord) -> bool| runs.iter().filter(|run| is(run)).max_by_key(|run| run.queued_at);
     let promised = latest(&|run| Some(&run.run_id) == promised_to);

@@ -1,11 +1,11 @@
 //! Carries a run out: starts what is ready, commits what is done, retries, drains, cancels.
 //!
-//! Promises: at most `max_parallel` attempts at once; every state goes through the store before anything relies on
-//! it; a panic, a time-out and a lost worker are failed or lost attempts, never a dead run; a store that does not answer
-//! is asked again, and when it stays silent the run is left as it is, for whoever takes it up next. Told to drain, it
-//! starts nothing more, waits for what runs and leaves the run `running`; only a person cancels one. What is next is
-//! decided in `plan`, how long to wait in `domain::retry`; this file only does it. Bodies' effects are committed here
-//! and nowhere else.
+//! Promises: at most `max_parallel` attempts at once; every state goes through the store before anything relies on it;
+//! a panic, a time-out and a lost worker are failed or lost attempts, never a dead run; a store that does not answer is
+//! asked again, and if it stays silent the run is left as it is, until it is taken up again. Told to drain, it starts
+//! nothing more, waits for what runs and leaves the run `running`; only a person cancels one. What is next is decided
+//! in `plan`, how long to wait in `domain::retry`; this file only does it. The effects of bodies are committed here and
+//! nowhere else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::domain::run::RunState;
 use crate::store::{AttemptClaim, AttemptEnd, Base, Claim, RunRecord, StateStore, StoreError, Tenure};
 use crate::telemetry::chain;
 
-/// What the engine works with.
+/// What the engine needs to work.
 #[derive(Clone)]
 pub struct Engine {
     /// The state store.
@@ -45,13 +45,13 @@ pub struct Engine {
     pub promises: Arc<dyn Promises>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Told whenever a commit has left something to settle.
+    /// Notified whenever a commit has left something to settle.
     pub committed: Arc<Notify>,
-    /// How often a request to cancel is looked for.
+    /// How often to look for a request to cancel.
     pub poll: Duration,
-    /// How long an attempt that is told to stop may take.
+    /// How long an attempt may take to stop when it is told to.
     pub stop_grace: Duration,
-    /// How long a state store that does not answer is asked again.
+    /// How long to keep asking a state store that does not answer.
     pub patience: Duration,
 }
 
@@ -67,7 +67,7 @@ pub enum EngineError {
         #[source]
         cause: StoreError,
     },
-    /// The run is not there.
+    /// The run does not exist.
     #[error("there is no run {0}")]
     NoRun(RunId),
 }
@@ -76,8 +76,8 @@ impl Engine {
     /// Carries the run out until it is done, or until it is told to drain, and returns it as it is then.
     ///
     /// # Errors
-    /// When the state store stays silent or refuses: then nothing more is written, and whoever takes the run up next
-    /// goes on with it.
+    /// When the state store stays silent or refuses: then nothing more is written, and the run continues when it is
+    /// taken up again.
     pub async fn execute(&self, tenure: &Tenure, run_id: &RunId, stop: &Stop) -> Result<RunRecord, EngineError> {
         let span = info_span!("run", run.id = %run_id);
         self.carry_out(tenure, run_id, stop)
@@ -117,7 +117,7 @@ impl Engine {
         persist(self.patience, || store.run(run_id)).await
     }
 
-    /// Returns the present instant as the store keeps it: to the microsecond.
+    /// Returns the current time with the store's precision: to the microsecond.
     pub(super) fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
@@ -137,7 +137,7 @@ struct Progress<'a> {
     sender: mpsc::Sender<HandedOver>,
     parts: mpsc::Receiver<HandedOver>,
     is_cancelled: bool,
-    /// Cancelled when the attempts are to stop.
+    /// Cancelled when the attempts must stop.
     stopping: CancellationToken,
 }
 
@@ -145,7 +145,7 @@ struct Progress<'a> {
 struct Open {
     claim: AttemptClaim,
     base: Base,
-    /// What had moved when a part of its outcome was refused.
+    /// What had changed when a part of its outcome was refused.
     moved: Option<String>,
 }
 
@@ -161,7 +161,7 @@ impl Progress<'_> {
             }
             if stop.drain.is_cancelled() {
                 self.stop_attempts(&AttemptEnd::Drained, Wait::ForEnd).await?;
-                // What ended in its grace may have been the last of the run.
+                // An attempt that ended within its grace may have been the last of the run.
                 return Ok(self.settle_unattempted().await?.end);
             }
             if let Some(end) = self.start_what_is_ready().await? {
@@ -179,7 +179,7 @@ impl Progress<'_> {
         }
     }
 
-    /// Ends what needs no attempt; returns what is next then.
+    /// Ends the jobs that need no attempt; returns what is next then.
     async fn settle_unattempted(&mut self) -> Result<Next, StoreError> {
         loop {
             let next = plan::next(&self.dag, self.jobs.states());
@@ -214,7 +214,7 @@ impl Progress<'_> {
         let Some(job) = self.dag.jobs.get(name) else { return Ok(()) };
         let engine = self.engine;
         let attempts = self.jobs.job(name).map_or(0, |standing| standing.view.attempts);
-        // Unique among all attempts, and the same when the store is asked again.
+        // Unique among all attempts, and the same if the store is asked again.
         let fence = attempt_name(&self.run.run_id, name, attempts + 1);
         let claim = &self.claim;
         let begun = persist(engine.patience, || engine.store.begin_attempt(claim, name, &fence, engine.now())).await?;
@@ -242,7 +242,7 @@ impl Progress<'_> {
     async fn ended(&mut self, joined: Result<(Id, Result<Done, JobError>), JoinError>) -> Result<(), StoreError> {
         let (id, ended) = match joined {
             Ok((id, ended)) => (id, ended),
-            // Bodies' panics are failures by then; this one is of the engine itself.
+            // Panics of bodies are failures by now; this one is the engine's own.
             Err(error) => (error.id(), Err(JobError::Fail(anyhow::anyhow!("the attempt's task ended: {error}")))),
         };
         let Some(open) = self.open.remove(&id) else { return Ok(()) };
@@ -255,7 +255,7 @@ impl Progress<'_> {
                 self.record(&open.claim, AttemptEnd::Superseded { what }, Duration::ZERO).await
             }
             Err(refused) if has_outcome && is_about_outcome(&refused) => {
-                // The commit itself failed (an outcome that cannot be stored): nothing of it is there.
+                // The commit itself failed (an outcome that cannot be stored): nothing of it is in the store.
                 warn!(job.name = %job.name, "Could not commit the attempt: {}", chain(&refused));
                 let (end, wait) = self.failure(&job, &JobError::Fail(refused.into()));
                 self.record(&open.claim, end, wait).await
@@ -302,7 +302,7 @@ impl Progress<'_> {
         (AttemptEnd::Failed { error: error.to_string(), retry_at }, wait.unwrap_or_default())
     }
 
-    /// A number in [0, 1) from the run, the job and the try: spread over runs, the same in a replay.
+    /// A number in [0, 1) from the run, the job and the try: different for each run, the same in a replay.
     fn jitter(&self, job: &JobName, failures: u32) -> f64 {
         let hash = content_hash(format!("{}/{job}/{failures}", self.claim.run_id).as_bytes());
         u32::from_str_radix(&hash[..8], 16).map_or(0.5, |n| f64::from(n) / 4_294_967_296.0)
@@ -341,20 +341,20 @@ impl Progress<'_> {
 
     async fn look_for_cancel(&mut self) -> Result<(), StoreError> {
         if self.claim.tenure.is_lost() {
-            // Whoever has taken over does the run's jobs now: what runs here is stopped, and nothing more is written.
+            // The new owner does the run's jobs now: what runs here is stopped, and nothing more is written.
             return self.claim.tenure.check();
         }
         match self.engine.store.run(&self.claim.run_id).await {
             Ok(run) => self.is_cancelled |= run.is_some_and(|run| run.cancel_requested),
-            // The next look may succeed; what must be written is asked for again and again.
+            // The next look may succeed; only what must be written is asked for again and again.
             Err(error) if error.is_transient() => warn!("Looking for a request to cancel: {}", chain(&error)),
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Brings the running attempts to an end: those that end in their grace are recorded as they end, the others are
-    /// killed and recorded as `end`.
+    /// Brings the running attempts to an end: those that end within their grace are recorded as they end, the others
+    /// are killed and recorded as `end`.
     async fn stop_attempts(&mut self, end: &AttemptEnd, wait: Wait) -> Result<(), StoreError> {
         if self.running.is_empty() {
             return Ok(());
@@ -381,16 +381,17 @@ impl Progress<'_> {
     }
 }
 
-/// What an attempt that is to stop is given its grace for.
+/// What an attempt's grace is for when it must stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
-    /// To come to its end.
+    /// To finish.
     ForEnd,
     /// To stop.
     ForStop,
 }
 
-/// Whether a refused commit is the outcome's fault: not a lost right to write, and not a store that was silent.
+/// Whether a commit was refused because of the outcome: not because the right to write was lost, nor because the store
+/// was silent.
 fn is_about_outcome(error: &StoreError) -> bool {
     let has_lost_right = matches!(
         error,
@@ -403,7 +404,7 @@ fn is_about_outcome(error: &StoreError) -> bool {
     !has_lost_right && !error.is_transient()
 }
 
-/// Returns when a waiting job is to be looked at: never while there is no room for it, for its time may be past.
+/// Returns when to look at the next waiting job: never while there is no room for it, because its time may be past.
 fn wake_at(next_due: Option<Instant>, running: usize, max_parallel: usize) -> Option<Instant> {
     next_due.filter(|_| running < max_parallel)
 }

@@ -1,8 +1,8 @@
 //! When a run will probably be done: a pure function from its jobs' states and their usual durations.
 //!
 //! Each job takes as long as the median of its own last successes; one without a history counts as nothing, so the
-//! forecast is early rather than late and never cries wolf. What is left is played through with at most
-//! `max_parallel` jobs at once. It reads no clock and no store.
+//! forecast is early rather than late and never raises a false alarm. The remaining jobs are simulated with at most
+//! `max_parallel` at once. It reads no clock and no store.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::domain::job::JobView;
 /// How many successes a job's usual duration is taken from.
 pub const HISTORY: u32 = 14;
 
-/// A change of the expected end that is not worth another word.
+/// A change of the expected end that is too small to report.
 const SMALL_CHANGE: SignedDuration = SignedDuration::from_mins(15);
 
 /// When a run will probably be done.
@@ -23,7 +23,7 @@ const SMALL_CHANGE: SignedDuration = SignedDuration::from_mins(15);
 pub struct Forecast {
     /// When its last job will end.
     pub end: Timestamp,
-    /// The job that takes longest of those that decide it.
+    /// The longest of the jobs that determine the end.
     pub longest: Option<JobName>,
     /// How long that job usually takes.
     pub takes: SignedDuration,
@@ -92,17 +92,17 @@ pub fn forecast(dag: &Dag, jobs: &[JobView], usual: &BTreeMap<JobName, SignedDur
     decided_by(&ends, &takes, time)
 }
 
-/// Returns whether a new forecast is worth a word, given the one that was told last.
+/// Returns whether a new forecast differs enough from the last one reported.
 pub fn is_news(told: Option<&Forecast>, new: &Forecast) -> bool {
     told.is_none_or(|told| new.end.duration_since(told.end).abs() > SMALL_CHANGE)
 }
 
-/// Returns whether `need` has no end yet, though it is a job of the DAG.
+/// Returns whether `need` has no end yet, although it is a job of the DAG.
 fn is_left(need: &JobName, dag: &Dag, ends: &BTreeMap<&JobName, (Timestamp, Option<&JobName>)>) -> bool {
     dag.jobs.contains_key(need) && !ends.contains_key(need)
 }
 
-/// Follows the last job back through those it waited for.
+/// Follows the last job back through the jobs that it waited for.
 fn decided_by(
     ends: &BTreeMap<&JobName, (Timestamp, Option<&JobName>)>,
     takes: &dyn Fn(&JobName) -> SignedDuration,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     proptest! {
-        /// The end is never before now, nor before the longest chain, nor after all jobs one by one.
+        /// The end is never before now, before the longest chain, or after running all jobs one by one.
         #[test]
         fn the_end_lies_between_the_longest_chain_and_the_sum(
             shape in prop::collection::vec((0_i64..60, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..10),

@@ -1,7 +1,7 @@
 //! What a run would do, without doing it: for each job in the order of execution, whether it would run, and why.
 //!
-//! Each job is asked for its fingerprint, as an attempt would, against what is committed now. A job whose needs would run
-//! may find other inputs than there are now; then this says so, and promises nothing.
+//! Each job is asked for its fingerprint, as an attempt would, against what is committed now. A job whose needs would
+//! run may later find other inputs than there are now; the result then says so, and promises nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::domain::outcome::{ModelRecord, Outcome, SnapshotRef};
 use crate::domain::run::JobState;
 use crate::store::{LastSuccess, StateStore, StoreError, Unattempted};
 
-/// A job of a run that is only thought of.
+/// A job of a hypothetical run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Foreseen {
     /// Its name.
@@ -49,7 +49,7 @@ pub enum Will {
         /// The run since which nothing has changed.
         since: RunId,
     },
-    /// It is up to date as things stand; it would run if these jobs, which run before it, change what it reads.
+    /// It is up to date as of now; it would run if these jobs, which run before it, change what it reads.
     Depend {
         /// The jobs.
         on: Vec<JobName>,
@@ -66,7 +66,7 @@ pub enum Will {
     },
 }
 
-/// The run that is thought of.
+/// The hypothetical run.
 pub struct Wanted<'a> {
     /// The DAG.
     pub dag: &'a Dag,
@@ -139,7 +139,7 @@ async fn will(runners: &dyn Runners, input: &JobInput, on: &[JobName], last: Opt
     };
     let present = match runner.fingerprint(input, &CancellationToken::new()).await {
         Ok(present) => present,
-        // What its needs bring may be just what it lacks.
+        // Its needs may produce exactly what it lacks.
         Err(_) if !on.is_empty() => return Will::Depend { on: on.to_vec() },
         Err(error) => return Will::Unknown { why: error.to_string() },
     };
@@ -151,7 +151,7 @@ async fn will(runners: &dyn Runners, input: &JobInput, on: &[JobName], last: Opt
     }
 }
 
-/// Returns the needs of a job that would run, or might.
+/// Returns the needs of a job that would run, or might run.
 fn needs_that_run(job: &Job, foreseen: &[Foreseen]) -> Vec<JobName> {
     let runs = |need: &&JobName| {
         let found = foreseen.iter().find(|one| one.job == **need);

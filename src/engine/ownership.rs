@@ -1,9 +1,10 @@
-//! Becoming the owner of a state store, staying it, and waiting for the one there is.
+//! Becoming the owner of a state store, remaining its owner, and waiting for another owner to end.
 //!
-//! Where life can be seen at once (SQLite's lock), whoever gets the lock is the owner. Where it cannot, an owner raises
-//! its counter every [`RENEWAL`], and whoever has seen it stand still for [`PATIENCE`] on its own monotonic clock takes
-//! over; an owner commits nothing once `store::TENURE` has passed since its last renewal. The three times leave two
-//! seconds between the last commit of the old owner and the first of the new. [`Watch`] is the decision, pure.
+//! Where it is clear at once whether an owner is alive (SQLite's lock), the process that gets the lock is the owner.
+//! Where it is not, an owner increases its counter every [`RENEWAL`], and a process that has seen the counter unchanged
+//! for [`PATIENCE`] on its own monotonic clock takes over; an owner commits nothing once `store::TENURE` has passed
+//! since its last renewal. The three times leave two seconds between the last commit of the old owner and the first of
+//! the new one. [`Watch`] is the decision, pure.
 
 use std::time::Duration;
 
@@ -14,22 +15,22 @@ use tracing::{error, info, warn};
 use crate::store::{Observed, Role, StateStore, StoreError, Tenure};
 use crate::telemetry::chain;
 
-/// How often an owner on a server says that it lives.
+/// How often an owner on a server renews its tenure.
 pub const RENEWAL: Duration = Duration::from_secs(4);
 
-/// How long the counter must stand still before another takes over.
+/// How long the counter must stay unchanged before another process takes over.
 pub const PATIENCE: Duration = Duration::from_secs(12);
 
-/// How often whoever waits looks.
+/// How often a waiting process looks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often the lock is asked for at once: another's short look at it is no owner. A command that finds an owner hands
-/// its run over, and is not to wait long; a daemon would end.
+/// How many times in a row the lock is requested: another process that only looks at it briefly is not an owner. A
+/// command that finds an owner hands its run over, and must not wait long; a daemon would end.
 const LOCK_TRIES: u32 = 5;
 const LOCK_TRIES_OF_DAEMON: u32 = 40;
 const LOCK_WAIT: Duration = Duration::from_millis(60);
 
-/// Watches an owner from outside.
+/// Watches an owner from another process.
 #[derive(Debug, Default)]
 pub struct Watch {
     last: Option<(Observed, Instant)>,
@@ -40,14 +41,14 @@ pub struct Watch {
 pub enum Seen {
     /// Nobody owns the store, or the owner was silent for too long: it may be taken.
     Free,
-    /// The owner lives.
+    /// The owner is alive.
     Alive,
-    /// It cannot be told yet.
+    /// It is not clear yet.
     Unknown,
 }
 
 impl Watch {
-    /// Returns what `observed`, seen at `now`, means after all that was seen before.
+    /// Returns what `observed`, seen at `now`, means given everything seen before.
     pub fn look(&mut self, observed: &Observed, now: Instant) -> Seen {
         match observed.is_locked {
             Some(true) => return Seen::Alive,
@@ -73,7 +74,7 @@ impl Watch {
     }
 }
 
-/// Becomes the owner if nobody else is; watches an owner on a server until it is clear whether it lives.
+/// Becomes the owner if there is none; watches an owner on a server until it is clear whether it is alive.
 ///
 /// # Errors
 /// When the state store fails.
@@ -107,10 +108,10 @@ pub async fn acquire(store: &dyn StateStore, owner: &str, role: Role) -> Result<
     }
 }
 
-/// Waits until it is the owner, or told to stop; each time that it has looked in vain it says so to `has_looked`.
+/// Waits until this process is the owner, or is told to stop; calls `has_looked` after each look in vain.
 ///
 /// # Errors
-/// When the state store fails in a way that will not pass.
+/// When the state store fails permanently.
 pub async fn stand_by(
     store: &dyn StateStore,
     (owner, role): (&str, Role),
@@ -149,7 +150,7 @@ async fn look_and_take(
     Ok(None)
 }
 
-/// Returns whether somebody owns the store now. On a server this watches until it is clear.
+/// Returns whether the store has an owner now. On a server this watches until it is clear.
 ///
 /// # Errors
 /// When the state store fails.
@@ -161,7 +162,7 @@ pub async fn is_owned(store: &dyn StateStore) -> Result<Option<Role>, StoreError
         match (watch.look(&observed, Instant::now()), observed.owner) {
             (Seen::Free, _) => return Ok(None),
             (Seen::Alive, Some((_, role))) => return Ok(Some(role)),
-            // It has the lock, and has not said yet what it is.
+            // It has the lock, and has not stated its role yet.
             (Seen::Alive, None) if tries < LOCK_TRIES => {
                 tries += 1;
                 tokio::time::sleep(LOCK_WAIT).await;
@@ -177,7 +178,7 @@ pub async fn keep(store: &dyn StateStore, tenure: &Tenure, stop: &CancellationTo
     let mut tick = tokio::time::interval(RENEWAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        // An answer that comes later than the next renewal is no answer.
+        // An answer that comes later than the next renewal does not count.
         match tokio::time::timeout(RENEWAL, store.renew_ownership(tenure)).await {
             Ok(Ok(())) => {}
             Ok(Err(StoreError::NotOwner { is_final: true, .. })) => {

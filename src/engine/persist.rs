@@ -1,7 +1,7 @@
 //! Asking the state store until it answers: a busy, full or restarting database is not the end of a night.
 //!
-//! Only what the store calls transient is asked again, with growing waits, for as long as the patience lasts. Every
-//! question that is asked through here may be asked twice: the store's contract says so.
+//! Only what the store calls transient is asked again, with growing waits, until the patience runs out. Every question
+//! that is asked through here may be asked twice: the store's contract allows that.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::telemetry::chain;
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Asks until the answer is one, or an error that will not pass, or `patience` is over.
+/// Asks until there is an answer or a permanent error, or until `patience` runs out.
 pub(crate) async fn persist<T, A>(patience: Duration, ask: impl FnMut() -> A) -> Result<T, StoreError>
 where
     A: Future<Output = Result<T, StoreError>>,

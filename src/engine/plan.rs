@@ -16,7 +16,7 @@ pub struct Next {
     pub ready: Vec<JobName>,
     /// Jobs that end without an attempt.
     pub unattempted: Vec<(JobName, Unattempted)>,
-    /// How the run ends; `None` while something is still to do.
+    /// How the run ends; `None` while there is still something to do.
     pub end: Option<RunState>,
 }
 
@@ -75,7 +75,7 @@ fn verdict(job: &Job, states: &BTreeMap<JobName, JobState>) -> Verdict {
     }
 }
 
-/// Whether a need of a job is still to be done, and none has failed so far: what most jobs of a large DAG do.
+/// Whether a need of a job is not done yet, and none has failed so far: true of most jobs of a large DAG.
 fn waits(job: &Job, states: &BTreeMap<JobName, JobState>) -> bool {
     let mut states = job.needs.iter().filter_map(|need| states.get(need));
     let mut waits = false;
@@ -173,7 +173,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the rules and however jobs end, a run always comes to an end, and no job is ready twice.
+        /// Whatever the rules are and however jobs end, a run always comes to an end, and no job is ready twice.
         #[test]
         fn every_run_ends(
             rules in prop::collection::vec((0_usize..6, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..8),

@@ -1,12 +1,12 @@
-//! What a slot owes to people: asked by the scheduler when it takes a slot, so that the promise is written with it.
+//! What a slot owes to people: the scheduler asks when it takes a slot, so that the promise is written with it.
 //!
-//! The engine knows no kind, so whoever knows which jobs write e-mails, and to whom, answers; `app` joins the two.
+//! The engine knows no kind, so the answer comes from the layer that knows which jobs write e-mails, and to whom.
 
 use crate::domain::dag::Dag;
 use crate::domain::delivery::ExpectedMail;
 use crate::domain::schedule::Slot;
 
-/// Tells what a slot owes.
+/// Says what a slot owes.
 pub trait Promises: Send + Sync {
     /// Returns the e-mails that `slot` of `dag` owes, whether it gets a run or is skipped.
     fn expected(&self, dag: &Dag, slot: &Slot) -> Vec<ExpectedMail>;

@@ -1,6 +1,6 @@
-//! What a repair does, decided before anything is asked for: pure, with the tests.
+//! What a repair does, decided before any run is created: pure, with the tests.
 //!
-//! [`to_retry`] says which jobs of a run are done again, [`plan_backfill`] which dates of a range get a run.
+//! [`to_retry`] says which jobs of a run are repeated, [`plan_backfill`] which dates of a range get a run.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use crate::domain::run::{JobState, RunState};
 use crate::domain::schedule::{self, ScheduleError};
 use crate::store::RunRecord;
 
-/// Returns the jobs of a run that are done again because they failed, were cancelled or never began for that reason, and
-/// all that need one of them; in the order of their names. Empty when nothing failed.
+/// Returns the jobs of a run to repeat: those that failed, were cancelled, or did not begin for that reason, and all
+/// that need one of them; in the order of their names. Empty when nothing failed.
 pub fn to_retry(dag: &Dag, jobs: &[JobView]) -> Vec<JobName> {
     let ended_badly = |state| matches!(state, JobState::Failed | JobState::UpstreamFailed | JobState::Cancelled);
     let bad = jobs.iter().filter(|job| ended_badly(job.state));
@@ -45,7 +45,7 @@ impl Reprocess {
     }
 }
 
-/// In which order the dates of a backfill are done.
+/// The order in which the dates of a backfill are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// The oldest first.
@@ -59,14 +59,14 @@ pub enum Order {
 pub struct PlannedDate {
     /// The logical date.
     pub date: Date,
-    /// What becomes of it.
+    /// What happens to it.
     pub does: Does,
 }
 
-/// What becomes of a date.
+/// What happens to a date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Does {
-    /// It gets a run; the run says what it had before.
+    /// It gets a run; this is the run that it had before.
     Run(Option<(RunId, RunState)>),
     /// It keeps the run that it has.
     Keep(RunId, RunState),
@@ -74,10 +74,11 @@ pub enum Does {
     Wait(RunId),
 }
 
-/// Returns the dates from `first` through `last` on which the DAG's schedule has a slot; every date, where it has none.
+/// Returns the dates from `first` through `last` on which the DAG's schedule has a slot; every date if it has no
+/// schedule.
 ///
 /// # Errors
-/// When the schedule or its zone cannot be planned with.
+/// When the schedule or its zone cannot be used for planning.
 pub fn dates_of(dag: &Dag, first: Date, last: Date) -> Result<Vec<Date>, ScheduleError> {
     let zone = schedule::parse_zone(&dag.timezone)?;
     let Some(planned) = &dag.schedule else {
@@ -91,8 +92,8 @@ pub fn dates_of(dag: &Dag, first: Date, last: Date) -> Result<Vec<Date>, Schedul
     Ok(dates.into_iter().filter(|date| (first..=last).contains(date)).collect())
 }
 
-/// Returns what becomes of each date, in the order in which they are done; `runs` are the DAG's runs of these dates. Of a
-/// date with several runs the newest counts.
+/// Returns what happens to each date, in the order in which they are done; `runs` are the DAG's runs of these dates. If
+/// a date has several runs, the newest counts.
 pub fn plan_backfill(dates: &[Date], runs: &[RunRecord], reprocess: Reprocess, order: Order) -> Vec<PlannedDate> {
     let mut planned: Vec<PlannedDate> = dates
         .iter()

@@ -1,4 +1,4 @@
-//! What the engine asks of others, as small traits, so that it knows no kind, no process and no lake.
+//! What the engine needs from other layers, as small traits, so that it knows no kind, no process and no lake.
 //!
 //! [`JobRunner`] does one kind of job; `jobs::kind` adapts every typed kind to it. [`Isolation`] carries an attempt
 //! out, in a thread of this process (`engine::thread`) or in a child process. [`Parts`] takes what a body hands over
@@ -18,14 +18,14 @@ use crate::domain::outcome::{JobError, Outcome};
 /// Does one kind of job.
 #[async_trait]
 pub trait JobRunner: Send + Sync {
-    /// Returns the fingerprint of everything the job's outcome depends on: inputs, params, code. When it is that of
-    /// the job's last success, the job is up to date. `None`: the job is always run.
+    /// Returns the fingerprint of everything the job's outcome depends on: inputs, params, code. If it is that of the
+    /// job's last success, the job is up to date. `None`: the job is always run.
     ///
     /// # Errors
-    /// When the inputs cannot be looked at.
+    /// When the inputs cannot be read.
     async fn fingerprint(&self, input: &JobInput, cancel: &CancellationToken) -> Result<Option<Fingerprint>, JobError>;
 
-    /// Does the job and returns its outcome; it has no effect but staged, content-named data and the parts of its
+    /// Does the job and returns its outcome; its only effects are staged, content-named data and the parts of its
     /// outcome that it hands over.
     ///
     /// # Errors
@@ -33,8 +33,8 @@ pub trait JobRunner: Send + Sync {
     async fn run(&self, input: JobInput, parts: Arc<dyn Parts>, cancel: CancellationToken)
     -> Result<Outcome, JobError>;
 
-    /// Returns whether the body runs a program in a process group of its own: then it needs no child process around
-    /// it, and when it is told to stop it stops that program itself, within the grace.
+    /// Returns whether the body runs a program in its own process group: then it needs no child process around it, and
+    /// when it is told to stop it stops that program itself, within the grace.
     fn runs_in_parent(&self) -> bool {
         false
     }
@@ -49,18 +49,18 @@ pub trait Runners: Send + Sync {
 /// Takes what a body hands over before its end, and commits it.
 #[async_trait]
 pub trait Parts: Send + Sync {
-    /// Commits a part of the outcome on its own, under a name unique in its job; when this returns, the part is true
-    /// whatever becomes of the attempt, and a later attempt finds it in `JobInput::parts`.
+    /// Commits a part of the outcome on its own, under a name unique in its job; when this returns, the part is
+    /// committed whatever happens to the attempt, and a later attempt finds it in `JobInput::parts`.
     ///
     /// # Errors
-    /// When it could not be committed: the body gives the error back.
+    /// When it could not be committed: the body returns the error.
     async fn commit(&self, name: &str, part: Outcome) -> Result<(), JobError>;
 }
 
-/// An attempt to carry out: all that it needs, as one serialisable value.
+/// An attempt to carry out: everything that it needs, as one serialisable value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// What the body is given.
+    /// The body's input.
     pub input: JobInput,
     /// The job's last success, whose outcome is `input.last_success`.
     pub earlier: Option<Earlier>,
@@ -98,7 +98,7 @@ pub trait Isolation: Send + Sync {
 /// Carries out what must follow commits.
 #[async_trait]
 pub trait Settler: Send + Sync {
-    /// Hears of each commit, before its targets come: there may be e-mails to send.
+    /// Called after each commit, before its targets are settled: there may be e-mails to send.
     fn has_committed(&self);
 
     /// Brings `target` in line with what is current now. It may be called again at any time.

@@ -1,10 +1,10 @@
 //! Makes runs when their slots come, and takes up what is open.
 //!
-//! It sleeps until the next slot on the monotonic clock; tokio-cron-scheduler wakes it once a minute besides and decides
-//! nothing (it freezes a zone's offset and forgets missed ticks). What is to be done is `tick`'s answer, whether the
-//! clock can be believed `clock_watch`'s; a run and its watermark are made in one transaction, and a slot is unique per
-//! DAG, so a double wake-up is harmless. What fails is tried again, never the end of the loop: a run that could not be
-//! carried out is taken up again after a while. Told to stop, it starts nothing more and lets its runs drain.
+//! It sleeps until the next slot on the monotonic clock; tokio-cron-scheduler also wakes it once a minute and decides
+//! nothing (it freezes a zone's offset and forgets missed ticks). `tick` decides what to do, `clock_watch` whether the
+//! clock can be believed; a run and its watermark are made in one transaction, and a slot is unique per DAG, so a
+//! double wake-up is harmless. A failure is retried and never ends the loop: a run that could not be carried out is
+//! taken up again after a while. Told to stop, it starts nothing more and lets its runs drain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,13 +32,13 @@ use crate::domain::schedule::{self, Slot};
 use crate::store::{NewRun, Promise, RunFilter, RunRecord, StateStore, StoreError, Tenure, Watermark};
 use crate::telemetry::chain;
 
-/// How often open runs are looked for that another process has enqueued.
+/// How often to look for open runs that another process has enqueued.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long one question to a state store that does not answer is asked again before the loop goes on.
+/// How long to keep asking a state store that does not answer before the loop goes on.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a run that could not be carried out waits for its next take-up; it doubles each time.
+/// How long a run that could not be carried out waits before it is taken up again; the wait doubles each time.
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
@@ -53,13 +53,13 @@ pub enum SchedulerError {
     Store(#[from] StoreError),
 }
 
-/// Gives the DAGs as they are now.
+/// Returns the DAGs as they are now.
 pub type CurrentDags<'a> = dyn Fn() -> Vec<Dag> + Send + Sync + 'a;
 
-/// Runs the schedules of `dags` (asked again at each look, so that an edited file counts) until told to stop.
+/// Runs the schedules of `dags` (read again at each look, so that an edited file counts) until told to stop.
 ///
 /// # Errors
-/// When the timer does not start, or another has taken the state store over.
+/// When the timer does not start, or another process has taken the state store over.
 pub async fn run(
     engine: &Engine,
     tenure: &Tenure,
@@ -83,7 +83,7 @@ pub async fn run(
     Ok(ended?)
 }
 
-/// A scheduler at work.
+/// The state of a scheduler.
 pub(super) struct Scheduler<'a> {
     engine: &'a Engine,
     tenure: &'a Tenure,
@@ -92,12 +92,12 @@ pub(super) struct Scheduler<'a> {
     clock: ClockWatch,
     tasks: TaskTracker,
     taken_up: Arc<Mutex<BTreeSet<RunId>>>,
-    /// Runs that could not be carried out: how often, and until when they rest.
+    /// Runs that could not be carried out: how often that happened, and until when they wait.
     resting: Arc<Mutex<BTreeMap<RunId, (u32, Instant)>>>,
     /// Only the owner moves watermarks, so they are read once.
     watermarks: BTreeMap<DagName, Option<Watermark>>,
     beside: BTreeMap<RunId, Beside>,
-    /// Runs that an earlier owner, or a failure, had left running when they were taken up.
+    /// Runs that an earlier owner, or a failure, had left `running` when they were taken up.
     cut_off: BTreeSet<RunId>,
 }
 
@@ -137,11 +137,11 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    /// Does all that is to be done at this moment.
+    /// Does everything that is due now.
     pub(super) async fn look(&mut self, dags: &[Dag]) -> Result<(), StoreError> {
         self.tenure.check()?;
         let now = self.engine.now();
-        // What was left running is taken up before the slots are looked at: it then counts as what it is.
+        // Interrupted runs are taken up before the slots are looked at: they then count as what they are.
         let open = self.take_up_what_is_open().await?;
         if !self.clock.believes(now, Instant::now()) {
             warn!("The clock has jumped ahead to {now}; slots wait until it has stood there for two minutes");
@@ -157,9 +157,9 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    /// Begins what may begin; returns the open runs as they were before.
+    /// Begins what may begin; returns the runs that were open before.
     async fn take_up_what_is_open(&mut self) -> Result<Vec<RunRecord>, StoreError> {
-        // In this order: a run that ends in between counts as still carried out, and is not begun again.
+        // In this order: a run that ends in between still counts as being carried out, and is not begun again.
         let taken_up = self.carried_out();
         let open = self.open_runs().await?;
         self.take_up(&open, taken_up).await?;
@@ -175,7 +175,7 @@ impl<'a> Scheduler<'a> {
         persist(PATIENCE, || self.engine.store.runs(&filter)).await
     }
 
-    /// Deals with a DAG's slots; returns whether a run was made.
+    /// Processes a DAG's slots; returns whether a run was made.
     async fn deal_with(&mut self, dag: &Dag, open: &[RunRecord], now: Timestamp) -> Result<bool, StoreError> {
         if dag.schedule.is_none() {
             return Ok(false);
@@ -202,7 +202,7 @@ impl<'a> Scheduler<'a> {
             Some(pause) => tick::while_paused(acts, pause),
             None => acts,
         };
-        // Read again at the next look, whatever becomes of the acts.
+        // Read again at the next look, whatever happens to the acts.
         self.watermarks.remove(&dag.name);
         let has_made = acts.iter().any(|act| matches!(act, Act::Make { .. }));
         for act in acts {
@@ -258,7 +258,7 @@ impl<'a> Scheduler<'a> {
         match persist(PATIENCE, || store.create_run(new())).await? {
             Some(run) => info!(run.id = %run.run_id, "Made a run for its slot"),
             None => {
-                // The slot was dealt with before, by a clock that has since gone back: only the watermark follows.
+                // The slot was processed before, by a clock that has since gone back: only the watermark follows.
                 let kept = persist(PATIENCE, || store.watermark(&dag.name)).await?;
                 if let Some(watermark) = kept.filter(|watermark| watermark.at < slot.at) {
                     let moved = Watermark { at: slot.at, ..watermark };
@@ -339,7 +339,7 @@ impl<'a> Scheduler<'a> {
     }
 }
 
-/// Returns what an open run may do beside others of its DAG.
+/// Returns which other runs of its DAG an open run may run beside.
 ///
 /// # Errors
 /// When the state store cannot be read.

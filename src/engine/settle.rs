@@ -1,8 +1,8 @@
-//! Carries out what must follow commits, beside the executor and never in its way.
+//! Carries out what must follow commits, concurrently with the executor and without delaying it.
 //!
-//! One loop per owner: it takes the rows that are due, hands each target to the [`Settler`], and deletes the row when
-//! nothing wanted it again meanwhile. What fails waits longer each time and is never given up: a store that was away for
-//! a night is in line with the state an hour after it is back.
+//! One loop per owner: it takes the rows that are due, passes each target to the [`Settler`], and deletes the row
+//! unless it was requested again in the meantime. After a failure the wait grows, but a target is never given up: a
+//! store that was away for a night is in line with the state an hour after it is back.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::runner::Settler;
 use crate::store::{StoreError, ToSettle};
 use crate::telemetry::chain;
 
-/// How often rows are looked at whose next try has come, when no commit asks.
+/// How often to look for rows whose next try is due, when no commit asks.
 const LOOK: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 4;
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(5);
@@ -37,7 +37,7 @@ pub async fn run(engine: &Engine, settler: &dyn Settler, stop: &CancellationToke
     }
 }
 
-/// Settles what is due, until a pass finds nothing more of it; returns what could not be settled.
+/// Settles what is due, until a pass finds nothing more; returns what could not be settled.
 ///
 /// # Errors
 /// When the state store fails.
@@ -75,14 +75,14 @@ async fn settle_one(engine: &Engine, settler: &dyn Settler, row: ToSettle) -> Re
     }
 }
 
-/// Tells of what could not be settled: whatever fails in one pass mostly fails for one reason.
+/// Reports what could not be settled, once per pass: the failures of one pass mostly have one cause.
 fn tell(failed: &[ToSettle]) {
     let Some(first) = failed.first() else { return };
     let why = first.last_error.as_deref().unwrap_or_default();
     warn!(tries = first.tries, others = failed.len() - 1, "Could not settle {}: {why}", first.target);
 }
 
-/// Returns how long a target waits after its failed try number `tries` (from 0).
+/// Returns how long a target waits after failed try number `tries` (from 0).
 fn wait_after(tries: u32) -> SignedDuration {
     FIRST_WAIT * (1 << tries.min(DOUBLINGS))
 }

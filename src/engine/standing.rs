@@ -1,8 +1,8 @@
-//! The jobs of a run as they are, for whoever carries it out: read once when it is taken up, then kept by its answers.
+//! The current jobs of a run: read from the store once when the run is taken up, then updated from the store's answers.
 //!
-//! The state store is the truth: what is here is only ever what a transaction of it has answered. Waits are kept on the
-//! monotonic clock, so that a clock on the wall that is set neither hastens nor delays a retry; across a restart the
-//! stored instant counts, and never for longer than the policy's longest wait.
+//! The state store is the truth: this only holds what one of its transactions has answered. Waits are measured on the
+//! monotonic clock, so that setting the system clock neither hastens nor delays a retry; across a restart the stored
+//! instant counts, but never for longer than the policy's longest wait.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::store::JobStanding;
 pub(super) struct Standings {
     jobs: BTreeMap<JobName, JobStanding>,
     states: BTreeMap<JobName, JobState>,
-    /// The views of those that have begun, in that order; every attempt is given them.
+    /// The views of those that have begun, in that order; they are part of every attempt's input.
     begun: Vec<Arc<JobView>>,
     place: HashMap<JobName, usize>,
     unbegun: BTreeMap<JobName, Arc<JobView>>,
@@ -48,7 +48,7 @@ impl Standings {
         found
     }
 
-    /// Takes what the store has answered about a job; a next attempt may begin after `wait`.
+    /// Takes over what the store has answered about a job; its next attempt may begin after `wait`.
     pub(super) fn take(&mut self, standing: JobStanding, wait: Duration) {
         let name = standing.view.name.clone();
         self.show(Arc::new(standing.view.clone()));
@@ -92,8 +92,8 @@ impl Standings {
         self.waiting.values().min().copied()
     }
 
-    /// Returns the run's other jobs as `job` is given them: in the order in which they began, then the others by name.
-    /// Jobs that were not asked for are shown as they ended last for the same date, where they did.
+    /// Returns the run's other jobs as input for `job`: in the order in which they began, then the others by name. Jobs
+    /// that were not asked for are shown as they last ended for the same date, if they did.
     pub(super) fn others(&self, job: &JobName, standing: Vec<JobView>) -> Vec<Arc<JobView>> {
         let mut stood: BTreeMap<JobName, Arc<JobView>> =
             standing.into_iter().map(|view| (view.name.clone(), Arc::new(view))).collect();

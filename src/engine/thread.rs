@@ -1,9 +1,9 @@
-//! Attempts in this process: what a child process does in its inside, and all of it for tests and debugging.
+//! Attempts in this process: the work inside a child process, and for tests and debugging the whole attempt.
 //!
-//! [`work`] is the one way in which an assignment becomes an outcome: the kind's fingerprint, then either the facts of
-//! the last success (the job is up to date) or its body. A panic becomes a failure whose text quotes nothing. A thread cannot be stopped from
-//! outside: a body that does not ask whether it is to stop goes on after its time limit, which is why `process` is the
-//! default.
+//! [`work`] is the only way in which an assignment becomes an outcome: the kind's fingerprint, then either the facts of
+//! the last success (the job is up to date) or its body. A panic becomes a failure whose text quotes nothing. A thread
+//! cannot be stopped from outside: a body that does not check whether it must stop continues after its time limit,
+//! which is why `process` is the default.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl Isolation for ThreadIsolation {
 /// Does what an assignment says, in this process.
 ///
 /// # Errors
-/// As the body says; a panic is a failure that no other try gets past.
+/// As the body says; a panic is a failure that is not retried.
 pub async fn work(
     runners: &dyn Runners,
     assignment: Assignment,
@@ -64,7 +64,7 @@ pub async fn work(
     match AssertUnwindSafe(attempt(&*runner, assignment, parts, cancel)).catch_unwind().await {
         Ok(ended) => ended,
         Err(panic) => {
-            // What a panic says may quote a row: it is for the log of the attempt alone, never for an e-mail.
+            // The text of a panic may quote a row: it belongs only in the attempt's log, never in an e-mail.
             error!("The job panicked: {}", panic_text(&*panic));
             Err(JobError::Fail(anyhow::anyhow!(
                 "the job panicked, which is a mistake in the program: what it said is in this attempt's log \
@@ -90,12 +90,12 @@ async fn attempt(
     }
     info!("It runs because {why}");
     if runner.runs_in_parent() {
-        // It stops its program by itself; to drop it would leave the program no grace.
+        // It stops its program itself; dropping it would leave the program no grace.
         let outcome = runner.run(input, parts, cancel).await?;
         return Ok(Done { outcome, fingerprint, why });
     }
     let outcome = tokio::select! {
-        // A body that has just ended wins over the wish to stop it: its work is done.
+        // A body that has just ended wins over the request to stop it: its work is done.
         biased;
         outcome = runner.run(input, parts, cancel.clone()) => outcome?,
         () = cancel.cancelled() => return Err(JobError::Cancelled),

@@ -1,9 +1,10 @@
-//! What a scheduler does at a moment: pure decisions, with the tests.
+//! What a scheduler does at a given time: pure decisions, with the tests.
 //!
-//! [`due`] says which slots of a DAG get a run, which are skipped and why; [`to_take_up`] which open runs may begin. Both
-//! see only values, so a history of crashes, pauses and wrong clocks is a list of calls. Promises: a slot is never lost
-//! because an earlier run was cut off, made by hand or still to be made up for; a schedule that is edited begins with its
-//! next slot, after what the old one still owed; a clock that goes back loses nothing that it had not used up.
+//! [`due`] says which slots of a DAG get a run, which are skipped and why; [`to_take_up`] says which open runs may
+//! begin. Both see only values, so a history of crashes, pauses and wrong clocks is a list of calls. Promises: a slot
+//! is never lost because an earlier run was cut off, made by hand or has still to be caught up; an edited schedule
+//! begins with its next slot, after what the old one still owed; a clock that goes back loses only what it had already
+//! used up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +17,10 @@ use crate::domain::run::{RunState, Trigger};
 use crate::domain::schedule::{self, ScheduleError, Slot};
 use crate::store::{Pause, RunRecord, Watermark};
 
-/// How far ahead of the present a slot may have been run early by a wrong clock, and is not run again.
+/// How far in the future a slot may have been run early by a wrong clock without being run again.
 const EARLY: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is to be done, in this order.
+/// What to do, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Act {
     /// The slots that a wrong clock has skipped after `after`, and all after `beyond`, are free again.
@@ -29,16 +30,16 @@ pub enum Act {
         /// After this even slots that were run are free.
         beyond: Timestamp,
     },
-    /// The watermark is set, with the schedule by which the next slots are dealt with.
+    /// The watermark is set, with the schedule by which the next slots are processed.
     SetWatermark(Watermark),
-    /// The slot gets a run; these are cancelled first.
+    /// The slot gets a run; these runs are cancelled first.
     Make {
         /// The slot.
         slot: Slot,
         /// Earlier runs that it replaces.
         cancel: Vec<RunId>,
     },
-    /// The slot gets none.
+    /// The slot gets no run.
     Skip {
         /// The slot.
         slot: Slot,
@@ -63,21 +64,21 @@ pub enum Tells {
 pub struct Runs<'a> {
     /// Those that are not done.
     pub open: &'a [RunRecord],
-    /// Those that this scheduler carries out now; for `due`, those of them that were not cut off before.
+    /// Those that this scheduler is carrying out; for `due`, only those that were not cut off before.
     pub taken_up: &'a BTreeSet<RunId>,
 }
 
-/// A schedule as a watermark remembers it.
+/// A schedule as stored with a watermark.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
     schedule: Schedule,
     timezone: String,
 }
 
-/// Returns what is to be done about a DAG's slots at `now`. A DAG without a schedule wants nothing.
+/// Returns what to do about a DAG's slots at `now`. A DAG without a schedule needs nothing.
 ///
 /// # Errors
-/// When its schedule cannot be planned with.
+/// When its schedule cannot be used for planning.
 pub fn due(
     dag: &Dag,
     watermark: Option<&Watermark>,
@@ -89,7 +90,7 @@ pub fn due(
     let remembered = serde_json::to_string(&present).ok();
     let from_now = || Act::SetWatermark(Watermark { at: now, schedule: remembered.clone() });
     let Some(watermark) = watermark else {
-        // A DAG that was never scheduled here begins with its next slot, not with its past.
+        // A DAG that was never scheduled here begins with its next slot, not with past ones.
         return Ok(vec![from_now()]);
     };
     if watermark.at > now {
@@ -112,7 +113,7 @@ pub fn due(
     }
 }
 
-/// What a schedule asks for since its watermark.
+/// What a schedule owes since its watermark.
 fn owed(
     dag: &Dag,
     asked: &Remembered,
@@ -145,7 +146,7 @@ fn owed(
     Ok(slots.into_iter().map(act).collect())
 }
 
-/// Returns what becomes of these acts while the DAG's schedule is paused: every slot is skipped, and nobody is told.
+/// Returns what these acts become while the DAG's schedule is paused: every slot is skipped, and nobody is told.
 pub fn while_paused(acts: Vec<Act>, pause: &Pause) -> Vec<Act> {
     let why = match &pause.manual.why {
         Some(why) => format!("{} paused the schedule: {why}", pause.manual.by),
@@ -158,8 +159,9 @@ pub fn while_paused(acts: Vec<Act>, pause: &Pause) -> Vec<Act> {
     acts.into_iter().map(skipped).collect()
 }
 
-/// Whether an open run costs the next slot: only a whole run, made when its slot came, that goes on as it should. One that
-/// was cut off or made up for is late through no fault of its schedule, and one made by hand is nobody's night.
+/// Whether an open run costs the next slot: only a complete run, made when its slot came, that is proceeding normally.
+/// A run that was cut off or caught up is late through no fault of its schedule, and one made by hand does not count as
+/// a scheduled night.
 fn is_in_the_way(run: &RunRecord, runs: Runs<'_>) -> bool {
     let goes_on = run.state == RunState::Queued || (run.taken_up <= 1 && runs.taken_up.contains(&run.run_id));
     let slot = run.slot.map(|at| Slot { at, date: run.logical_date });
@@ -167,20 +169,20 @@ fn is_in_the_way(run: &RunRecord, runs: Runs<'_>) -> bool {
     run.trigger == Trigger::Schedule && run.only.is_none() && goes_on && was_in_time
 }
 
-/// What an open run may do beside others of its DAG.
+/// What an open run may run beside, among the runs of its DAG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beside {
-    /// Nothing: they are carried out one after the other.
+    /// No other run: they are carried out one after the other.
     None,
-    /// So many runs of its backfill at once, and no others.
+    /// At most this many runs of its backfill at once, and no others.
     OfBackfill(u32),
     /// Any (`overlap = "allow"`).
     Any,
 }
 
-/// Returns the open runs that may begin now, in this order: those left running first, then the queued ones, those of a
-/// schedule before those asked for by hand, and backfills last, each oldest first. Those of one DAG begin one after the
-/// other, unless `beside` allows more.
+/// Returns the open runs that may begin now, in order: those left running first, then the queued ones, scheduled ones
+/// before those asked for by hand, and backfills last, each oldest first. Those of one DAG begin one after the other,
+/// unless `beside` allows more.
 pub fn to_take_up(runs: Runs<'_>, beside: &BTreeMap<RunId, Beside>) -> Vec<RunId> {
     let mut open: Vec<&RunRecord> = runs.open.iter().filter(|run| !run.state.is_done()).collect();
     open.sort_by_key(|run| {
@@ -193,7 +195,7 @@ pub fn to_take_up(runs: Runs<'_>, beside: &BTreeMap<RunId, Beside>) -> Vec<RunId
         let others = || at_work.iter().filter(|other| other.dag == run.dag);
         let may_begin = match beside.get(&run.run_id).copied().unwrap_or(Beside::None) {
             Beside::Any => true,
-            // Whoever waits is not overtaken.
+            // A waiting run is not overtaken.
             _ if waiting.contains(&run.dag) => false,
             Beside::OfBackfill(most) => {
                 others().all(|other| other.backfill == run.backfill) && others().count() < most.max(1) as usize
@@ -210,7 +212,7 @@ pub fn to_take_up(runs: Runs<'_>, beside: &BTreeMap<RunId, Beside>) -> Vec<RunId
     chosen
 }
 
-/// The order in which queued runs get their turn: nobody's night waits for a backfill.
+/// The order in which queued runs get their turn: no scheduled night waits for a backfill.
 const fn rank(run: &RunRecord) -> u8 {
     match run.trigger {
         Trigger::Schedule => 0,

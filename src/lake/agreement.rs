@@ -1,8 +1,9 @@
 //! Whether the lake holds what the state store says is current.
 //!
-//! State and lake are backed up apart, and each can be lost or set back without the other. [`Lake::agreement`] looks
-//! for the manifest of every current snapshot and for the parts that it names, by key and size; it reads no part (that
-//! is [`Lake::verify`]'s). What is missing is told with one advice, because one cause is behind all of it.
+//! State and lake are backed up separately, and each can be lost or set back without the other. [`Lake::agreement`]
+//! looks for the manifest of every current snapshot and for the parts that it names, by key and size; it does not read
+//! parts (that is left to [`Lake::verify`]). There is one advice for everything that is missing, because it has one
+//! cause.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use super::store::{ADVICE, Lake, LakeError};
 use crate::domain::lineage::Manifest;
 use crate::domain::outcome::SnapshotRef;
 
-/// What was looked for, and what is not there.
+/// What was looked for, and what is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Agreement {
     /// Current snapshots that were looked for.
@@ -39,10 +40,10 @@ impl Agreement {
 }
 
 impl Lake {
-    /// Looks whether every snapshot of `current` is in the lake.
+    /// Checks whether every snapshot of `current` is in the lake.
     ///
     /// # Errors
-    /// When the store fails; that something is missing is an answer.
+    /// When the store fails; a missing object is a result, not an error.
     pub async fn agreement(&self, current: impl IntoIterator<Item = &SnapshotRef>) -> Result<Agreement, LakeError> {
         let mut agreement = Agreement::default();
         for snapshot in current {
@@ -63,7 +64,7 @@ impl Lake {
 }
 
 impl Agreement {
-    /// Notes an error that says something about this object; one about the store is given back.
+    /// Notes an error that says something about this object; returns one about the store.
     fn note(&mut self, key: String, error: LakeError) -> Result<(), LakeError> {
         let why = match error {
             error if error.is_not_found() => "it is not there".to_owned(),
@@ -75,7 +76,7 @@ impl Agreement {
     }
 }
 
-/// Returns the parts of a manifest that are not among what is there, by key with its size, and why.
+/// Returns the parts of a manifest that are missing from `sizes` or have another size, and why.
 fn parts_missing(
     dataset: &Dataset,
     manifest: &Manifest,

@@ -1,7 +1,7 @@
 //! Browsing the lake: the same answers on a folder, in memory and on S3.
 //!
-//! Functions from keys to serialisable values; printing is the command line's. Who may read `restricted/` is decided
-//! by the store's own rules, not here.
+//! Functions from keys to serialisable values; the command line prints them. Who may read `restricted/` is decided by
+//! the store's own rules, not here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::domain::lineage::{Manifest, ManifestColumn};
 pub struct Entry {
     /// Its name; a folder's ends with `/`.
     pub name: String,
-    /// Bytes, of all below it for a folder.
+    /// Bytes; for a folder, of everything below it.
     pub size_bytes: u64,
     /// Objects below it; 1 for an object.
     pub objects: u64,
@@ -46,10 +46,10 @@ pub struct Stat {
     pub facts: BTreeMap<String, String>,
 }
 
-/// For whom a list of files is written.
+/// The reader for which a list of files is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavour {
-    /// One path a line.
+    /// One path per line.
     Paths,
     /// A call for DuckDB.
     Duckdb,
@@ -71,10 +71,10 @@ pub struct Verified {
 }
 
 impl Lake {
-    /// Returns what stands directly below a folder.
+    /// Returns what is directly below a folder.
     ///
     /// # Errors
-    /// When it cannot be listed, or there is nothing.
+    /// When it cannot be listed, or there is nothing in it.
     pub async fn ls(&self, folder: &str) -> Result<Vec<Entry>, LakeError> {
         let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
         for (inside, size) in self.below(folder).await? {
@@ -92,7 +92,7 @@ impl Lake {
     /// Returns everything below a folder as an indented tree, `depth` levels deep.
     ///
     /// # Errors
-    /// When it cannot be listed, or there is nothing.
+    /// When it cannot be listed, or there is nothing in it.
     pub async fn tree(&self, folder: &str, depth: usize) -> Result<Vec<String>, LakeError> {
         let mut lines: Vec<String> = Vec::new();
         let mut shown: BTreeSet<String> = BTreeSet::new();
@@ -118,7 +118,7 @@ impl Lake {
     /// Returns the bytes of an object.
     ///
     /// # Errors
-    /// When the key is not one of the lake's, or it is not there.
+    /// When the key is not one of the lake's, or the object does not exist.
     pub async fn get_browsed(&self, key: &str) -> Result<Bytes, LakeError> {
         self.get(&keys::browsed(key)?).await
     }
@@ -126,7 +126,7 @@ impl Lake {
     /// Returns the manifest of a dataset: of the snapshot given, or of the current one.
     ///
     /// # Errors
-    /// When the dataset is not there.
+    /// When the dataset does not exist.
     pub async fn manifest_of(&self, dataset: &Dataset, snapshot: Option<&SnapshotId>) -> Result<Manifest, LakeError> {
         if let Some(snapshot) = snapshot {
             let manifest = self.manifest(dataset, snapshot).await;
@@ -141,7 +141,7 @@ impl Lake {
     /// Returns what is known of a dataset.
     ///
     /// # Errors
-    /// When the dataset is not there.
+    /// When the dataset does not exist.
     pub async fn stat(&self, dataset: &Dataset, snapshot: Option<&SnapshotId>) -> Result<Stat, LakeError> {
         let manifest = self.manifest_of(dataset, snapshot).await?;
         Ok(Stat {
@@ -159,7 +159,7 @@ impl Lake {
     /// Returns the first `rows` rows of a dataset.
     ///
     /// # Errors
-    /// When the dataset is not there or cannot be read.
+    /// When the dataset does not exist or cannot be read.
     pub async fn head_rows(&self, dataset: &Dataset, rows: u32) -> Result<polars::prelude::DataFrame, LakeError> {
         let manifest = self.manifest_of(dataset, None).await?;
         let paths = self.local_parts(dataset, &manifest.parts).await?;
@@ -169,10 +169,10 @@ impl Lake {
             .map_err(|cause| LakeError::Part { operation: "reading", dataset: name, cause })
     }
 
-    /// Returns the exact list of a snapshot's parts, in the words of the reader that will read it.
+    /// Returns the exact list of a snapshot's parts, in the form that the reader takes.
     ///
     /// # Errors
-    /// When the dataset is not there.
+    /// When the dataset does not exist.
     pub async fn files(
         &self,
         dataset: &Dataset,

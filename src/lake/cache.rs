@@ -1,8 +1,8 @@
 //! Local copies of parts, because polars reads local files only.
 //!
-//! In a local lake a part is read where it lies. Elsewhere it is copied to scratch once, checked against its hash
-//! and kept there under its name; the oldest copies go when the cache outgrows its limit. Two users may ask for the
-//! same part at once: each writes aside and renames.
+//! In a local lake a part is read in place. Elsewhere it is copied to scratch once, checked against its hash and kept
+//! there under its name; the oldest copies are removed when the cache outgrows its limit. Two processes may ask for the
+//! same part at once: each writes a temporary file and renames it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use super::versions;
 use crate::domain::ids::content_hash;
 use crate::domain::lineage::{Manifest, Part};
 
-/// How much the cache may hold before the oldest copies go.
+/// How much the cache may hold before the oldest copies are removed.
 const CACHE_BYTES: u64 = 20 * 1024 * 1024 * 1024;
 
 impl Lake {
@@ -33,7 +33,7 @@ impl Lake {
         Ok(paths)
     }
 
-    /// Returns the rows of these parts, in their order; `None` where there is no part.
+    /// Returns the rows of these parts, in their order; `None` if there are no parts.
     ///
     /// # Errors
     /// When a part cannot be read or is not what its manifest says.
@@ -47,7 +47,7 @@ impl Lake {
         read.map(Some).map_err(failed)
     }
 
-    /// Returns the current rows of a table, as the snapshot `manifest` has them; `None` where it has none.
+    /// Returns the current rows of a table in the snapshot `manifest`; `None` if it has none.
     ///
     /// # Errors
     /// When a part cannot be read or is not what the manifest says.
@@ -61,7 +61,7 @@ impl Lake {
         if let Place::Folder(folder) = self.place() {
             let path = folder.join(key.as_ref());
             if !path.is_file() {
-                // polars' own error names neither the lake nor a way out; `head` gives what the store says.
+                // polars' own error names neither the lake nor a way out; `head` returns the store's own error.
                 self.head(&key).await.map_err(|error| self.lost_if_gone(&key, error))?;
             }
             return Ok(path);
@@ -80,7 +80,7 @@ impl Lake {
     }
 }
 
-/// Writes a file so that it is there whole or not at all.
+/// Writes a file so that it is complete or does not exist.
 pub(super) fn write_aside(path: &Path, bytes: &Bytes) -> Result<(), LakeError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let failed =
@@ -100,7 +100,7 @@ fn make_room(folder: &Path, newest: &Path) -> Result<(), LakeError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        // A file may go while we look: another process makes room too.
+        // A file may disappear in the meantime: another process makes room too.
         if let Ok(meta) = entry.metadata() {
             files.push((meta.modified().ok(), entry.path(), meta.len()));
         }

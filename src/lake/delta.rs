@@ -1,8 +1,9 @@
-//! The Delta log: the same parts, as Spark, DuckDB and polars read them without us.
+//! The Delta log: the same parts, as Spark, DuckDB and polars read them without this program.
 //!
-//! One commit per settled snapshot, with `add` and `remove` actions over parts that lie where they lay. Protocol
-//! reader 1, writer 2; no partition columns, because parts hold all their columns. The log is derived: it may be
-//! deleted and comes again with the next snapshot; one that cannot be read is begun anew. Times in it are zero, so that the same snapshots give the same log.
+//! One commit per settled snapshot, with `add` and `remove` actions for parts that stay in place. Protocol reader 1,
+//! writer 2; no partition columns, because parts hold all their columns. The log is derived: it may be deleted and is
+//! written again with the next snapshot; an unreadable one is started anew. Times in it are zero, so that the same
+//! snapshots give the same log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +14,15 @@ use super::keys::Dataset;
 use super::store::{Lake, LakeError};
 use crate::domain::lineage::{Manifest, ManifestColumn, Part};
 
-/// How often a version that another writer has taken is looked at.
+/// How often to try again after another writer has taken a version.
 const MOST_RIVALS: u32 = 5;
 
-/// Adds the commit that makes the log say what `manifest` says; nothing when it says so already.
+/// Adds the commit that brings the log in line with `manifest`, unless it is already.
 ///
 /// # Errors
 /// When the store fails.
 pub(super) async fn follow(lake: &Lake, dataset: &Dataset, manifest: &Manifest) -> Result<(), LakeError> {
-    // Another writer may have taken the version that was free: then its commit is read, and followed.
+    // Another writer may have taken the free version: then its commit is read, and followed.
     for _ in 0..MOST_RIVALS {
         let log = match replay(lake, dataset).await {
             Err(LakeError::Unreadable { key, why }) => {
@@ -41,7 +42,7 @@ pub(super) async fn follow(lake: &Lake, dataset: &Dataset, manifest: &Manifest) 
 /// The log as it is: its last version, the parts it holds, its schema.
 type Log = (Option<u64>, BTreeSet<String>, Option<String>);
 
-/// Adds one commit; returns whether the log says what the manifest says then.
+/// Adds one commit; returns whether the log then agrees with the manifest.
 async fn commit(lake: &Lake, dataset: &Dataset, manifest: &Manifest, log: Log) -> Result<bool, LakeError> {
     let (version, known, schema) = log;
     let wanted: BTreeMap<&str, &Part> = manifest.parts.iter().map(|part| (part.path.as_str(), part)).collect();
@@ -73,7 +74,7 @@ async fn commit(lake: &Lake, dataset: &Dataset, manifest: &Manifest, log: Log) -
     let next = version.map_or(0, |version| version + 1);
     let (key, bytes) = (dataset.delta_log(Some(next)), bytes::Bytes::from(lines.join("\n") + "\n"));
     match lake.put_new(&key, bytes.clone()).await {
-        // What is there may be as long and say something else.
+        // The existing object may have the same length and different content.
         Ok(()) => Ok(lake.get(&key).await? == bytes),
         Err(LakeError::Changed { .. }) => Ok(false),
         Err(error) => Err(error),
@@ -108,7 +109,7 @@ async fn replay(lake: &Lake, dataset: &Dataset) -> Result<Log, LakeError> {
     Ok((version, parts, schema))
 }
 
-/// A Delta table's id is a UUID: here made of the dataset's name, so that it is the same every time.
+/// A Delta table's id is a UUID: here it is derived from the dataset's name, so that it is always the same.
 fn table_id(dataset: &Dataset) -> String {
     let hash = crate::domain::ids::content_hash(dataset.as_str().as_bytes());
     format!("{}-{}-4{}-8{}-{}", &hash[..8], &hash[8..12], &hash[13..16], &hash[17..20], &hash[20..32])
@@ -122,7 +123,7 @@ fn schema_string(columns: &[ManifestColumn]) -> String {
     json!({ "type": "struct", "fields": fields }).to_string()
 }
 
-/// Delta's word for a polars type.
+/// Delta's name for a polars type.
 fn delta_type(dtype: &str) -> &'static str {
     match dtype {
         "bool" | "Boolean" => "boolean",

@@ -1,9 +1,9 @@
 //! A local folder or an object-store prefix as a source of files.
 //!
-//! A local file is read where it lies; a remote one is copied to scratch, named by its path and tag, so that a
-//! changed file is never taken for the old one. Of a local folder only regular files are taken, and links to files
-//! inside it: anything else is refused by its name before it is opened, because reading a named pipe may never end
-//! and a link may lead anywhere.
+//! A local file is read in place; a remote one is copied to scratch, named by its path and tag, so that a changed file
+//! is never taken for the old one. In a local folder only regular files and links to files inside it are taken:
+//! anything else is refused by name before it is opened, because reading a named pipe may never end and a link may lead
+//! anywhere.
 
 use std::fs::Metadata;
 use std::os::unix::fs::FileTypeExt as _;
@@ -17,7 +17,7 @@ use super::store::{Lake, LakeError, LakeOptions};
 use crate::domain::ids::content_hash;
 use crate::domain::source::{FileSource, SourceError, SourceFile};
 
-/// Opens a folder or prefix as a source of files; a folder that is not there is an error, not an empty source.
+/// Opens a folder or prefix as a source of files; a missing folder is an error, not an empty source.
 ///
 /// # Errors
 /// When it cannot be opened.
@@ -57,17 +57,17 @@ impl LocalFiles {
     }
 }
 
-/// What an entry of a folder is.
+/// The kind of an entry in a folder.
 enum Kind {
     /// A folder, to be listed.
     Folder,
     /// A regular file, or a link to one below the root.
     File(Metadata),
-    /// Something that is not read, in words.
+    /// Something that is not read; says what it is.
     Other(String),
 }
 
-/// Looks at an entry without opening it. `root` is the folder of the source, without links.
+/// Looks at an entry without opening it. `root` is the folder of the source, with links resolved.
 fn kind_of(root: &FilePath, path: &FilePath) -> std::io::Result<Kind> {
     let meta = std::fs::symlink_metadata(path)?;
     if !meta.is_symlink() {

@@ -1,7 +1,7 @@
 //! Every key of the lake is built here, and nowhere else.
 //!
-//! Two roots part what may be read: `restricted/` holds rows about people, `published/` what stakeholders browse.
-//! A key is made of names, dates and hashes, never of anything a row holds.
+//! Two roots separate what may be read: `restricted/` holds rows about people, `published/` what stakeholders browse. A
+//! key is made of names, dates and hashes, never of anything in a row.
 //!
 //! ```text
 //! <dataset>/data/<part hash>.parquet · <dataset>/_manifests/<snapshot>.json · <dataset>/latest.json
@@ -120,17 +120,17 @@ pub fn part_path(part_hash: &str) -> String {
     format!("data/{part_hash}.parquet")
 }
 
-/// Returns the folder in which an attempt's files lie until its commit.
+/// Returns the folder in which an attempt's files stay until its commit.
 pub fn staged_folder(attempt: &str) -> String {
     format!("{RESTRICTED}/staged/{attempt}")
 }
 
-/// Returns the key under which a file of the first released form lies: all of them in one folder, under their hashes.
+/// Returns the staging key of a file in the first released form: all of them in one folder, named by their hashes.
 pub(super) fn staged_by_hash(sha256: &str) -> String {
     format!("{RESTRICTED}/staged/{sha256}")
 }
 
-/// Returns the key under which a file that is to get the name `file` lies until its commit.
+/// Returns the staging key of a file that will get the name `file` at its commit.
 pub fn staged(attempt: &str, file: &str) -> Path {
     let name = &crate::domain::ids::content_hash(file.as_bytes())[..16];
     key(&format!("{}/{name}", staged_folder(attempt)))
@@ -141,7 +141,7 @@ pub fn all_staged() -> Path {
     key(&format!("{RESTRICTED}/staged"))
 }
 
-/// Returns the folder of objects that are written only to see whether a store keeps its promises.
+/// Returns the folder of objects that are written only to check whether a store keeps its promises.
 pub(super) fn probes() -> Path {
     key(&format!("{RESTRICTED}/probes"))
 }
@@ -179,7 +179,7 @@ pub fn folder_index(folder: &str) -> String {
 /// Returns the key that a reader may browse.
 ///
 /// # Errors
-/// When it does not begin with one of the two roots, or goes up.
+/// When it does not begin with one of the two roots, or contains `..`.
 pub fn browsed(text: &str) -> Result<Path, KeyError> {
     let trimmed = text.trim_matches('/');
     let refused = || KeyError(text.to_owned());
@@ -190,7 +190,7 @@ pub fn browsed(text: &str) -> Result<Path, KeyError> {
     Path::parse(trimmed).map_err(|_| refused())
 }
 
-/// Returns the key that an outcome or a listing of this program holds as `text`.
+/// Returns the key that is stored as `text` in an outcome or a listing of this program.
 pub(super) fn key(text: &str) -> Path {
     Path::from(text)
 }

@@ -1,8 +1,8 @@
-//! What a process that was killed leaves in a local lake: files that it was still writing.
+//! What a killed process leaves in a local lake: files that it was still writing.
 //!
-//! object_store writes an object in a folder under `<name>#<number>` first and renames it then, so no reader ever sees
-//! half a file; a kill in between leaves one behind that nothing names. A new owner removes them, for nobody else writes.
-//! Stores behind a URL have none: an upload that did not end is no object.
+//! object_store first writes an object in a folder under `<name>#<number>` and then renames it, so no reader ever sees
+//! half a file; a kill in between leaves a file that nothing names. A new owner removes them, because no other process
+//! writes. Stores behind a URL have none: an unfinished upload is not an object.
 
 use std::fs;
 use std::io;

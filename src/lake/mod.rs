@@ -3,14 +3,16 @@
 //! `keys` builds every key; `store` talks to the store; `parts` turns frames into Parquet and back; `publish` stages,
 //! verifies and settles snapshots; `versions` merges deliveries into tables that keep every version; `delta` writes the
 //! log that outside readers follow; `cache` brings parts to local paths for polars; `browse` answers questions;
-//! `agreement` compares the lake with the state store; `leftovers` removes what a killed process was writing; `probe` finds out
-//! whether a store keeps its promises; `files` opens a folder or prefix as a source. The commit itself is the state store's.
+//! `agreement` compares the lake with the state store; `leftovers` removes what a killed process was writing; `probe`
+//! finds out whether a store keeps its promises; `files` opens a folder or prefix as a source. The commit itself is
+//! done by the state store.
 //!
 //! How to add an effect that removes objects: a job body removes nothing. What follows a commit is a target "to settle"
-//! (`store::settle`), which `app::settle` carries out, as for what an attempt staged and did not commit; what is due with
-//! time is decided in `domain::keeping` and carried out by `app::keeping`. Either asks `StateStore::is_collecting_allowed`
-//! first. The removing itself is a method of [`Lake`], in a file of its own here, through `Lake::remove`: nothing else
-//! deletes an object. It may be cut off and asked again, and never touches what a current snapshot names.
+//! (`store::settle`), which `app::settle` carries out, as it does for files that an attempt staged and did not commit;
+//! what expires with time is decided in `domain::keeping` and carried out by `app::keeping`. Both ask
+//! `StateStore::is_collecting_allowed` first. The removal itself is a method of [`Lake`], in a file of its own here,
+//! through `Lake::remove`: nothing else deletes an object. It must be safe to interrupt and to repeat, and never
+//! touches what a current snapshot names.
 
 mod agreement;
 mod browse;

@@ -1,8 +1,8 @@
 //! Frames become Parquet parts, and parts become frames: deterministic bytes, named by their content.
 //!
-//! A part's name is its part hash: the SHA-256 of its schema and of everything before its footer. The same frame
-//! gives the same bytes whatever the number of threads. The footer carries dataset, schema hash and part hash, so a
-//! part that was carried off still says what it is. The `parquet` crate reads footers back; polars reads rows.
+//! A part's name is its part hash: the SHA-256 of its schema and of everything before its footer. The same frame gives
+//! the same bytes whatever the number of threads. The footer carries dataset, schema hash and part hash, so a part that
+//! was copied elsewhere can still be identified. The `parquet` crate reads footers; polars reads rows.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use crate::domain::lineage::ManifestColumn;
 /// Rows in a row group: small enough to stream, and the same everywhere.
 const ROW_GROUP_ROWS: usize = 131_072;
 
-/// What stands in the footer until the part hash is known: as long as a hash.
+/// The placeholder in the footer until the part hash is known; as long as a hash.
 const UNHASHED: &str = "----------------------this-part-has-not-been-hashed-yet---------";
 
 /// An encoded part.
@@ -75,7 +75,7 @@ pub fn schema(frame: &DataFrame) -> Vec<ManifestColumn> {
 /// Returns the rows and the column names that a file's footer states.
 ///
 /// # Errors
-/// With the parquet crate's words, when the footer does not parse.
+/// With the parquet crate's message, when the footer does not parse.
 pub(super) fn read_footer(bytes: &Bytes) -> Result<(u64, Vec<String>), String> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes).map_err(|error| error.to_string())?;
     let file = metadata.file_metadata();
@@ -101,7 +101,7 @@ pub fn scan_one(path: &Path) -> PolarsResult<LazyFrame> {
     LazyFrame::scan_parquet(PlRefPath::try_from_path(path)?, arguments)
 }
 
-/// Where the footer begins: Parquet ends with the footer, its length in four bytes, and four bytes `PAR1`.
+/// Where the footer begins: Parquet ends with the footer, its length in four bytes, and the four bytes `PAR1`.
 pub(super) fn footer_start(bytes: &[u8]) -> usize {
     let length_at = bytes.len().saturating_sub(8);
     let length =

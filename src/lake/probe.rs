@@ -1,8 +1,9 @@
-//! Whether a store keeps the promises that the lake is built on: an object is created once, is seen at once, and has a time.
+//! Whether a store keeps the promises that the lake is built on: an object is created only once, is visible at once,
+//! and has a time.
 //!
-//! An object under a key of its own is written, written again, listed, read and removed. What an earlier probe left that
-//! was cut off is removed too, once it is an hour old on the store's own clock. In a folder nothing remains, not even an
-//! empty folder.
+//! An object under a key of its own is written, written again, listed, read and removed. Objects of earlier probes that
+//! were interrupted are removed too, once they are an hour old by the store's clock. In a folder nothing remains, not
+//! even an empty folder.
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -11,24 +12,24 @@ use object_store::path::Path;
 use super::keys;
 use super::store::{Created, Lake, LakeError, Place};
 
-/// From this age on an object of another probe belongs to nobody.
+/// From this age on, an object of another probe counts as abandoned.
 const ABANDONED: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a probe has seen.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// Whether the listing showed the object at once.
     pub is_listed: bool,
     /// Whether a second writer of the same key was refused.
     pub is_created_once: bool,
-    /// Whether the bytes that were read are those that were written first.
+    /// Whether the bytes read are those that were written first.
     pub is_read_back: bool,
     /// When the object was written, by the store's clock.
     pub written_at: Timestamp,
 }
 
 impl Lake {
-    /// Writes, lists, reads and removes an object; `id` tells this probe from others.
+    /// Writes, lists, reads and removes an object; `id` distinguishes this probe from others.
     ///
     /// # Errors
     /// When the store fails.
@@ -57,11 +58,11 @@ impl Lake {
         Ok(Probe { is_listed, is_created_once, is_read_back: self.get(key).await? == first, written_at })
     }
 
-    /// Removes the folders that the probe's object lay in, where nothing else does.
+    /// Removes the folders of the probe's object that contain nothing else.
     fn remove_empty_folders(&self) {
         let Place::Folder(folder) = self.place() else { return };
         for below in [keys::probes().to_string(), keys::RESTRICTED.to_owned()] {
-            // One that is not empty stays.
+            // A folder that is not empty stays.
             std::fs::remove_dir(folder.join(below)).unwrap_or_default();
         }
     }

@@ -1,9 +1,9 @@
-//! Stage, verify, commit: how a snapshot comes to be.
+//! Stage, verify, commit: how a snapshot is made.
 //!
-//! Parts and manifest are staged under names made of their content; nothing that exists is changed. `finish` reads
-//! back what the store holds before it writes the manifest. The commit itself is the state store's transaction that
-//! records the returned [`SnapshotRef`]; [`Lake::settle`] then brings the pointers for outside readers in line, and
-//! may be called again at any time.
+//! Parts and manifest are staged under names made of their content; nothing that exists is changed. `finish` reads back
+//! what the store holds before it writes the manifest. The commit itself is the state store's transaction that records
+//! the returned [`SnapshotRef`]; [`Lake::settle`] then brings the pointers for outside readers in line, and may be
+//! called again at any time.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::domain::ids::{SnapshotId, content_hash};
 use crate::domain::lineage::{MANIFEST_VERSION, Manifest, ManifestColumn, Part};
 use crate::domain::outcome::{FileRef, SnapshotRef};
 
-/// A snapshot in the making.
+/// A snapshot that is being made.
 pub struct Staging<'a> {
     lake: &'a Lake,
     dataset: Dataset,
@@ -27,7 +27,7 @@ pub struct Staging<'a> {
     parts: Vec<Part>,
 }
 
-/// What a manifest says beside its parts.
+/// What a manifest says besides its parts.
 #[derive(Debug, Clone, Default)]
 pub struct Provenance {
     /// The snapshots it was made from, `<dataset>@<snapshot>`.
@@ -45,7 +45,7 @@ pub struct Provenance {
 pub struct Staged {
     /// Its manifest.
     pub manifest: Manifest,
-    /// What an outcome names it by.
+    /// The reference by which an outcome names it.
     pub reference: SnapshotRef,
 }
 
@@ -66,7 +66,7 @@ impl<'a> Staging<'a> {
         Self { lake, dataset, schema, parts: Vec::new() }
     }
 
-    /// Replaces the schema, where a column came since the snapshot that this one follows.
+    /// Replaces the schema, for a column that is new since the preceding snapshot.
     pub fn set_schema(&mut self, schema: Vec<ManifestColumn>) {
         self.schema = schema;
     }
@@ -130,7 +130,7 @@ impl<'a> Staging<'a> {
         Ok(Staged { manifest, reference })
     }
 
-    /// Looks at what the store holds: its size, its footer as it was written, and that this states the rows.
+    /// Checks what the store holds: the size, the footer as written, and that the footer states the number of rows.
     async fn verify(&self, part: &Part, written: &Bytes) -> Result<(), LakeError> {
         let wrong = |why: String| LakeError::Verify { dataset: self.dataset.to_string(), why };
         let key = self.dataset.part(&part.path);
@@ -163,7 +163,7 @@ impl Lake {
             .map_err(|error| LakeError::Unreadable { key: key.to_string(), why: error.to_string() })
     }
 
-    /// Returns what `latest.json` of a dataset says; `None` when nothing was settled yet.
+    /// Returns what `latest.json` of a dataset says; `None` if nothing was settled yet.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -175,7 +175,8 @@ impl Lake {
             .map_err(|error| LakeError::Unreadable { key: key.to_string(), why: error.to_string() })
     }
 
-    /// Brings a committed snapshot's pointers in line: the Delta log, then `latest.json`. Does nothing when they are.
+    /// Brings the pointers of a committed snapshot in line: the Delta log, then `latest.json`. Does nothing if they
+    /// are.
     ///
     /// # Errors
     /// When the store fails; calling again repairs it.
@@ -184,7 +185,7 @@ impl Lake {
         match self.latest(&dataset).await {
             Ok(Some(latest)) if latest.snapshot == committed.snapshot => return Ok(()),
             Ok(_) => {}
-            // What cannot be read is as good as missing: it is derived, and written again.
+            // An unreadable pointer counts as missing: it is derived, and written again.
             Err(LakeError::Unreadable { key, why }) => {
                 warn!(key, "A pointer was not readable ({why}); writing it again");
             }
@@ -213,13 +214,13 @@ impl Lake {
         Ok(FileRef { key, sha256, size_bytes, staged: staged.to_string() })
     }
 
-    /// Puts a committed file under its name, and removes its staged copy.
+    /// Puts a committed file in place under its name, and removes its staged copy.
     ///
     /// # Errors
     /// When the store fails; calling again repairs it.
     pub async fn put_in_place(&self, file: &FileRef) -> Result<(), LakeError> {
         let key = keys::browsed(&file.key)?;
-        // Files of the first released form lie under their hash, all in one folder.
+        // Files of the first released form are named by their hash, all in one folder.
         let staged = if file.staged.is_empty() { keys::staged_by_hash(&file.sha256) } else { file.staged.clone() };
         let staged = keys::browsed(&staged)?;
         if self.get_if_there(&key).await?.is_none_or(|there| content_hash(&there) != file.sha256) {

@@ -2,7 +2,7 @@
 //!
 //! Promises: what is content-named is written once and never changed ([`Lake::put_new`]); pointers are overwritten
 //! whole. Local writes are synced to the disk. Every error names the key and says whether another try might help;
-//! object_store itself retries a few seconds long what a store answers with "try again", jobs go on from there.
+//! object_store itself retries for a few seconds when a store answers "try again", and jobs retry after that.
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -42,16 +42,16 @@ pub struct LakeOptions {
     pub allow_http: bool,
     /// A local folder for copies of remote parts.
     pub scratch: PathBuf,
-    /// What becomes of a local folder that is not there.
+    /// What to do if a local folder does not exist.
     pub if_missing: IfMissing,
 }
 
-/// What becomes of a lake whose local folder is not there.
+/// What to do if a lake's local folder does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfMissing {
-    /// It is made.
+    /// Create it.
     Create,
-    /// It is empty, and stays so: for those who only look.
+    /// Treat it as empty and leave it so: for commands that only look.
     Empty,
 }
 
@@ -94,7 +94,7 @@ pub enum LakeError {
         /// Why.
         why: String,
     },
-    /// A dataset is not there.
+    /// A dataset does not exist.
     #[error("there is no dataset `{dataset}` in the lake; `nocturne lake tree` shows what there is")]
     NoDataset {
         /// The dataset.
@@ -108,7 +108,7 @@ pub enum LakeError {
         /// The snapshot.
         snapshot: crate::domain::ids::SnapshotId,
     },
-    /// What a committed snapshot is made of is not there.
+    /// An object that a committed snapshot is made of is missing.
     #[error("`{key}` is gone from the lake at {url}, though the state store says that it is current; {advice}")]
     Lost {
         /// The key.
@@ -165,7 +165,7 @@ impl LakeError {
 }
 
 impl LakeError {
-    /// Returns whether the object is not there.
+    /// Returns whether the error means that the object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::Store { cause: object_store::Error::NotFound { .. }, .. })
     }
@@ -180,16 +180,16 @@ pub struct Lake {
     scratch: PathBuf,
 }
 
-/// When an object that was to be written came into being.
+/// When an object came into being that was to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Created {
     /// By this call.
     Now,
-    /// Before: it is as it was.
+    /// Before: it is unchanged.
     Before,
 }
 
-/// Where a lake lies, as far as local readers care.
+/// Where a lake is, as far as local readers care.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// In this folder.
@@ -201,10 +201,10 @@ pub(super) enum Place {
 }
 
 impl Lake {
-    /// Opens the lake; a local folder is made where it is missing.
+    /// Opens the lake; a missing local folder is created.
     ///
     /// # Errors
-    /// When the URL is not usable or the folder cannot be made.
+    /// When the URL is not usable or the folder cannot be created.
     pub async fn open(options: LakeOptions) -> Result<Self, LakeError> {
         let failed =
             |cause: Box<dyn std::error::Error + Send + Sync>| LakeError::Open { url: options.url.clone(), cause };
@@ -242,10 +242,10 @@ impl Lake {
         &self.scratch
     }
 
-    /// Writes an object that is named by its content; when it is there already, it is the same.
+    /// Writes an object that is named by its content; if it exists already, it is the same.
     ///
     /// # Errors
-    /// When the store fails, or the object that is there has another size.
+    /// When the store fails, or the existing object has another size.
     pub async fn put_new(&self, key: &Path, bytes: Bytes) -> Result<(), LakeError> {
         let size = bytes.len() as u64;
         match self.create(key, bytes).await? {
@@ -270,7 +270,7 @@ impl Lake {
         }
     }
 
-    /// Writes an object whole, over what is there: pointers and pages.
+    /// Writes a whole object, replacing an existing one: pointers and pages.
     ///
     /// # Errors
     /// When the store fails.
@@ -278,7 +278,7 @@ impl Lake {
         self.store.put(key, bytes.into()).await.map(drop).map_err(|cause| self.failed("writing", key, cause))
     }
 
-    /// Removes an object; one that is gone already is removed.
+    /// Removes an object; an object that does not exist counts as removed.
     ///
     /// # Errors
     /// When the store fails.
@@ -303,7 +303,7 @@ impl Lake {
     /// Returns an object's bytes.
     ///
     /// # Errors
-    /// When it is not there or the store fails.
+    /// When it does not exist or the store fails.
     pub async fn get(&self, key: &Path) -> Result<Bytes, LakeError> {
         let read = async { self.store.get(key).await?.bytes().await };
         read.await.map_err(|cause| self.failed("reading", key, cause))
@@ -312,14 +312,14 @@ impl Lake {
     /// Returns the bytes of an object from `start` to its end.
     ///
     /// # Errors
-    /// When it is not there, is shorter, or the store fails.
+    /// When it does not exist, is shorter, or the store fails.
     pub async fn get_tail(&self, key: &Path, start: u64) -> Result<Bytes, LakeError> {
         let options = GetOptions { range: Some(GetRange::Offset(start)), ..GetOptions::default() };
         let read = async { self.store.get_opts(key, options).await?.bytes().await };
         read.await.map_err(|cause| self.failed("reading", key, cause))
     }
 
-    /// Returns an object's bytes, or `None` when it is not there.
+    /// Returns an object's bytes, or `None` if it does not exist.
     ///
     /// # Errors
     /// When the store fails.
@@ -334,7 +334,7 @@ impl Lake {
     /// Returns what the store knows of an object.
     ///
     /// # Errors
-    /// When it is not there or the store fails.
+    /// When it does not exist or the store fails.
     pub async fn head(&self, key: &Path) -> Result<ObjectMeta, LakeError> {
         self.store.head(key).await.map_err(|cause| self.failed("looking at", key, cause))
     }
@@ -350,7 +350,7 @@ impl Lake {
         Ok(objects)
     }
 
-    /// Returns the error about a committed object: one that is not there is lost.
+    /// Returns the error about a committed object: one that does not exist is lost.
     pub(super) fn lost_if_gone(&self, key: &Path, error: LakeError) -> LakeError {
         if !error.is_not_found() {
             return error;

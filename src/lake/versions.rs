@@ -1,13 +1,13 @@
 //! Tables that keep every version: what is known, since when, and until when.
 //!
-//! A delivery is merged into the standing rows on the delivery's own clock. A row that is equal to the standing version
-//! is no new version; a row that differs closes it (`_known_to`) and opens a new one (`_known_from`). A full export
-//! also closes what it no longer holds. Closed versions move to history parts, which are never rewritten; of the
+//! A delivery is merged into the current rows by the delivery's own time. A row that is equal to the current version is
+//! not a new version; a row that differs closes it (`_known_to`) and opens a new one (`_known_from`). A full export
+//! also closes what it no longer contains. Closed versions move to history parts, which are never rewritten; of the
 //! current parts only those are rewritten whose keys the delivery touches.
-//!
 //! Parts are divided by term, and within a large term by buckets of the key. Rows are sorted by key, so the same
-//! deliveries give the same bytes. Of several rows with one key in a delivery the last one counts.
-//! This file is synchronous and reads local files; staging what it returns is the caller's.
+//! Parts are divided by term, and within a large term by buckets of the key. Rows are sorted by key, so the same
+//! deliveries give the same bytes. If a delivery has several rows with one key, the last one counts. This file is
+//! synchronous and reads local files; the caller stages what it returns.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,12 @@ use super::parts::scan_one;
 use crate::domain::lineage::{Manifest, Part};
 use crate::domain::table::{KNOWN_FROM, KNOWN_TO, TERM, TableContract};
 
-/// The partition key that says whether a part holds standing or closed versions.
+/// The partition key that says whether a part holds current or closed versions.
 pub const VERSIONS: &str = "versions";
 const CURRENT: &str = "current";
 const HISTORY: &str = "history";
 
-/// Rows that a bucket of a term should not much exceed.
+/// The number of rows that a bucket of a term should not greatly exceed.
 const BUCKET_ROWS: usize = 250_000;
 
 /// A delivery to merge: all its rows, sanitised.
@@ -35,9 +35,9 @@ pub struct Delivery {
     pub rows: DataFrame,
     /// The keys of rows that were deleted.
     pub deleted: DataFrame,
-    /// The keys of rows that are in it and could not be read whole: what stands of them goes on standing.
+    /// The keys of rows that it contains but that could not be read completely: their current versions stay.
     pub held_back: DataFrame,
-    /// Whether rows that are not in it were deleted too.
+    /// Whether rows that it does not contain were deleted too.
     pub extent: Extent,
     /// The delivery's own time.
     pub at: Timestamp,
@@ -65,7 +65,7 @@ pub struct Merged {
     pub closed: u64,
 }
 
-/// Merges a delivery into the parts of the standing snapshot, each with its local path.
+/// Merges a delivery into the parts of the current snapshot, each with its local path.
 ///
 /// # Errors
 /// When polars cannot read or join them.
@@ -106,7 +106,7 @@ pub fn merge(contract: &TableContract, standing: &[(Part, PathBuf)], delivery: &
     Ok(merged)
 }
 
-/// A table as it stands: its contract, and its parts with their local paths.
+/// A table as it is: its contract, and its parts with their local paths.
 struct Table<'a> {
     contract: &'a TableContract,
     standing: &'a [(Part, PathBuf)],
@@ -141,11 +141,11 @@ fn touches(path: &Path, keys: &[&str], delivery: &Delivery) -> PolarsResult<bool
 }
 
 struct Compared {
-    /// Rows that go on standing.
+    /// Rows that stay current.
     standing: DataFrame,
     /// Rows that are closed now, with `_known_to`.
     closed: DataFrame,
-    /// Keys whose delivered row is the standing one.
+    /// Keys whose delivered row equals the current one.
     unchanged: DataFrame,
 }
 
@@ -172,7 +172,7 @@ fn compare(contract: &TableContract, path: &Path, delivery: &Delivery) -> Polars
             .chain([lit(true).alias(HIT)])
             .collect::<Vec<_>>(),
     );
-    // A key may be named twice; joined as it is, it would close its row twice.
+    // A key may occur twice; joined as it is, it would close its row twice.
     let marked = |frame: &DataFrame, mark: &str| {
         let columns: Vec<Expr> = on.iter().cloned().chain([lit(true).alias(mark)]).collect();
         frame.clone().lazy().select(columns).unique(None, UniqueKeepStrategy::Any)
@@ -206,7 +206,7 @@ fn compare(contract: &TableContract, path: &Path, delivery: &Delivery) -> Polars
     })
 }
 
-/// Gives an older part the columns that the table has gained since, as nulls, and the table's order.
+/// Adds to an older part, as nulls, the columns that the table has gained since, in the table's order.
 fn with_columns_of(mut part: LazyFrame, rows: &DataFrame) -> PolarsResult<LazyFrame> {
     let there = part.collect_schema()?;
     let mut columns: Vec<Expr> = rows
@@ -277,7 +277,8 @@ fn add_current(
     Ok(())
 }
 
-/// A current part that the delivery's keys do not touch, but its new rows join: it is taken back from the kept ones.
+/// A current part that the delivery's keys do not touch, but to which its new rows belong: it is no longer kept as it
+/// is.
 fn reopened(
     standing: &[(Part, PathBuf)],
     wanted: &(String, String),
@@ -435,7 +436,7 @@ mod tests {
 
     type Standing = BTreeMap<i64, (String, u8)>;
 
-    /// What stands after each delivery, by the plainest means.
+    /// What is current after each delivery, by the simplest means.
     fn naive(deliveries: &[Made]) -> Vec<Standing> {
         let mut standing = Standing::new();
         let mut history = Vec::new();
@@ -471,7 +472,7 @@ mod tests {
         standing
     }
 
-    /// Carries the deliveries through a lake and returns all its rows and the ids of its snapshots.
+    /// Takes the deliveries through a lake and returns all its rows and the ids of its snapshots.
     async fn carried(deliveries: &[Made]) -> (DataFrame, Vec<String>) {
         let scratch = tempfile::tempdir().unwrap();
         let lake = Lake::open(LakeOptions {
@@ -538,7 +539,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// At every instant the lake knows what the plainest model knows, and equal deliveries give equal snapshots.
+        /// At every instant the lake knows what the simplest model knows, and equal deliveries give equal snapshots.
         #[test]
         fn every_instant_is_remembered(deliveries in prop::collection::vec(made(), 1..5)) {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();

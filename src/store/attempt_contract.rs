@@ -1,4 +1,4 @@
-//! The part of the contract that is about attempts: what one reads, what its commit replaces, and how it ends.
+//! The part of the contract about attempts: what one reads, what its commit replaces, and how it ends.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub struct Begun {
 /// The committed state that an attempt reads, all of one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Committed {
-    /// The snapshot of every dataset that the run sees: the current one, or its own where it is for an earlier date.
+    /// The snapshot of every dataset that the run sees: the current one, or its own if it is for an earlier date.
     pub snapshots: BTreeMap<String, SnapshotRef>,
     /// The sources' cursors.
     pub cursors: BTreeMap<String, String>,
@@ -49,11 +49,11 @@ pub struct Committed {
     pub models: Vec<ModelRecord>,
     /// The job's last success, whatever its date.
     pub last_success: Option<LastSuccess>,
-    /// What jobs of the run that were not asked for did last for the same date.
+    /// The latest outcomes, for the same date, of the jobs that the run did not ask for.
     pub standing: Vec<JobView>,
     /// The parts that earlier attempts of the job in this run have committed, by name.
     pub parts: BTreeMap<String, Outcome>,
-    /// The findings in parts of jobs of this run that failed all the same.
+    /// The findings in parts of jobs of this run that failed in the end.
     pub left_findings: Vec<Finding>,
     /// The slots of the DAG that were skipped since its last run for a slot.
     pub skipped: Vec<SkippedSlot>,
@@ -71,7 +71,7 @@ pub struct Base {
 }
 
 impl Base {
-    /// Notes what the commit of `outcome` has made current: its own attempt replaces that next.
+    /// Notes what the commit of `outcome` has made current: the same attempt replaces that next.
     pub fn follow(&mut self, outcome: &Outcome) {
         for snapshot in &outcome.snapshots {
             self.snapshots.insert(snapshot.dataset.clone(), snapshot.snapshot.clone());
@@ -83,7 +83,7 @@ impl Base {
     }
 }
 
-/// How a job looks to whoever takes its run up.
+/// A job as seen by the process that takes its run up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobStanding {
     /// The job, as others see it.
@@ -117,16 +117,16 @@ pub enum AttemptEnd {
         /// When the next attempt begins.
         retry_at: Option<Timestamp>,
     },
-    /// Its process died, or its owner did; after three of them the job fails.
+    /// Its process died, or its owner did; after three lost attempts the job fails.
     Lost {
         /// How, for a person.
         why: String,
     },
-    /// It was stopped because its process was told to end: it counts nowhere, and another follows.
+    /// It was stopped because its process was told to end: it does not count as a try, and another follows.
     Drained,
-    /// Its commit was refused ([`StoreError::Moved`]); after three of them the job fails.
+    /// Its commit was refused ([`StoreError::Moved`]); after three refusals the job fails.
     Superseded {
-        /// What had moved.
+        /// What had changed.
         what: String,
     },
     /// A person stopped it.
@@ -153,11 +153,11 @@ pub enum Unattempted {
 /// The last success of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastSuccess {
-    /// The run in which it was.
+    /// The run of that success.
     pub run_id: RunId,
     /// That run's logical date.
     pub logical_date: Date,
-    /// What its outcome was made from; `None` where its kind has no fingerprint, or an earlier version recorded it.
+    /// What its outcome was made from; `None` if its kind has no fingerprint, or an earlier version recorded it.
     pub fingerprint: Option<Fingerprint>,
     /// What it returned.
     pub outcome: Outcome,

@@ -1,4 +1,4 @@
-//! The rows of attempts: how one ends. What an attempt staged and did not commit is to be removed then.
+//! The rows of attempts: how one ends. What an attempt staged but did not commit must be removed then.
 
 use jiff::Timestamp;
 
@@ -29,7 +29,7 @@ pub(super) struct Ending<'a> {
     pub(super) outcome: Option<&'a str>,
 }
 
-/// Returns an attempt's state and fence; `None` when it never began.
+/// Returns an attempt's state and fence; `None` if it never began.
 pub(super) async fn stored(
     tx: &mut Transaction,
     at: JobAt<'_>,

@@ -1,8 +1,8 @@
 //! Attempts: begun, handing parts over, and ended.
 //!
-//! An attempt ends once, under its own fence: the end of an attempt that is not the one that runs is refused, and the same
-//! end asked for again changes nothing. What an attempt reads, and the effects of an outcome, are `commit`'s, in the same
-//! transaction.
+//! An attempt ends once, under its own fence: ending an attempt that is not the running one is refused, and repeating
+//! the same end changes nothing. What an attempt reads, and the effects of an outcome, are left to `commit`, in the
+//! same transaction.
 
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ const ATTEMPT_INSERT: &str = include_str!("../../sql/state/attempt_insert.sql");
 const PART_INSERT: &str = include_str!("../../sql/state/part_insert.sql");
 const PARTS: &str = "SELECT name FROM parts WHERE run_id = $1 AND job = $2 ORDER BY part";
 
-/// Begins the next attempt of a job, and reads what it is given.
+/// Begins the next attempt of a job, and reads its input.
 pub(super) async fn begin(
     database: &Database,
     claim: &Claim,
@@ -172,10 +172,10 @@ pub(super) async fn finish_unattempted(
     Ok(standing)
 }
 
-/// Returns an outcome as JSON that reads back, and what is read back: a figure that is NaN or infinite is written as
-/// `null`, and would make the run unreadable for ever.
+/// Returns an outcome as JSON that can be read back, and the outcome read back from it: a figure that is NaN or
+/// infinite is written as `null`, and would make the run unreadable for ever.
 fn readable_json(tx: &Transaction, outcome: &Outcome) -> Result<(String, Outcome), StoreError> {
-    // Its e-mails are in the outbox; with the outcome they would be shown, and kept, a second time.
+    // Its e-mails are in the outbox; in the outcome they would be shown, and kept, a second time.
     let outcome = &Outcome { mails: Vec::new(), ..outcome.clone() };
     let json = tx.json("an outcome", outcome)?;
     match serde_json::from_str::<Outcome>(&json) {

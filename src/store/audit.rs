@@ -1,9 +1,9 @@
 //! The audit log: a chain of hashes, each over the entry and the one before.
 //!
 //! An entry's hash is SHA-256 over the previous hash and the entry's canonical JSON, so no entry can be changed,
-//! inserted or taken out without breaking every later one; the head row shows when entries at the end are gone.
-//! Writers wait for each other on the head row: it is the last thing that a transaction touches.
-//! Entries name actions and who asked; they never hold anything about a student.
+//! inserted or removed without breaking every later one; the head row shows when entries at the end are missing.
+//! Writers wait for each other on the head row: it is the last thing that a transaction touches. Entries name actions
+//! and who asked; they never hold anything about a student.
 
 use jiff::Timestamp;
 
@@ -23,9 +23,9 @@ const ENTRIES: &str = "SELECT seq, at, run_id, job, attempt, entry, hash FROM au
 /// Where an entry comes from.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Origin<'a> {
-    /// The run, where it belongs to one.
+    /// The run, if it belongs to one.
     pub(super) run_id: Option<&'a RunId>,
-    /// The job and its attempt, where an attempt made it.
+    /// The job and its attempt, if an attempt made it.
     pub(super) attempt: Option<(&'a JobName, u32)>,
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn entries(
 pub(super) async fn verify(database: &Database) -> Result<(u64, Vec<String>), StoreError> {
     let head = database.row("verifying the audit log", HEAD, &[]).await?.ok_or_else(no_head)?;
     let (written, head_hash) = (head.int("seq")?, head.text("hash")?);
-    // What was appended since the head was read is the next check's.
+    // Entries appended since the head was read are left to the next check.
     let rows = database.rows("verifying the audit log", ENTRIES, &[written.into()]).await?;
 
     let mut problems = Vec::new();
@@ -129,7 +129,8 @@ impl Entry {
         })
     }
 
-    /// Returns the hash over the previous entry's and this one's canonical JSON: an array in this order, for ever.
+    /// Returns the hash over the previous entry's hash and this entry's canonical JSON: an array in this order, for
+    /// ever.
     fn chained_to(&self, previous: &str) -> String {
         let micros = self.at.as_microsecond();
         let canonical = serde_json::json!([self.seq, micros, self.run_id, self.job, self.attempt, self.text]);

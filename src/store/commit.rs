@@ -1,11 +1,12 @@
 //! The commit: every effect of an outcome, within the transaction that ends its attempt; and what an attempt reads.
 //!
-//! Snapshots (and which is current), lineage, cursors, models, outbox rows, what is to be settled and audit entries are
+//! Snapshots (and which is current), lineage, cursors, models, outbox rows, what must be settled and audit entries are
 //! written together with the attempt's end, or not at all. Before it replaces anything, the commit compares what is
-//! current with what was when the attempt began, and is refused when the two differ. What a run for an earlier date
-//! makes stands for that run alone: it is recorded, and nothing that is current moves. Rows that other runs write too are
-//! touched in one order everywhere (snapshots, lineage, cursors, models, files, outbox, audit log, each by key), so that
-//! two commits wait for each other and never in a circle. Data parts were staged before, by the lake; this makes them true.
+//! current with what was current when the attempt began, and is refused if the two differ. What a run for an earlier
+//! date makes counts for that run alone: it is recorded, and nothing current changes. Rows that other runs write too
+//! are touched in one order everywhere (snapshots, lineage, cursors, models, files, outbox, audit log, each by key), so
+//! that two commits wait for each other but never deadlock. The lake has staged the data parts before; the commit makes
+//! them valid.
 
 use std::collections::BTreeMap;
 
@@ -129,7 +130,7 @@ pub(super) async fn write_effects(
 }
 
 impl Committing<'_> {
-    /// Whether what stands was made by a run of the same DAG for a later date: then it is not replaced.
+    /// Whether the current one was made by a run of the same DAG for a later date: then it is not replaced.
     fn is_for_earlier_date(&self, row: &Row) -> Result<bool, StoreError> {
         let dag = row.text_or_null("dag")?;
         let date = row.text_or_null("logical_date")?;
@@ -225,7 +226,7 @@ async fn write_models(
     committing: &Committing<'_>,
     models: &[ModelRecord],
 ) -> Result<(), StoreError> {
-    // Retired ones first: where an outcome retires a champion itself and names the next, there is one at any moment.
+    // Retired ones first: if an outcome retires a champion itself and names the next, there is one at any moment.
     let mut sorted: Vec<_> = models.iter().collect();
     sorted.sort_by_key(|model| (&model.model, model.role == ModelRole::Champion, &model.version));
     let mut compared: Vec<&str> = Vec::new();
@@ -274,13 +275,13 @@ pub(super) async fn snapshots(database: &Database) -> Result<BTreeMap<String, Sn
     rows.iter().map(|row| snapshot_of(row).map(|found| (found.dataset.clone(), found))).collect()
 }
 
-/// Returns what a run stood on when it ended.
+/// Returns the snapshots that were current for a run when it ended.
 pub(super) async fn snapshots_at_end_of(
     database: &Database,
     run_id: &RunId,
 ) -> Result<BTreeMap<String, SnapshotRef>, StoreError> {
     let rows = database.rows("reading the snapshots of a run", SNAPSHOTS_AT_END, &[run_id.into()]).await?;
-    // In order: of each dataset the last one counts.
+    // In order: the last one of each dataset counts.
     rows.iter().map(|row| snapshot_of(row).map(|found| (found.dataset.clone(), found))).collect()
 }
 

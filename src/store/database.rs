@@ -1,11 +1,11 @@
-//! One way to speak to either database: transactions, statements, values.
+//! One interface to either database: transactions, statements, values.
 //!
 //! A statement's text, its parameters ([`Bind`]) and its columns (`row::Row`) are the same for SQLite and PostgreSQL,
-//! so each operation of the store is written once. Below are two typed pools; sqlx's `Any` is not used, and nothing
-//! but text and 64-bit integers goes in or out. A [`Transaction`] that is dropped is rolled back.
+//! so each operation of the store is written once. Below are two typed pools; sqlx's `Any` is not used, and nothing but
+//! text and 64-bit integers goes in or out. A [`Transaction`] that is dropped is rolled back.
 //!
-//! It promises that a write transaction on SQLite holds the write lock from its first moment (`BEGIN IMMEDIATE`):
-//! one that reads first and writes later could fail at once, whatever the busy time-out.
+//! It promises that a write transaction on SQLite holds the write lock from its start (`BEGIN IMMEDIATE`): one that
+//! reads first and writes later could fail at once, whatever the busy time-out.
 
 use std::borrow::Cow;
 
@@ -39,7 +39,7 @@ pub(super) enum Pools {
     Postgres(PgPool),
 }
 
-/// A write transaction; what it is for stands in every error of it.
+/// A write transaction; all its errors name the operation.
 pub(super) struct Transaction {
     operation: &'static str,
     inner: Inner,
@@ -59,7 +59,7 @@ pub(super) enum Bind<'a> {
     Int(Option<i64>),
 }
 
-/// Builds the query of whichever database the context wants.
+/// Builds the query for whichever database the context uses.
 macro_rules! bound {
     ($sql:expr, $binds:expr) => {{
         let mut query = sqlx::query($sql);
@@ -132,7 +132,7 @@ impl Transaction {
         Ok(self.rows(sql, binds).await?.into_iter().next())
     }
 
-    /// Makes everything that was written in it true at once.
+    /// Commits everything that was written in it.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         let committed = match self.inner {
             Inner::Sqlite(tx) => tx.commit().await,
@@ -151,7 +151,8 @@ impl Transaction {
     }
 }
 
-/// Returns `text` as both databases can keep it: PostgreSQL's text has no NUL, and an error message of a program may.
+/// Returns `text` in a form that both databases can store: PostgreSQL's text has no NUL, and a program's error message
+/// may.
 pub(super) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }

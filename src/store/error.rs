@@ -1,8 +1,8 @@
 //! What can go wrong with the state store.
 //!
-//! Each variant says what failed, on what, and where a person can do something about it, what. No variant holds a
+//! Each variant says what failed, on what, and, if a person can do something about it, what. No variant holds a
 //! password, a row's content or anything about a person; URLs are shown without their secrets.
-//! [`StoreError::is_transient`] tells what another try may get past.
+//! [`StoreError::is_transient`] says whether another try may succeed.
 
 use std::path::PathBuf;
 
@@ -15,16 +15,16 @@ pub enum StoreError {
     /// The URL names no database that this program knows.
     #[error("`{scheme}` is no state store: use `sqlite://path/to/file.db` or `postgres://user@host/database`")]
     Url {
-        /// What stands before `://`, or `(no scheme)`.
+        /// The text before `://`, or `(no scheme)`.
         scheme: String,
     },
-    /// There is no database, and this command makes none.
+    /// There is no database, and this command does not create one.
     #[error("there is no state store at {url}: nothing has run here yet, or `state.url` names another place")]
     Missing {
         /// The URL, without password.
         url: String,
     },
-    /// The database's folder or file cannot be made, or not be kept from others' eyes.
+    /// The database's folder or file cannot be created, or cannot be made private.
     #[error("preparing {}", path.display())]
     Prepare {
         /// The folder or file.
@@ -42,7 +42,7 @@ pub enum StoreError {
         #[source]
         cause: sqlx::Error,
     },
-    /// A migration failed, or one that was applied is not the one this program has.
+    /// A migration failed, or an applied migration differs from the one in this program.
     #[error("migrating the state store at {url}")]
     Migrate {
         /// The URL, without password.
@@ -63,7 +63,7 @@ pub enum StoreError {
         /// The schema that is needed.
         known: i64,
     },
-    /// A scheduler of an earlier version, which knows nothing of this version's lock, is at work on the database.
+    /// A scheduler of an earlier version, which does not know this version's lock, is using the database.
     #[error(
         "a nocturne of an earlier version is at work on the state store {url} (it holds {lock}): stop it, then try again; nothing was changed"
     )]
@@ -100,7 +100,7 @@ pub enum StoreError {
     Encode {
         /// What was being done.
         operation: &'static str,
-        /// What was to be written.
+        /// What should have been written.
         what: &'static str,
         /// The cause.
         #[source]
@@ -109,7 +109,7 @@ pub enum StoreError {
     /// A value cannot be read back from the JSON it was written as.
     #[error("{what} holds a figure that is not finite (NaN or infinite), and could not be read again")]
     NotReadBack {
-        /// What was to be written.
+        /// What should have been written.
         what: &'static str,
         /// The cause.
         #[source]
@@ -128,7 +128,7 @@ pub enum StoreError {
     Unreadable {
         /// What was being read: the column.
         what: &'static str,
-        /// What was found: a word or a number; of JSON only where it fails, never the content.
+        /// What was found: a word or a number; for JSON only the position of the error, never the content.
         found: String,
     },
     /// Another owner has taken the run up.
@@ -144,7 +144,7 @@ pub enum StoreError {
     NotOwner {
         /// Who wanted to write.
         owner: String,
-        /// Whether another has taken over; otherwise a renewal may still come.
+        /// Whether another process has taken over; otherwise a renewal may still succeed.
         is_final: bool,
     },
     /// The database's file was removed or replaced while it was in use.
@@ -155,7 +155,7 @@ pub enum StoreError {
         /// The database.
         url: String,
     },
-    /// What a commit was to replace is no longer what its attempt had read.
+    /// What a commit was going to replace has changed since its attempt read it.
     #[error("{what} moved while the attempt ran: nothing was written, and the job runs again on what is there now")]
     Moved {
         /// What, with its name.
@@ -191,7 +191,7 @@ pub enum StoreError {
         /// The jobs and their states, such as `pull (running)`.
         jobs: String,
     },
-    /// A run that is not done takes no marks.
+    /// A run that is not done cannot be marked.
     #[error(
         "run {run_id} is {state}: its jobs can be marked when it is done; stop it with `nocturne runs cancel {run_id}`"
     )]
@@ -225,7 +225,7 @@ pub enum StoreError {
          say so with `nocturne db restored`"
     )]
     RestoreOnServer,
-    /// A backup cannot be put back.
+    /// A backup cannot be restored.
     #[error("the backup cannot be used ({problems}); nothing was changed")]
     BackupDamaged {
         /// What is wrong with it.
@@ -237,12 +237,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns whether the database's file is damaged, or is none.
+    /// Returns whether the database's file is damaged, or is not a database.
     pub(super) fn is_damage(&self) -> bool {
         matches!(self, Self::Open { cause, .. } | Self::Query { cause, .. } if is_damage(cause))
     }
 
-    /// Returns whether the same call may succeed later: the database was busy, full or not to be reached.
+    /// Returns whether the same call may succeed later: the database was busy, full or unreachable.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Open { cause, .. } | Self::Query { cause, .. } => match cause {
@@ -255,13 +255,13 @@ impl StoreError {
         }
     }
 
-    /// Returns whether the state store is no longer this process's, for good.
+    /// Returns whether this process has lost the state store for good.
     pub const fn ends_ownership(&self) -> bool {
         matches!(self, Self::NotOwner { is_final: true, .. } | Self::FileGone { .. })
     }
 }
 
-/// What to do about a database file that is damaged (`SQLITE_CORRUPT`, 11) or none (`SQLITE_NOTADB`, 26), whatever the
+/// What to do about a file that is damaged (`SQLITE_CORRUPT`, 11) or not a database (`SQLITE_NOTADB`, 26), whatever the
 /// extension in the higher bits.
 fn advice(cause: &sqlx::Error) -> &'static str {
     if is_damage(cause) {
@@ -278,8 +278,8 @@ fn is_damage(cause: &sqlx::Error) -> bool {
 }
 
 /// SQLite: `SQLITE_BUSY` (5), `SQLITE_LOCKED` (6), `SQLITE_IOERR` (10) and `SQLITE_FULL` (13), whatever their extension
-/// in the higher bits: a disk that is full may be given room. PostgreSQL: the
-/// classes connection (08), rollback (40), resources (53) and operator intervention (57), and a lock not to be had.
+/// in the higher bits: a full disk may get more room. PostgreSQL: the classes connection (08), rollback (40), resources
+/// (53) and operator intervention (57), and a lock that is not available.
 fn is_transient_code(code: &str) -> bool {
     if code == "55P03" {
         return true;

@@ -1,4 +1,4 @@
-//! Events: what happened to runs and jobs, each written in the transaction that makes it so.
+//! Events: what happened to runs and jobs, each written in the transaction that makes the change.
 
 use jiff::Timestamp;
 

@@ -1,8 +1,8 @@
-//! How a state store looks from outside, whatever its schema: for whoever examines it and must change nothing.
+//! The condition of a state store, whatever its schema: for checks that must change nothing.
 //!
-//! It opens the database as it is: no migration, no switch to WAL, no file beside it that comes or goes. What is damaged
-//! or belongs to another version is an answer, not an error. One look at a time: the files beside an SQLite database
-//! belong to all who have it open.
+//! It opens the database as it is: no migration, no switch to WAL, no file next to it created or removed. Damage or
+//! another version's schema is a result, not an error. One look at a time: the files next to an SQLite database belong
+//! to every process that has it open.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ const NEWEST_EVENT: &str = "SELECT at FROM events ORDER BY seq DESC LIMIT 1";
 /// `PRAGMA synchronous` of a connection that syncs every commit.
 const FULL: i64 = 2;
 
-/// How a state store looks.
+/// The condition of a state store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// The database, without password.
@@ -28,16 +28,16 @@ pub struct Health {
     pub known: i64,
     /// When the newest event of a run was written.
     pub newest_event: Option<Timestamp>,
-    /// What only a file has.
+    /// What only a database file has.
     pub file: Option<FileHealth>,
 }
 
-/// How the file of a state store looks.
+/// The condition of a state store's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileHealth {
     /// Where it is.
     pub path: PathBuf,
-    /// SQLite's word for the journal, such as `wal`.
+    /// SQLite's journal mode, such as `wal`.
     pub journal: String,
     /// Whether every commit is on the disk before it is acknowledged.
     pub is_synced: bool,
@@ -45,7 +45,7 @@ pub struct FileHealth {
     pub is_owned: bool,
 }
 
-/// Returns how the state store at `url` looks; `None` where its file is not there.
+/// Returns the condition of the state store at `url`; `None` if its file does not exist.
 ///
 /// # Errors
 /// When it cannot be opened or read.
@@ -56,7 +56,7 @@ pub async fn health(url: &str) -> Result<Option<Health>, StoreError> {
     health.map(Some)
 }
 
-/// Returns what is wrong with the file of the state store at `url`: nothing where it is on a server, or not there.
+/// Returns what is wrong with the file of the state store at `url`: nothing if it is on a server, or does not exist.
 ///
 /// # Errors
 /// When it cannot be opened or read.
@@ -72,7 +72,7 @@ async fn open(url: &str) -> Result<Option<Database>, StoreError> {
     if Path::new(path).is_file() { sqlite::connect_as_it_is(Path::new(path)).await.map(Some) } else { Ok(None) }
 }
 
-/// The last one to close an SQLite database removes the files that opening it has put beside it.
+/// The last connection to an SQLite database removes the files that opening it has created next to it.
 async fn close(database: &Database) {
     if let Pools::Sqlite { write, read } = &database.pools {
         read.close().await;

@@ -1,5 +1,5 @@
-//! The gate of every write that belongs to a run: it checks the fencing token by updating the run's row, so that on
-//! PostgreSQL all writers of one run wait for each other there.
+//! The check before every write that belongs to a run: it verifies the fencing token by updating the run's row, so that
+//! on PostgreSQL all writers of one run wait for each other there.
 
 use jiff::civil::Date;
 
@@ -16,7 +16,7 @@ const HOLD: &str = "UPDATE runs SET token = token WHERE run_id = $1 AND token = 
                     CAST(CASE WHEN only_jobs IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_partial";
 const EXISTS: &str = "SELECT run_id FROM runs WHERE run_id = $1";
 
-/// A run that a transaction holds.
+/// A run whose row a transaction has locked, with its token checked.
 pub(super) struct Held {
     /// Its state.
     pub(super) state: RunState,
@@ -26,11 +26,11 @@ pub(super) struct Held {
     pub(super) date: Date,
     /// Whether it is for some of the DAG's jobs only.
     pub(super) is_partial: bool,
-    /// Whether its e-mails go out: those of a backfill would tell of old nights.
+    /// Whether it sends e-mails: those of a backfill would be about old nights.
     pub(super) sends_mail: bool,
 }
 
-/// Checks that `claim` still holds its run, and returns the run.
+/// Checks that `claim` is still valid for its run, and returns the run.
 pub(super) async fn hold(tx: &mut Transaction, claim: &Claim) -> Result<Held, StoreError> {
     let run_id = &claim.run_id;
     claim.tenure.check()?;
@@ -45,7 +45,7 @@ pub(super) async fn hold(tx: &mut Transaction, claim: &Claim) -> Result<Held, St
     }
 }
 
-/// Like [`hold`], for news of the run's jobs: only a running run takes them.
+/// Like [`hold`], for changes of the run's jobs: only a running run accepts them.
 pub(super) async fn hold_running(tx: &mut Transaction, claim: &Claim) -> Result<Held, StoreError> {
     let held = hold(tx, claim).await?;
     if held.state == RunState::Running {

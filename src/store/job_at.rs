@@ -1,4 +1,4 @@
-//! A job of a run at an instant: what most statements about jobs and attempts are given.
+//! A job of a run at an instant: the input of most statements about jobs and attempts.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use super::attempt_contract::AttemptClaim;
 use crate::domain::ids::{JobName, RunId};
 use crate::domain::job::attempt_name;
 
-/// A job of a run, and now.
+/// A job of a run, and the current time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JobAt<'a> {
     /// The run.
@@ -23,7 +23,7 @@ impl AttemptClaim {
         JobAt { run_id: &self.claim.run_id, job: &self.job, now }
     }
 
-    /// Returns its name, by which what it stages is found.
+    /// Returns its name, under which its staged files are found.
     pub(super) fn name(&self) -> String {
         attempt_name(&self.claim.run_id, &self.job, self.attempt)
     }

@@ -1,7 +1,7 @@
-//! Jobs of a run: their states, and how they look to whoever reads them.
+//! Jobs of a run: their states, and the views of them that are read.
 //!
-//! [`apply`] is the only way in which a job's state changes while its run is open: through [`JobState::after`], with its
-//! event. After the run's end only a person changes how it counts ([`mark`]).
+//! [`apply`] is the only way in which a job's state changes while its run is open: through [`JobState::after`], with
+//! its event. After the run's end only a person changes how it counts ([`mark`]).
 
 use jiff::Timestamp;
 
@@ -32,7 +32,7 @@ const ATTEMPT_MARK: &str = include_str!("../../sql/state/attempt_mark.sql");
 /// The word for jobs that a run leaves out.
 pub(super) const NOT_ASKED_FOR: &str = "not asked for";
 
-/// A job as its row says.
+/// A job as its row describes it.
 pub(super) struct Standing {
     /// Its state.
     pub(super) state: JobState,
@@ -93,7 +93,7 @@ pub(super) async fn apply(
     Ok((events::write_job_event(tx, at, event).await?, standing))
 }
 
-/// Says how a job of a run that is done counts, by the word of a person.
+/// Records a person's decision on how a job of a finished run counts.
 pub(super) async fn mark(tx: &mut Transaction, at: JobAt<'_>, state: JobState, said: &str) -> Result<(), StoreError> {
     let JobAt { run_id, job, .. } = at;
     let before = standing(tx, run_id, job).await?;
@@ -106,7 +106,7 @@ pub(super) async fn mark(tx: &mut Transaction, at: JobAt<'_>, state: JobState, s
     Ok(())
 }
 
-/// Returns what a job says after an event.
+/// Returns the error or reason of a job after an event.
 pub(super) fn error_of(event: &JobEvent) -> Option<String> {
     match event {
         JobEvent::AttemptFailed { error, .. } => Some(error.clone()),
@@ -129,7 +129,7 @@ pub(super) fn error_of(event: &JobEvent) -> Option<String> {
     }
 }
 
-/// Marks what was left running as lost; the jobs are retrying then, or have failed when their budget is used up.
+/// Marks attempts that were left running as lost; their jobs are then retrying, or failed if their budget is used up.
 pub(super) async fn lose_running(tx: &mut Transaction, run_id: &RunId, now: Timestamp) -> Result<(), StoreError> {
     for (job, before, attempt, lost) in open_jobs(tx, run_id).await? {
         let at = JobAt { run_id, job: &job, now };
@@ -149,7 +149,7 @@ pub(super) async fn lose_running(tx: &mut Transaction, run_id: &RunId, now: Time
     Ok(())
 }
 
-/// Cancels the jobs that are open, with the attempts that run.
+/// Cancels the open jobs and their running attempts.
 pub(super) async fn cancel_open(tx: &mut Transaction, run_id: &RunId, now: Timestamp) -> Result<(), StoreError> {
     for (job, before, attempt, _) in open_jobs(tx, run_id).await? {
         let at = JobAt { run_id, job: &job, now };
@@ -161,7 +161,7 @@ pub(super) async fn cancel_open(tx: &mut Transaction, run_id: &RunId, now: Times
     Ok(())
 }
 
-/// Fails when jobs are open.
+/// Fails if jobs are open.
 pub(super) async fn refuse_open(tx: &mut Transaction, run_id: &RunId) -> Result<(), StoreError> {
     let open = open_jobs(tx, run_id).await?;
     if open.is_empty() {
@@ -186,7 +186,7 @@ pub(super) async fn job_standing(tx: &mut Transaction, at: JobAt<'_>) -> Result<
     changed(tx.row(JOB, &[at.run_id.into(), at.job.into()]).await?, at)
 }
 
-/// Returns the job of a row, which is missing where there is no such job.
+/// Returns the job of a row, or an error if there is no such job.
 pub(super) fn changed(row: Option<Row>, at: JobAt<'_>) -> Result<JobStanding, StoreError> {
     let missing = || StoreError::NoSuchJob { run_id: at.run_id.clone(), job: at.job.clone() };
     standing_of(&row.ok_or_else(missing)?)

@@ -1,11 +1,11 @@
-//! Keeping the state store within its limits, and what a restored backup leaves to be found out.
+//! Keeping the state store within its limits, and blocking deletion after a backup was restored.
 //!
-//! What may go is decided in `domain::keeping`; this deletes it in small transactions, so that a night goes on beside
-//! it, each in an order that every reference allows. A run that was opened or came to use meanwhile is left alone. The
-//! audit log, the numbers given to runs and the watermarks are never deleted.
+//! `domain::keeping` decides what may be deleted; this deletes it in small transactions, so that a night can go on
+//! meanwhile, each in an order that every reference allows. A run that was opened or came into use in the meantime is
+//! left alone. The audit log, the numbers given to runs and the watermarks are never deleted.
 //!
-//! After a backup was put back ([`Keeping::note_restored`]) nothing is collected, here or in the lake, until state and
-//! lake were found to agree ([`Keeping::note_agreement`]); both leave an entry in the audit log.
+//! After a backup was restored ([`Keeping::note_restored`]) nothing is collected, here or in the lake, until state and
+//! lake are found to agree ([`Keeping::note_agreement`]); both are recorded in the audit log.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -40,28 +40,28 @@ const MARK: &str = "SELECT at FROM marks WHERE name = $1";
 const MARK_SET: &str = include_str!("../../sql/state/mark_set.sql");
 const MARK_CLEAR: &str = "DELETE FROM marks WHERE name = $1";
 
-/// When what is beyond its limits was last removed.
+/// When the store was last reduced to its limits.
 const KEPT: &str = "kept";
-/// Since when a backup is in the state store's place, and state and lake were not found to agree.
+/// Since when the store is a restored backup that was not yet found to agree with the lake.
 const RESTORED: &str = "restored";
 
 /// How many rows one transaction changes.
 const BATCH: i64 = 1000;
 
-/// The instants before which rows are forgotten.
+/// The instants before which rows are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cuts {
     /// Events of runs that ended earlier.
     pub events: Timestamp,
-    /// What attempts returned that ended earlier.
+    /// What attempts that ended earlier returned.
     pub outcomes: Timestamp,
     /// Texts of e-mails that were sent earlier.
     pub mail_bodies: Timestamp,
-    /// Skipped slots, and forms of DAGs that no run has, from earlier.
+    /// Skipped slots, and DAG versions that no run uses, from earlier.
     pub slots: Timestamp,
 }
 
-/// How many rows were forgotten.
+/// How many rows were deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// Events.
@@ -70,7 +70,7 @@ pub struct Forgotten {
     pub outcomes: u64,
     /// Texts of e-mails.
     pub mail_bodies: u64,
-    /// Skipped slots, lineage of snapshots that no run has, and forms of DAGs that no run has.
+    /// Skipped slots, lineage of snapshots that no run has, and DAG versions that no run uses.
     pub others: u64,
 }
 
@@ -81,29 +81,29 @@ pub struct Forgotten {
 /// not parse. What was deleted before an error stays deleted.
 #[async_trait]
 pub trait Keeping: Send + Sync {
-    /// Returns every run with what decides whether it may go.
+    /// Returns every run with the facts that decide whether it may be deleted.
     async fn stored_runs(&self) -> Result<Vec<StoredRun>, StoreError>;
 
-    /// Returns the names of the attempts that run, `<run>.<job>.<attempt>`.
+    /// Returns the names of the running attempts, `<run>.<job>.<attempt>`.
     async fn running_attempts(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Deletes a run with all that belongs to it, unless it is open; returns whether it did.
+    /// Deletes a run with everything that belongs to it, unless it is open; returns whether it did.
     async fn delete_run(&self, run_id: &RunId) -> Result<bool, StoreError>;
 
-    /// Forgets what lies before the cuts and is not in use.
+    /// Deletes what is older than the cuts and not in use.
     async fn forget(&self, cuts: &Cuts) -> Result<Forgotten, StoreError>;
 
-    /// Returns when what is beyond its limits was last removed.
+    /// Returns when the store was last reduced to its limits.
     async fn kept_at(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Notes that what is beyond its limits was removed.
+    /// Notes that the store was reduced to its limits.
     async fn note_kept(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Returns whether anything may be collected, of rows, staged files or snapshots: not after a backup was put back,
+    /// Returns whether anything may be collected (rows, staged files, snapshots): after a backup was restored, not
     /// until state and lake agree.
     async fn is_collecting_allowed(&self) -> Result<bool, StoreError>;
 
-    /// Notes that a backup was put in the state store's place.
+    /// Notes that the state store is a restored backup.
     async fn note_restored(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// Notes that state and lake agree: things may be collected again.
@@ -188,7 +188,7 @@ impl Keeping for SqlStore {
     }
 }
 
-/// Notes that a backup was put in the database's place.
+/// Notes that the database is a restored backup.
 pub(super) async fn note_restored(database: &Database, now: Timestamp) -> Result<(), StoreError> {
     let mut tx = database.begin("noting that a backup was put back").await?;
     tx.execute(MARK_SET, &[RESTORED.into(), now.into()]).await?;
@@ -205,7 +205,7 @@ async fn mark(database: &Database, name: &'static str) -> Result<Option<Timestam
     row.map(|row| row.instant("at")).transpose()
 }
 
-/// Runs a statement that changes at most so many rows, again and again until it changes fewer.
+/// Runs a statement that changes a limited number of rows, again and again until it changes fewer.
 async fn in_batches(database: &Database, sql: &'static str, before: Option<Timestamp>) -> Result<u64, StoreError> {
     let mut changed = 0;
     loop {

@@ -1,11 +1,11 @@
 //! The contract of the outbox, and the values that go in and out of it: the part of a state store that holds e-mails.
 //!
 //! Rows are revisions (`domain::delivery`): promised by a slot, filled by a commit or by a notice at the deadline,
-//! handed over once. Every implementation promises, beside what `contract` says:
-//! - what a digest, a notice or a promise does is decided on the rows as they are, in the transaction that writes it;
+//! handed over once. Besides what `contract` says, every implementation promises:
+//! - the effect of a digest, a notice or a promise is decided on the current rows, in the transaction that writes it;
 //! - a revision that was handed over stays handed over, whatever is reported later;
 //! - a row whose conversation has begun is neither replaced nor handed out to another sender;
-//! - a body is kept once, whoever gets it, and may be deleted while the rows that name it stay.
+//! - a body is kept once for all its recipients, and may be deleted while the rows that name it stay.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use crate::domain::outcome::MailRecord;
 
 use super::error::StoreError;
 
-/// A message as it goes to a server: one envelope, for one recipient.
+/// A message as it is sent to a server: one envelope, for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// The Message-ID without angle brackets.
@@ -32,7 +32,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Returns the message for one recipient: what is theirs alone stands in front of what all get.
+    /// Returns the message for one recipient: the recipient's own headers come before the common part.
     pub fn joined(header_to: &str, message_id: &str, corrects: &[String], body: &str) -> String {
         let mut message = format!("{header_to}Message-ID: <{message_id}>\r\n");
         if let Some(last) = corrects.last() {
@@ -69,7 +69,7 @@ pub struct MailRow {
     pub promised_to: Option<RunId>,
     /// Why its slot has no run.
     pub skipped: Option<String>,
-    /// When a notice takes its place, where it is expected.
+    /// When a notice replaces it, if it is only expected.
     pub deadline: Option<Timestamp>,
     /// What it says.
     pub signature: Option<Signature>,
@@ -94,7 +94,7 @@ pub struct Promise<'a> {
     pub dag: &'a DagName,
     /// The logical date.
     pub logical_date: Date,
-    /// The run that is to keep it; `None` where the slot has no run.
+    /// The run that must keep it; `None` if the slot has no run.
     pub run_id: Option<&'a RunId>,
     /// Why the slot has no run.
     pub skipped: Option<&'a str>,
@@ -102,11 +102,11 @@ pub struct Promise<'a> {
     pub mails: &'a [ExpectedMail],
 }
 
-/// An e-mail that somebody beside the owner handed over: the watchdog.
+/// An e-mail that was handed over by another process than the owner: the watchdog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HandedOver {
-    /// Which revision it took itself for.
+    /// The revision that it was sent as.
     pub id: MailId,
     /// Who got it.
     pub recipient: Recipient,
@@ -128,26 +128,27 @@ pub struct HandedOver {
 /// As the methods of [`StateStore`](super::StateStore); [`StoreError::NoMail`] when there is no such revision.
 #[async_trait]
 pub trait MailStore: Send + Sync {
-    /// Promises e-mails outside of the taking of a slot. Who is promised one already is passed over.
+    /// Promises e-mails outside of taking a slot. A recipient who already has a promise is skipped.
     async fn promise_mail(&self, promise: Promise<'_>, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Fills what is promised with a notice, for those of its recipients to whom it says something new; returns how
-    /// many e-mails wait because of it. Promises that it cannot fill are closed.
+    /// Fills what is promised with a notice, for those recipients to whom it says something new; returns how many
+    /// e-mails wait because of it. Promises that it cannot fill are closed.
     async fn notify(&self, notice: &MailRecord, now: Timestamp) -> Result<usize, StoreError>;
 
     /// Closes the promises of a night without an e-mail.
     async fn close_promises(&self, dag: &DagName, logical_date: Date, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Records an e-mail that was handed over by somebody else; one that is known by its Message-ID is left as it is.
+    /// Records an e-mail that another process handed over; one whose Message-ID is known is left as it is.
     async fn record_handed_over(&self, mail: &HandedOver, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Returns the e-mails that wait, whose next try is due and which nobody is sending, oldest first.
+    /// Returns the e-mails that wait, whose next try is due and which no process is sending, oldest first.
     async fn mail_due(&self, now: Timestamp) -> Result<Vec<DueMail>, StoreError>;
 
     /// Takes an e-mail for sending; returns whether it still waited.
     async fn mail_begin(&self, id: &MailId, sender: &str, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Gives back what was taken for sending at or before `before`, and returns how many there were: their sender died.
+    /// Releases the e-mails taken for sending at or before `before`, and returns how many there were: their sender
+    /// died.
     async fn mail_release(&self, before: Timestamp) -> Result<u64, StoreError>;
 
     /// Records that an e-mail was handed over.
@@ -163,6 +164,6 @@ pub trait MailStore: Send + Sync {
     /// Returns what is promised, what waits, and what was given up since `since` unless the recipient got a later one.
     async fn mails_open(&self, since: Timestamp) -> Result<Vec<MailRow>, StoreError>;
 
-    /// Returns the last night before `before` of which a digest without a failed job was handed over.
+    /// Returns the last night before `before` whose digest was handed over and reported no failed job.
     async fn last_digest(&self, dag: &DagName, before: Date) -> Result<Option<Date>, StoreError>;
 }

@@ -1,8 +1,8 @@
 //! What `nocturne db` does: migrate, check, back up.
 //!
 //! A check reads everything and changes nothing: the database's own integrity, the audit chain, and that every state,
-//! DAG and outcome still parses. It reports all it finds, never a row's content. A backup of SQLite is one consistent
-//! file, made while others write; a server's database is backed up on the server.
+//! DAG and outcome still parses. It reports everything it finds, never a row's content. A backup of SQLite is one
+//! consistent file, made while others write; a server's database is backed up on the server.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ const OPEN_IN_DONE: &str = include_str!("../../sql/state/open_in_done.sql");
 const ATTEMPTS: &str = "SELECT run_id, job, attempt, state, outcome FROM attempts ORDER BY run_id, job, attempt";
 const ATTEMPT_STATES: [&str; 7] = ["running", "succeeded", "failed", "lost", "drained", "superseded", "cancelled"];
 
-/// What a migration did.
+/// The result of a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MigrationReport {
     /// The schema before; 0: there was none.
@@ -43,7 +43,7 @@ pub struct CheckReport {
     pub attempts: u64,
     /// Entries of the audit log that were read.
     pub audit_entries: u64,
-    /// What is wrong, one line each; empty: nothing.
+    /// What is wrong, one line each; empty if nothing is.
     pub problems: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ pub struct CheckReport {
 pub struct AuditReport {
     /// Entries that were read.
     pub entries: u64,
-    /// What is wrong, one line each; empty: nothing.
+    /// What is wrong, one line each; empty if nothing is.
     pub problems: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ pub async fn verify_audit(url: &str) -> Result<AuditReport, StoreError> {
     Ok(AuditReport { entries, problems })
 }
 
-/// Brings the state store at `url` to the newest schema, and makes one where there is none.
+/// Brings the state store at `url` to the newest schema, and creates one if there is none.
 ///
 /// # Errors
 /// When it cannot be opened or migrated, or a newer program wrote it.
@@ -102,10 +102,10 @@ pub async fn check(url: &str) -> Result<CheckReport, StoreError> {
     Ok(report)
 }
 
-/// Writes a consistent copy of the SQLite state store at `url` to the new file `target`, readable by its owner alone.
+/// Writes a consistent copy of the SQLite state store at `url` to the new file `target`, readable by its owner only.
 ///
 /// # Errors
-/// When the store is on a server, the target exists or cannot be made, or the copy fails.
+/// When the store is on a server, the target exists or cannot be created, or the copy fails.
 pub async fn backup(url: &str, target: &Path) -> Result<(), StoreError> {
     let database = connect(url, Opened::There).await?;
     let Pools::Sqlite { write, .. } = &database.pools else {
@@ -126,7 +126,7 @@ async fn check_file(database: &Database, report: &mut CheckReport) -> Result<(),
     Ok(())
 }
 
-/// Returns what is wrong with the file of a database, whatever its schema; nothing where it is on a server.
+/// Returns what is wrong with a database's file, whatever its schema; nothing if it is on a server.
 pub(super) async fn problems_of_file(database: &Database) -> Result<Vec<String>, StoreError> {
     let mut problems = Vec::new();
     if !matches!(database.pools, Pools::Sqlite { .. }) {

@@ -1,8 +1,8 @@
-//! The schema's history, embedded: which migrations there are, and how they reach a database.
+//! The schema's history, embedded: which migrations there are, and how they are applied.
 //!
-//! All pending migrations are applied in one transaction, so a database is at the old schema or at the new one; two
-//! programs that start at once wait for each other (SQLite: the write lock; PostgreSQL: an advisory lock).
-//! A database that a newer program has migrated is refused before anything is touched.
+//! All pending migrations are applied in one transaction, so a database has the old schema or the new one; two programs
+//! that start at once wait for each other (SQLite: the write lock; PostgreSQL: an advisory lock). A database that a
+//! newer program has migrated is refused before anything is changed.
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{PgPool, SqlSafeStr, SqlitePool};
@@ -48,7 +48,7 @@ const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
 /// The newest schema that this program knows.
 pub(super) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
-/// An arbitrary number of our own: programs that migrate the same PostgreSQL database wait for each other on it.
+/// An arbitrary number: programs that migrate the same PostgreSQL database wait for each other on it.
 const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7401988203114422)";
 
 const HAS_SCHEMA_SQLITE: &str = "SELECT COUNT(*) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'";
@@ -132,7 +132,7 @@ fn migrator(text_of: fn(&(i64, &'static str, &'static str, &'static str)) -> &'s
         Migration::new(migration.0, migration.1.into(), MigrationType::Simple, sql, false)
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
-    // Both transactions above already keep others out; sqlx's lock would be let go before they commit.
+    // Both transactions above already keep others out; sqlx's lock would be released before they commit.
     migrator.set_locking(false);
     migrator
 }

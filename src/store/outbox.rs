@@ -1,8 +1,9 @@
-//! The outbox: e-mails that wait, until the mail server has them.
+//! The outbox: e-mails that wait until the mail server has accepted them.
 //!
-//! An e-mail is taken for sending before its conversation begins, so that no commit replaces it meanwhile and no
-//! second sender takes it. A process that dies in between leaves it taken; the next owner gives it back, and it goes
-//! again by the same Message-ID. What was handed over stays so. Sending is `report`'s, deciding `domain::delivery`'s.
+//! An e-mail is taken for sending before its conversation begins, so that no commit replaces it in the meantime and no
+//! second sender takes it. If a process dies in between, it stays taken; the next owner releases it, and it is sent
+//! again with the same Message-ID. What was handed over stays handed over. `report` does the sending,
+//! `domain::delivery` the deciding.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -31,7 +32,7 @@ const LATER: &str = "SELECT revision FROM mails WHERE dag = $1 AND logical_date 
 const LAST_DIGEST: &str = "SELECT MAX(logical_date) AS logical_date FROM mails \
      WHERE dag = $1 AND logical_date < $2 AND state = 'sent' AND verdict IN ('ok', 'look')";
 
-/// Returns what is to be sent now.
+/// Returns what is due for sending.
 pub(super) async fn due(database: &Database, now: Timestamp) -> Result<Vec<DueMail>, StoreError> {
     database.rows("reading the outbox", DUE, &[now.into()]).await?.iter().map(due_of).collect()
 }
@@ -45,7 +46,7 @@ pub(super) async fn begin(database: &Database, id: &MailId, sender: &str, now: T
     Ok(taken == 1)
 }
 
-/// Gives back what a dead sender had taken. Where there is nothing, nothing is written.
+/// Releases what a dead sender had taken. If there is nothing, nothing is written.
 pub(super) async fn release(database: &Database, before: Timestamp) -> Result<u64, StoreError> {
     if database.row("looking for e-mails of a dead sender", TAKEN, &[before.into()]).await?.is_none() {
         return Ok(0);
@@ -91,12 +92,12 @@ pub(super) async fn failed(
     tx.commit().await
 }
 
-/// Returns what is promised, what waits, and what was given up since `since` and not made up for.
+/// Returns what is promised, what waits, and what was given up since `since` and not superseded.
 pub(super) async fn open(database: &Database, since: Timestamp) -> Result<Vec<MailRow>, StoreError> {
     database.rows("reading the outbox", OPEN, &[since.into()]).await?.iter().map(row_of).collect()
 }
 
-/// Returns the last night before `before` of which a digest without a failed job was handed over.
+/// Returns the last night before `before` whose digest was handed over and reported no failed job.
 pub(super) async fn last_digest(database: &Database, dag: &DagName, before: Date) -> Result<Option<Date>, StoreError> {
     let before = before.to_string();
     let row = database.row("looking for the last digest", LAST_DIGEST, &[dag.into(), (&before).into()]).await?;

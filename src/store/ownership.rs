@@ -1,10 +1,10 @@
-//! Who owns a state store: one scheduler at a time, told by a file lock or by a counter that rises.
+//! Who owns a state store: one scheduler at a time, known by a file lock or by an increasing counter.
 //!
-//! On SQLite the operating system's lock on `<database>.lock` is ownership: it is gone with its process, however that
-//! ends, and nobody takes over from a process that is merely stopped. On PostgreSQL the owner raises a counter; whoever
-//! has watched it stand still for long enough takes over under the next epoch, and an owner that could not renew in time
-//! commits nothing more. How long is long is `engine::ownership`'s; here a [`Tenure`] only knows until when it is good.
-//! In both cases the epoch is checked within every transaction that takes a run up.
+//! On SQLite ownership is the operating system's lock on `<database>.lock`: it ends with its process, however that
+//! ends, and no other process takes over from one that is merely stopped. On PostgreSQL the owner increases a counter;
+//! a process that has seen it unchanged for long enough takes over under the next epoch, and an owner that could not
+//! renew in time commits nothing more. `engine::ownership` decides how long that is; here a [`Tenure`] only knows until
+//! when it is valid. In both cases the epoch is checked within every transaction that takes a run up.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const RENEW: &str = "UPDATE ownership SET counter = counter + 1 WHERE epoch = $1
 const RESIGN: &str = "UPDATE ownership SET owner = NULL, role = NULL, counter = counter + 1 WHERE epoch = $1";
 const HOLD: &str = "UPDATE ownership SET epoch = epoch WHERE epoch = $1";
 
-/// How long an owner on a server commits after its last renewal.
+/// For how long an owner on a server commits after its last renewal.
 pub const TENURE: Duration = Duration::from_secs(10);
 
 /// What an owner does.
@@ -57,16 +57,17 @@ impl std::str::FromStr for Role {
     }
 }
 
-/// How the owner looks from outside.
+/// The owner as seen from another process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// Rises with each owner.
+    /// Increases with each owner.
     pub epoch: i64,
-    /// Rises while an owner on a server lives.
+    /// Increases while an owner on a server is alive.
     pub counter: i64,
     /// The owner's name and role; `None` when it has resigned, or there never was one.
     pub owner: Option<(String, Role)>,
-    /// Whether the owner's life can be seen at once: on SQLite by the lock. `None`: only by watching the counter.
+    /// Whether it is clear at once that the owner is alive: on SQLite by the lock. `None`: only by watching the
+    /// counter.
     pub is_locked: Option<bool>,
 }
 
@@ -78,18 +79,18 @@ pub struct Tenure(Arc<Inner>);
 struct Inner {
     owner: String,
     epoch: i64,
-    /// When it was last renewed, where it must be.
+    /// When it was last renewed, if it must be.
     renewed: Option<Mutex<Instant>>,
     is_lost: AtomicBool,
-    /// The database's file, where its lock is ownership.
+    /// The database's file, if its lock is ownership.
     file: Option<DatabaseFile>,
 }
 
-/// The file that a database was when its lock was taken.
+/// The identity of a database's file when its lock was taken.
 #[derive(Debug)]
 struct DatabaseFile {
     path: PathBuf,
-    /// Its device and number.
+    /// Its device and inode number.
     identity: (u64, u64),
     _lock: File,
 }
@@ -101,7 +102,7 @@ impl DatabaseFile {
         Ok(Self { path, identity, _lock: lock })
     }
 
-    /// Whether it is still what lies under its name.
+    /// Whether its path still leads to the same file.
     fn is_there(&self) -> bool {
         identity(&self.path).is_ok_and(|found| found == self.identity)
     }
@@ -125,15 +126,15 @@ impl Tenure {
         renewed.is_some_and(|at| at.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= TENURE)
     }
 
-    /// Returns whether another is known to have taken over: then nothing may ever be committed under it again.
+    /// Returns whether another process is known to have taken over: then nothing may ever be committed under it again.
     pub fn is_lost(&self) -> bool {
         self.0.is_lost.load(Ordering::SeqCst)
     }
 
-    /// Returns an error when nothing may be committed under it now.
+    /// Returns an error if nothing may be committed under it now.
     ///
     /// # Errors
-    /// [`StoreError::NotOwner`], final when another has taken over.
+    /// [`StoreError::NotOwner`], final if another process has taken over.
     pub fn check(&self) -> Result<(), StoreError> {
         if self.is_lost() {
             return Err(self.refused());
@@ -150,7 +151,7 @@ impl Tenure {
         }
     }
 
-    /// Checks within a transaction that this is the present tenure, and keeps others from taking over until it ends.
+    /// Checks within a transaction that this is the current tenure, and keeps others from taking over until it ends.
     pub(super) async fn hold(&self, tx: &mut Transaction) -> Result<(), StoreError> {
         self.check()?;
         if tx.execute(HOLD, &[self.0.epoch.into()]).await? == 0 {
@@ -166,18 +167,18 @@ impl Tenure {
         StoreError::NotOwner { owner: self.0.owner.clone(), is_final: true }
     }
 
-    /// Notes that the right is gone.
+    /// Notes that the right is lost.
     fn lost(&self) -> StoreError {
         self.0.is_lost.store(true, Ordering::SeqCst);
         self.refused()
     }
 }
 
-/// Nobody owns the state store while this lives: for work on its file.
+/// Keeps the state store from having an owner while this exists: for work on its file.
 #[derive(Debug)]
 pub struct StoreLock(#[expect(dead_code, reason = "it is held, not read")] Option<File>);
 
-/// Keeps everybody from owning the SQLite state store at `url`; `None` when somebody does. A server's is not kept.
+/// Keeps other processes from owning the SQLite state store at `url`; `None` if one does. A server's is not kept.
 ///
 /// # Errors
 /// When the lock's file cannot be made.
@@ -197,7 +198,7 @@ pub(super) async fn observe(database: &Database) -> Result<Observed, StoreError>
     Ok(Observed { is_locked, ..recorded(database).await? })
 }
 
-/// Becomes the owner, unless another is or `seen` is no longer how things are.
+/// Becomes the owner, unless there is another or the row has changed since `seen`.
 pub(super) async fn take(
     database: &Database,
     owner: &str,
@@ -211,7 +212,7 @@ pub(super) async fn take(
             Some(file) => Some(file),
         },
     };
-    // With the lock in hand nobody lives who could have moved the row; without one only the row tells.
+    // With the lock held, no living process can have changed the row; without one only the row is known.
     let seen = if lock.is_some() { &recorded(database).await? } else { seen };
     let asked = Instant::now();
     let mut tx = database.begin("taking ownership").await?;
@@ -224,8 +225,8 @@ pub(super) async fn take(
     Ok(Some(Tenure(Arc::new(Inner { owner: owner.to_owned(), epoch, renewed, is_lost: AtomicBool::new(false), file }))))
 }
 
-/// Says that the owner lives, on a server; where a lock says it, looks whether the database is still the one that was
-/// locked. The tenure counts from before the question, not from the answer.
+/// Renews the tenure on a server; with a lock, checks whether the database is still the one that was locked. The tenure
+/// counts from before the request, not from the answer.
 pub(super) async fn renew(database: &Database, tenure: &Tenure) -> Result<(), StoreError> {
     if let Some(file) = &tenure.0.file {
         if file.is_there() {
@@ -250,7 +251,7 @@ pub(super) async fn resign(database: &Database, tenure: &Tenure) -> Result<(), S
     tx.commit().await
 }
 
-/// Returns what the store's row says of the owner.
+/// Returns what the store's row says about the owner.
 async fn recorded(database: &Database) -> Result<Observed, StoreError> {
     let row = database.row("looking for the owner", OBSERVE, &[]).await?;
     let row = row.ok_or_else(|| StoreError::Unreadable { what: "ownership", found: "no row".to_owned() })?;
@@ -267,9 +268,9 @@ fn lock_path(database: &Database) -> Option<PathBuf> {
     }
 }
 
-/// Refuses to go on where a scheduler of the first version lives: it locked `scheduler.lock` in its data folder, by
-/// default the database's, and would go on writing to a database whose schema it does not know.
-/// It is asked before the database is opened: to open a file may write to it.
+/// Refuses to continue while a scheduler of the first version is running: it locked `scheduler.lock` in its data
+/// folder, by default the database's, and would go on writing to a database whose schema it does not know. This is
+/// checked before the database is opened, because opening a file may write to it.
 pub(super) fn refuse_beside_earlier_owner(url: &str) -> Result<(), StoreError> {
     let Some(folder) = url.strip_prefix("sqlite://").and_then(|path| Path::new(path).parent()) else { return Ok(()) };
     let path = folder.join("scheduler.lock");
@@ -279,7 +280,7 @@ pub(super) fn refuse_beside_earlier_owner(url: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a process owns the SQLite database at `path`; a lock that is not there is not made.
+/// Whether a process owns the SQLite database at `path`; a missing lock file is not created.
 pub(super) fn is_locked(path: &str) -> Result<bool, StoreError> {
     let beside = lock_beside(path);
     Ok(beside.is_file() && lock(&beside)?.is_none())

@@ -1,4 +1,4 @@
-//! Parts of outcomes that were committed before their attempt ended, as those read them who go on.
+//! Parts of outcomes that were committed before their attempt ended, as later attempts and jobs read them.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::domain::outcome::Outcome;
 
 const PARTS_TO_READ: &str = include_str!("../../sql/state/parts_to_read.sql");
 
-/// Returns the parts that a job has committed in its run, by name, and the findings in those of other jobs that failed
-/// all the same: nobody else tells them.
+/// Returns the parts that a job has committed in its run, by name, and the findings in parts of other jobs that failed
+/// in the end: nothing else reports those.
 pub(super) async fn parts(
     tx: &mut Transaction,
     at: JobAt<'_>,

@@ -1,9 +1,9 @@
-//! PostgreSQL: how the server is reached.
+//! PostgreSQL: how to reach the server.
 //!
-//! Anything the server's URL may say (`sslmode`, `host=/socket/folder`, …) is sqlx's to read; `PGPASSFILE` works, so
-//! a password need not stand in the URL. Shown is only user, host, port and database. Every write transaction that
-//! belongs to a run starts by updating the run's row, and shared rows are updated in the order of their keys, so
-//! transactions wait for each other and never in a circle.
+//! sqlx interprets everything in the server's URL (`sslmode`, `host=/socket/folder`, …); `PGPASSFILE` works, so the URL
+//! needs no password. Only user, host, port and database are shown. Every write transaction that belongs to a run
+//! starts by updating the run's row, and shared rows are updated in the order of their keys, so transactions wait for
+//! each other but never deadlock.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) async fn connect(url: &str) -> Result<Database, StoreError> {
     let options: PgConnectOptions = url
         .parse()
         .map_err(|cause| StoreError::Open { url: "postgres://… (the URL is not readable)".to_owned(), cause })?;
-    // An owner that stands still inside a transaction holds rows; they are free before another may take over.
+    // An owner that hangs inside a transaction locks rows; they are free before another process may take over.
     let options = options
         .application_name("nocturne")
         .options([("lock_timeout", "30s"), ("idle_in_transaction_session_timeout", "10s")]);

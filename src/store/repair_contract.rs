@@ -1,4 +1,4 @@
-//! The part of the store's contract that repairing needs: backfills, marks, pauses, and the audit log as people read it.
+//! The part of the store's contract about repairs: backfills, marks, pauses, and the audit log as people read it.
 //!
 //! Each act is one transaction with its entry in the audit log: who asked, when and why.
 
@@ -24,7 +24,7 @@ pub struct Backfill {
     pub first: Date,
     /// The last date, inclusive.
     pub last: Date,
-    /// Which dates that have a run already are run again, as a word.
+    /// Which dates that already have a run get another, as a word.
     pub reprocess: String,
     /// How many of its runs may be carried out at once.
     pub parallel: u32,
@@ -44,7 +44,7 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// Returns whether it covers a slot of `dag` at `slot`: such a slot owes nobody anything.
+    /// Returns whether it covers the slot of `dag` at `slot`: such a slot owes nothing to anybody.
     pub fn covers(&self, dag: &DagName, slot: Timestamp) -> bool {
         self.dag == *dag && slot >= self.since
     }
@@ -65,7 +65,7 @@ pub struct AuditEntry {
     pub entry: String,
 }
 
-/// What repairing asks of a state store.
+/// What repairs need from a state store.
 ///
 /// # Errors
 /// As [`StateStore`](super::StateStore): after any error nothing was written.
@@ -74,14 +74,14 @@ pub trait Repairs: Send + Sync {
     /// Makes a backfill and all of its runs in one transaction, in this order: either all are there, or none.
     async fn create_backfill(&self, backfill: &Backfill, runs: Vec<NewRun>) -> Result<Vec<RunRecord>, StoreError>;
 
-    /// Returns the backfills that have runs to do.
+    /// Returns the backfills with runs that are not done.
     async fn open_backfills(&self) -> Result<Vec<Backfill>, StoreError>;
 
     /// Returns the runs of a backfill in the order in which they were asked for.
     async fn runs_of_backfill(&self, backfill: &str) -> Result<Vec<RunRecord>, StoreError>;
 
-    /// Says how a job of a run that is done is to count: a failed, cancelled or skipped one as succeeded, a succeeded one
-    /// as failed (it is then not up to date any more). Returns how the run counts then. [`StoreError::StillOpen`] when the
+    /// Records how a job of a finished run counts: a failed, cancelled or skipped one as succeeded, a succeeded one as
+    /// failed (it is then not up to date any more). Returns how the run counts then. [`StoreError::StillOpen`] when the
     /// run is not done.
     async fn mark_job(
         &self,

@@ -1,9 +1,9 @@
-//! Putting a backup back in the place of an SQLite state store.
+//! Restoring a backup of an SQLite state store.
 //!
-//! Everything is done on a copy beside it first: the copy is checked, brought to this program's schema and marked as
-//! restored. Only then the old database is set aside under a name of its own, and the copy takes its place by a
-//! rename. The caller holds the lock of the data folder, so nobody writes meanwhile. An interrupted restore leaves the
-//! old database, or the new one, and may simply be done again.
+//! Everything is first done on a copy next to it: the copy is checked, brought to this program's schema and marked as
+//! restored. Only then is the old database set aside under a name of its own, and the copy takes its place by a rename.
+//! The caller holds the lock of the data folder, so no other process writes meanwhile. An interrupted restore leaves
+//! the old database or the new one, and may simply be repeated.
 
 use std::path::{Path, PathBuf};
 
@@ -15,22 +15,22 @@ use super::sql_store::connect;
 use super::sqlite::{self, Opened};
 use super::{keeping, maintenance, migrations};
 
-/// What a restore did.
+/// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreReport {
     /// The schema that the backup had.
     pub schema: i64,
     /// Runs in it.
     pub runs: u64,
-    /// Where the database is kept that was there before; `None`: there was none.
+    /// Where the previous database is kept; `None` if there was none.
     pub aside: Option<PathBuf>,
 }
 
-/// Puts the backup `from` in the place of the SQLite state store at `url`.
+/// Restores the backup `from` in place of the SQLite state store at `url`.
 ///
 /// # Errors
-/// When the store is on a server, the backup is missing, damaged or of a newer program, or a file cannot be moved: then
-/// the old database is still in its place.
+/// When the store is on a server, the backup is missing, damaged or from a newer program, or a file cannot be moved:
+/// then the old database is still in place.
 pub async fn restore(url: &str, from: &Path, now: Timestamp) -> Result<RestoreReport, StoreError> {
     let Some(path) = url.strip_prefix("sqlite://").map(PathBuf::from) else {
         return Err(StoreError::RestoreOnServer);
@@ -64,7 +64,7 @@ pub async fn restore(url: &str, from: &Path, now: Timestamp) -> Result<RestoreRe
     Ok(RestoreReport { schema, runs, aside })
 }
 
-/// Checks the copy, migrates it and marks it; it has no journal any more afterwards.
+/// Checks the copy, migrates it and marks it; afterwards it has no journal.
 async fn prepare(copy: &Path, now: Timestamp) -> Result<(i64, u64), StoreError> {
     let url = format!("sqlite://{}", copy.display());
     let database = connect(&url, Opened::There).await?;
@@ -81,7 +81,7 @@ async fn prepare(copy: &Path, now: Timestamp) -> Result<(i64, u64), StoreError> 
     keeping::note_restored(&database, now).await?;
     let Pools::Sqlite { write, read } = &database.pools else { return Err(StoreError::RestoreOnServer) };
     let failed = |cause| StoreError::Query { operation: "writing the copy to the disk", cause };
-    // The rename takes one file: nothing may be left in the journal.
+    // The rename moves one file: nothing may be left in the journal.
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write).await.map_err(failed)?;
     write.close().await;
     read.close().await;
@@ -95,7 +95,7 @@ async fn prepare(copy: &Path, now: Timestamp) -> Result<(i64, u64), StoreError> 
     Ok((schema, report.runs))
 }
 
-/// Sets the database and its journal aside; the database itself stays under its name, too, until it is replaced.
+/// Sets the database and its journal aside; the database itself also stays under its name until it is replaced.
 fn set_aside(path: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
     if !path.exists() {
         return Ok(None);
@@ -110,7 +110,7 @@ fn set_aside(path: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError>
     Ok(Some(aside))
 }
 
-/// The files of a database: itself, and its journal.
+/// The files of a database: the database itself and its journal.
 fn with_journal(path: &Path) -> [PathBuf; 3] {
     [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")]
 }
@@ -125,7 +125,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     std::fs::rename(from, to).map_err(|cause| StoreError::Prepare { path: to.to_owned(), cause })
 }
 
-/// Makes the renames in the folder of `path` outlast a power cut.
+/// Makes the renames in the folder of `path` survive a power failure.
 fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());

@@ -1,8 +1,8 @@
 //! Revisions of e-mails: promised, filled, replaced, within the transaction that decides.
 //!
-//! What happens is decided by `domain::delivery` on the rows as they are; this reads and writes them. On PostgreSQL
-//! all writers of one night's e-mails wait for each other at the row of its run numbers; where there is none yet (a
-//! night without any run) only the owner of the store writes.
+//! `domain::delivery` decides what happens, from the current rows; this reads and writes them. On PostgreSQL all
+//! writers of one night's e-mails wait for each other at the row of its run numbers; if there is none yet (a night
+//! without any run), only the owner of the store writes.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ struct Night<'a> {
     logical_date: Date,
 }
 
-/// What an e-mail says, for whomever.
+/// The content of an e-mail, the same for every recipient.
 struct Content<'a> {
     from: &'a str,
     subject: &'a str,
@@ -46,14 +46,14 @@ struct Content<'a> {
     run_id: Option<&'a RunId>,
 }
 
-/// A body: to be kept with the first row that needs it, or kept already under that id.
+/// A body: to be stored with the first row that needs it, or stored already under that id.
 #[derive(Clone, Copy)]
 enum Body<'a> {
     New(&'a str),
     Kept(&'a str),
 }
 
-/// A stored revision with what only decisions and repeats need.
+/// A stored revision with the fields that only decisions and repeats need.
 struct Stored {
     row: MailRow,
     sender: Option<String>,
@@ -62,7 +62,7 @@ struct Stored {
     promise_is_open: bool,
 }
 
-/// Puts a digest in the outbox, as part of a commit: for each recipient what `domain::delivery` says.
+/// Puts a digest in the outbox, as part of a commit: for each recipient as `domain::delivery` decides.
 pub(super) async fn put(tx: &mut Transaction, at: JobAt<'_>, mail: &MailRecord) -> Result<(), StoreError> {
     let night = Night { dag: &mail.dag, logical_date: mail.logical_date };
     let there = load(tx, night, Some(&mail.audience)).await?;
@@ -82,8 +82,8 @@ pub(super) async fn put(tx: &mut Transaction, at: JobAt<'_>, mail: &MailRecord) 
     Ok(())
 }
 
-/// Keeps the promises of a job that was up to date: what its last digest for the night said is said to those who were
-/// promised one, or were told meanwhile that there is none.
+/// Keeps the promises of a job that was up to date: its last digest for the night is sent again to those who were
+/// promised one, or who have been told in the meantime that there is none.
 pub(super) async fn repeat(tx: &mut Transaction, at: JobAt<'_>) -> Result<(), StoreError> {
     let Some(row) = tx.row(NIGHT_OF, &[at.run_id.into()]).await? else { return Ok(()) };
     let dag: DagName = row.parse("dag")?;
@@ -108,7 +108,7 @@ pub(super) async fn repeat(tx: &mut Transaction, at: JobAt<'_>) -> Result<(), St
     Ok(())
 }
 
-/// Writes what a slot promises. Who is promised an e-mail of that night already is passed over.
+/// Writes what a slot promises. A recipient who already has a promise for that night is skipped.
 pub(super) async fn promise(tx: &mut Transaction, promise: &Promise<'_>, now: Timestamp) -> Result<(), StoreError> {
     if promise.mails.is_empty() {
         return Ok(());
@@ -168,7 +168,7 @@ pub(super) async fn close(
     tx.commit().await
 }
 
-/// Records an e-mail that was handed over by somebody else.
+/// Records an e-mail that another process handed over.
 pub(super) async fn record(database: &Database, mail: &HandedOver, now: Timestamp) -> Result<(), StoreError> {
     let mut tx = database.begin("recording an e-mail of the watchdog").await?;
     let night = Night { dag: &mail.id.key.dag, logical_date: mail.id.key.logical_date };
@@ -241,7 +241,7 @@ pub(super) fn row_of(row: &Row) -> Result<MailRow, StoreError> {
     })
 }
 
-/// Returns which revision a row is.
+/// Returns the revision that a row describes.
 pub(super) fn id_of(row: &Row) -> Result<MailId, StoreError> {
     let key = MailKey {
         dag: row.parse("dag")?,
@@ -252,7 +252,7 @@ pub(super) fn id_of(row: &Row) -> Result<MailId, StoreError> {
     Ok(MailId { key, revision: row.count("revision")? })
 }
 
-/// Lets another revision take the place of this one, unless it was handed over.
+/// Replaces this revision by another, unless it was handed over.
 pub(super) async fn replace(tx: &mut Transaction, id: &MailId, now: Timestamp) -> Result<(), StoreError> {
     let date = id.key.logical_date.to_string();
     tx.execute(REPLACE, &bound_id(id, &date, [now.into()])).await?;
@@ -268,7 +268,7 @@ pub(super) fn bound_id<'a, const N: usize>(id: &'a MailId, date: &'a str, more: 
     binds
 }
 
-/// One recipient's e-mail, and now.
+/// One recipient's e-mail, and the current time.
 #[derive(Clone, Copy)]
 struct Target<'a> {
     key: &'a MailKey,
@@ -423,7 +423,7 @@ fn revisions(there: &[&Stored]) -> Vec<Revision> {
     there.iter().map(revision).collect()
 }
 
-/// Returns whether `run_id` brings what was promised, given the recipient's revisions.
+/// Returns whether `run_id` may keep the promise, given the recipient's revisions.
 fn bringer(there: &[&Stored], run_id: &RunId) -> Bringer {
     let promised = there.iter().find(|stored| stored.row.state == MailState::Expected);
     let is_anothers = promised.is_some_and(|stored| {

@@ -1,7 +1,7 @@
-//! A row of either database, and its columns as the values they stand for.
+//! A row of either database, and its columns as typed values.
 //!
-//! Whatever does not parse is an error that names the column and what was found, never a default. Of JSON only the
-//! place of the mistake is told: outcomes and e-mails are not for error texts.
+//! Anything that does not parse is an error that names the column and what was found, never a default. For JSON only
+//! the position of the mistake is reported: outcomes and e-mails do not belong in error texts.
 
 use std::str::FromStr;
 
@@ -66,7 +66,7 @@ impl Row {
         T::try_from(number).map_err(|_| StoreError::Unreadable { what: column, found: number.to_string() })
     }
 
-    /// Returns a yes or no.
+    /// Returns a boolean.
     pub(super) fn flag(&self, column: &'static str) -> Result<bool, StoreError> {
         match self.int(column)? {
             0 => Ok(false),
@@ -90,13 +90,13 @@ impl Row {
             .map_err(|_| StoreError::Unreadable { what: column, found: micros.to_string() })
     }
 
-    /// Returns a word or name as the type it belongs to.
+    /// Returns a word or name as its type.
     pub(super) fn parse<T: FromStr>(&self, column: &'static str) -> Result<T, StoreError> {
         let text = self.text(column)?;
         text.parse().map_err(|_| StoreError::Unreadable { what: column, found: text })
     }
 
-    /// Returns a JSON column as the type it belongs to.
+    /// Returns a JSON column as its type.
     pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
         from_json(column, &self.text(column)?)
     }

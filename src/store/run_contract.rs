@@ -1,4 +1,4 @@
-//! The part of the contract that is about runs: what is asked for, what is stored, and the right to write for one.
+//! The part of the contract about runs: what is requested, what is stored, and the right to write for one.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -12,18 +12,18 @@ use crate::domain::job::Force;
 use crate::domain::manual::{Asked, Manual};
 use crate::domain::run::{RunState, Trigger};
 
-/// What is asked for with a new run.
+/// The request for a new run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRun {
-    /// The DAG as it stands now; its version is kept.
+    /// The DAG as it is now; its version is kept.
     pub dag: Dag,
     /// The logical date.
     pub logical_date: Date,
-    /// By what, by whom and for what it is asked for.
+    /// What triggered it, who asked for it, and why.
     pub asked: Asked,
-    /// The schedule's slot, where a schedule asked: unique per DAG.
+    /// The schedule's slot, if a schedule asked: unique per DAG.
     pub slot: Option<Timestamp>,
-    /// The jobs wanted; the others are skipped. `None`: all.
+    /// The jobs requested; the others are skipped. `None`: all.
     pub only: Option<Vec<JobName>>,
     /// Whether what is up to date is done again.
     pub force: Force,
@@ -44,7 +44,7 @@ pub struct RunRecord {
     pub dag_version: String,
     /// Its logical date.
     pub logical_date: Date,
-    /// By what it was asked for.
+    /// What triggered it.
     pub trigger: Trigger,
     /// Who asked for it by hand, and why.
     #[serde(default)]
@@ -57,7 +57,7 @@ pub struct RunRecord {
     pub backfill: Option<String>,
     /// The schedule's slot.
     pub slot: Option<Timestamp>,
-    /// The jobs wanted.
+    /// The jobs requested.
     pub only: Option<Vec<JobName>>,
     /// Whether what is up to date is done again.
     pub force: Force,
@@ -65,7 +65,7 @@ pub struct RunRecord {
     pub state: RunState,
     /// Whether a person asked to stop it.
     pub cancel_requested: bool,
-    /// How often it was taken up: more than once when it was cut off.
+    /// How often it was taken up: more than once if it was interrupted.
     #[serde(default)]
     pub taken_up: u32,
     /// When it was asked for.
@@ -81,7 +81,7 @@ pub struct RunRecord {
 pub struct Claim {
     /// The run.
     pub run_id: RunId,
-    /// The fencing token: it rises each time the run is taken up.
+    /// The fencing token: it increases each time the run is taken up.
     pub token: i64,
     /// The owner's right.
     pub tenure: Tenure,
@@ -90,7 +90,7 @@ pub struct Claim {
 /// An event as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventRecord {
-    /// Its number: events are in order of it.
+    /// Its number; events are ordered by it.
     pub seq: i64,
     /// When it happened.
     pub at: Timestamp,
@@ -115,6 +115,6 @@ pub struct RunFilter {
     pub state: Option<RunState>,
     /// Asked for at this instant or later.
     pub since: Option<Timestamp>,
-    /// At most so many, newest first.
+    /// At most this many, newest first.
     pub limit: Option<u32>,
 }

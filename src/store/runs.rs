@@ -1,7 +1,7 @@
 //! Runs: made, taken up, ended, and read back.
 //!
-//! Every transition of a run goes through [`RunState::after`], and of its jobs through `attempts`; the event is
-//! written beside the new state. Whoever writes for a run asks `hold` first.
+//! Every transition of a run goes through [`RunState::after`], and of its jobs through `attempts`; the event is written
+//! with the new state. Every write for a run calls `hold` first.
 
 use jiff::Timestamp;
 
@@ -39,7 +39,7 @@ const WISH_CANCEL: &str = "UPDATE runs SET cancel_requested = 1 WHERE run_id = $
 const DAG_OF: &str =
     "SELECT v.body FROM runs AS r JOIN dag_versions AS v ON v.content_hash = r.dag_hash WHERE r.run_id = $1";
 
-/// Before any run was asked for; as far back as microseconds reach in both databases.
+/// Earlier than any run; as far back as microseconds reach in both databases.
 const EARLIEST: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// Makes a run, unless its slot has one.
@@ -136,7 +136,7 @@ async fn insert(tx: &mut Transaction, new: &NewRun, run_id: &RunId, number: u32)
     Ok(())
 }
 
-/// Takes a run up under a new token; what was left running is lost.
+/// Takes a run up under a new token; attempts that were left running are lost.
 pub(super) async fn claim(
     database: &Database,
     run_id: &RunId,
@@ -227,7 +227,7 @@ pub(super) async fn one(database: &Database, run_id: &RunId) -> Result<Option<Ru
     row.map(|row| record_of(&row)).transpose()
 }
 
-/// Returns runs, newest first. Each form of the question has a statement of its own, which an index answers.
+/// Returns runs, newest first. Each form of the query has its own statement, which an index answers.
 pub(super) async fn list(database: &Database, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
     let date = filter.logical_date.map(|date| date.to_string());
     let dag = filter.dag.as_ref().map_or("", |dag| dag.as_str());
@@ -259,7 +259,7 @@ pub(super) async fn list(database: &Database, filter: &RunFilter) -> Result<Vec<
     Ok(runs)
 }
 
-/// Returns the DAG as the run has it.
+/// Returns the DAG in the version that the run uses.
 pub(super) async fn dag_of(database: &Database, run_id: &RunId) -> Result<Dag, StoreError> {
     let row = database.row("reading a run's DAG", DAG_OF, &[run_id.into()]).await?;
     row.ok_or_else(|| StoreError::NoRun { run_id: run_id.clone() })?.json("body")

@@ -1,8 +1,8 @@
-//! What the schedules have dealt with.
+//! What has been done about the slots of the schedules.
 //!
-//! A slot is taken once and for all, by a run or by a skip with its reason; the watermark of its DAG moves in the
-//! same transaction, and only forward. Only a clock that turns out to have been wrong sets it back, and frees the slots
-//! that it took. Deciding which slots are due is the planner's.
+//! A slot is taken once, by a run or by a skip with its reason; the watermark of its DAG moves in the same transaction,
+//! and only forward. Only a clock that turns out to have been wrong sets it back and frees the slots that it took. The
+//! planner decides which slots are due.
 
 use jiff::Timestamp;
 
@@ -34,7 +34,7 @@ pub(super) struct Slot<'a> {
     pub(super) at: Timestamp,
 }
 
-/// What becomes of a slot.
+/// What happens to a slot.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Decision<'a> {
     /// A run, which is inserted in the same transaction after this.
@@ -63,7 +63,7 @@ pub(super) async fn take_slot(
     Ok(true)
 }
 
-/// Takes a slot without a run. A slot that was dealt with before stays as it is.
+/// Takes a slot without a run. A slot that was taken before stays as it is.
 pub(super) async fn skip_slot(
     database: &Database,
     dag: &DagName,
@@ -115,7 +115,7 @@ pub(super) async fn set_watermark(database: &Database, dag: &DagName, watermark:
     tx.commit().await
 }
 
-/// Returns the slots of a DAG that were skipped since its last run for a slot but `run_id`, oldest first.
+/// Returns the slots of a DAG that were skipped since its last run for a slot other than `run_id`, oldest first.
 pub(super) async fn skipped_since(
     tx: &mut Transaction,
     dag: &DagName,

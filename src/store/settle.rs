@@ -1,10 +1,10 @@
-//! What must follow commits: a durable row for each target, until what is current then is carried out.
+//! What must follow commits: a durable row for each target, until the lake is in line with what is current.
 //!
 //! A target is a word and a name: `dataset <key>` (the pointers for outside readers), `file <key>` (a file under its
-//! name), `identities <name>` (new entries of the identity map, staged under that name), `staged <attempt>` (what one that ended without a
-//! commit has staged, to be removed). A commit raises the target's `wanted` in its own
-//! transaction; whoever settles deletes the row only if `wanted` has not moved meanwhile, so a commit that comes while
-//! its predecessor is being settled is settled too. Sending e-mail is the outbox's.
+//! name), `identities <name>` (new entries of the identity map, staged under that name), `staged <attempt>` (files to
+//! remove that an attempt staged and did not commit). A commit increases the target's `wanted` in its own transaction;
+//! the row is deleted after settling only if `wanted` has not changed in the meantime, so a commit that comes while its
+//! predecessor is being settled is settled too. Sending e-mail is left to the outbox.
 
 use jiff::Timestamp;
 
@@ -41,13 +41,13 @@ pub(super) fn staged(attempt: &str) -> String {
     format!("staged {attempt}")
 }
 
-/// Wants a target settled.
+/// Requests that a target be settled.
 pub(super) async fn want(tx: &mut Transaction, target: &str, now: Timestamp) -> Result<(), StoreError> {
     tx.execute(WANT, &[target.into(), now.into()]).await?;
     Ok(())
 }
 
-/// Wants an outcome's files under their names.
+/// Requests that an outcome's files be put in place under their names.
 pub(super) async fn want_files(
     tx: &mut Transaction,
     attempt: &AttemptClaim,
@@ -74,17 +74,17 @@ pub(super) async fn want_files(
     Ok(())
 }
 
-/// Returns what is to be settled now.
+/// Returns what is due for settling.
 pub(super) async fn due(database: &Database, now: Timestamp) -> Result<Vec<ToSettle>, StoreError> {
     database.rows("reading what is to be settled", DUE, &[now.into()]).await?.iter().map(target_of).collect()
 }
 
-/// Returns whether a target is still to be settled.
+/// Returns whether a target must still be settled.
 pub(super) async fn is_wanted(database: &Database, target: &str) -> Result<bool, StoreError> {
     Ok(database.row("looking for what is to be settled", WANTED, &[target.into()]).await?.is_some())
 }
 
-/// Records that a target is settled as it was wanted.
+/// Records that a target is settled as of `wanted`.
 pub(super) async fn settled(database: &Database, target: &str, wanted: i64) -> Result<(), StoreError> {
     let mut tx = database.begin("recording that something is settled").await?;
     tx.execute(SETTLED, &[target.into(), wanted.into()]).await?;
@@ -103,7 +103,7 @@ pub(super) async fn not_settled(
     tx.commit().await
 }
 
-/// Wants all current datasets, and the files of the newest runs, looked through.
+/// Requests that all current datasets, and the files of the newest runs, be settled again.
 pub(super) async fn want_all(database: &Database, now: Timestamp) -> Result<(), StoreError> {
     let mut tx = database.begin("wanting everything settled").await?;
     tx.execute(WANT_DATASETS, &[now.into()]).await?;

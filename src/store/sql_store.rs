@@ -1,7 +1,6 @@
-//! The state store over a SQL database: opens it, and hands each operation of the contract to the file of its topic.
+//! The state store over an SQL database: opens it, and passes each operation of the contract to the file of its topic.
 //!
-//! One implementation serves SQLite and PostgreSQL; what differs between them is in `sqlite`, `postgres` and the
-//! migrations alone.
+//! One implementation serves SQLite and PostgreSQL; only `sqlite`, `postgres` and the migrations differ between them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,7 +29,7 @@ use crate::domain::job::{JobView, SkippedSlot};
 use crate::domain::outcome::{FileRef, MailRecord, ModelRecord, Outcome, SnapshotRef};
 use crate::domain::run::RunState;
 
-/// Opens the state store at `url` (`sqlite://path` or `postgres://…`), makes the file where there is none, and brings
+/// Opens the state store at `url` (`sqlite://path` or `postgres://…`), creates the file if there is none, and brings
 /// the schema up to date.
 ///
 /// # Errors
@@ -42,10 +41,10 @@ pub async fn open(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
     Ok(Arc::new(SqlStore { database }))
 }
 
-/// Opens the state store at `url` to look at it: nothing is made, migrated or written.
+/// Opens the state store at `url` for reading: nothing is created, migrated or written.
 ///
 /// # Errors
-/// When it is not there, cannot be opened, or has another schema than this program's.
+/// When it does not exist, cannot be opened, or has another schema than this program's.
 pub async fn look(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
     let database = connect(url, sqlite::Opened::ToRead).await?;
     let found = migrations::found(&database).await?;
@@ -67,7 +66,7 @@ pub(super) async fn connect(url: &str, opened: sqlite::Opened) -> Result<Databas
     }
 }
 
-/// The state store over a SQL database.
+/// The state store over an SQL database.
 pub(super) struct SqlStore {
     /// The database.
     pub(super) database: Database,

@@ -1,11 +1,11 @@
 //! SQLite: how the file is opened, and what only SQLite can do.
 //!
 //! WAL, foreign keys, a busy time-out of 30 s, one connection that writes and a pool that reads (`query_only`).
-//! `synchronous = FULL`: with NORMAL a power cut may take back commits that were already acted on, and an e-mail
-//! that was marked as sent would go again; FULL costs one fsync per transaction, a few hundred in a night.
-//! A connection whose transaction SQLite rolled back by itself (a full disk) still counts as inside one, and is thrown
-//! away before its next use.
-//! The file is made readable by its owner alone before SQLite writes to it (its `-wal` and `-shm` follow the file).
+//! `synchronous = FULL`: with NORMAL a power failure may revert commits that were already acted on, and an e-mail that
+//! was marked as sent would be sent again; FULL costs one fsync per transaction, a few hundred in a night. If SQLite
+//! rolled a connection's transaction back by itself (a full disk), the connection still counts as inside it, and is
+//! discarded before its next use. The file is made readable by its owner only before SQLite writes to it (its `-wal`
+//! and `-shm` follow the file).
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,18 +19,18 @@ use super::error::StoreError;
 /// How a database is opened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Opened {
-    /// It is made where it is not there, with the folders above it.
+    /// It is created if it does not exist, with the folders above it.
     Made,
-    /// It must be there.
+    /// It must exist.
     There,
-    /// It must be there, and nothing in it changes, not even what SQLite tidies up when it is closed.
+    /// It must exist, and nothing in it changes, not even what SQLite tidies up when it is closed.
     ToRead,
 }
 
 /// How long a statement waits for another program's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a caller waits for the one writing connection: longer than a statement, so that SQLite's answer comes
+/// How long a caller waits for the only writing connection: longer than a statement, so that SQLite's answer comes
 /// first.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -61,10 +61,10 @@ pub(super) async fn connect(path: &Path, opened: Opened) -> Result<Database, Sto
     Ok(Database { url, pools: Pools::Sqlite { write, read } })
 }
 
-/// Opens the database file at `path` to look at it: nothing of it is set, and nothing can be written.
+/// Opens the database file at `path` for reading: no setting is changed, and nothing can be written.
 ///
-/// A journal that is there stays as it is: only a connection that may not write leaves it alone when it closes. Where
-/// there is none, such a connection would leave an empty one behind, and another one removes it.
+/// An existing journal stays as it is: only a read-only connection leaves it alone when it closes. If there is none,
+/// such a connection would leave an empty one behind, and another connection removes it.
 pub(super) async fn connect_as_it_is(path: &Path) -> Result<Database, StoreError> {
     let url = format!("sqlite://{}", path.display());
     let has_journal = Path::new(&format!("{}-wal", path.display())).exists();
@@ -86,7 +86,7 @@ fn pool() -> SqlitePoolOptions {
     SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).max_lifetime(None).idle_timeout(None)
 }
 
-/// Makes the folders above `path`, and the file, for its owner alone.
+/// Creates the folders above `path`, and the file, for its owner only.
 fn prepare(path: &Path) -> Result<(), StoreError> {
     let failed = |path: &Path, cause| StoreError::Prepare { path: path.to_owned(), cause };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -99,7 +99,7 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
     keep_from_others(&file).map_err(|cause| failed(path, cause))
 }
 
-/// Makes the empty file that a backup goes into; SQLite's `VACUUM INTO` accepts one.
+/// Creates the empty file that a backup goes into; SQLite's `VACUUM INTO` accepts one.
 pub(super) fn prepare_backup(path: &Path) -> Result<(), StoreError> {
     let mut options = std::fs::OpenOptions::new();
     options.create_new(true).write(true);
@@ -113,7 +113,7 @@ pub(super) fn prepare_backup(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Copies a file for its owner alone, through to the disk; what is there already is an error.
+/// Copies a file for its owner only, and syncs it to the disk; an existing target is an error.
 pub(super) fn copy_for_owner(from: &Path, to: &Path) -> Result<(), StoreError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -142,7 +142,7 @@ fn keep_from_others(file: &std::fs::File) -> std::io::Result<()> {
     file.set_permissions(std::fs::Permissions::from_mode(0o600))
 }
 
-/// Elsewhere the folder's own rights decide.
+/// On other systems the folder's own permissions decide.
 #[cfg(not(unix))]
 pub(super) fn owner_only(_options: &mut std::fs::OpenOptions) {}
 
@@ -155,7 +155,7 @@ fn keep_from_others(_file: &std::fs::File) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// SQLite rolls a transaction back by itself when the disk is full; a limit on the pages stands for the disk.
+    /// SQLite rolls a transaction back by itself when the disk is full; a limit on the pages simulates that.
     #[tokio::test]
     async fn a_transaction_that_a_full_disk_ended_does_not_end_the_next_ones() {
         let folder = tempfile::tempdir().unwrap();

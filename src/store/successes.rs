@@ -1,4 +1,4 @@
-//! What jobs did last with success, and how long it took.
+//! The last successes of jobs, and how long they took.
 
 use jiff::SignedDuration;
 use jiff::civil::Date;

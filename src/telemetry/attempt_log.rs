@@ -1,7 +1,7 @@
-//! The log of one attempt: a file of lines, each written at once, bounded in all.
+//! The log of one attempt: a file of lines, each written at once, with a limit on its total size.
 //!
 //! Lines go straight to the file, so that they are there when the process that wrote them dies. Once the file has
-//! reached its limit, what comes is counted and dropped, and one last line says how much that was.
+//! reached its limit, further output is counted and dropped, and one last line says how much that was.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -22,7 +22,7 @@ pub struct AttemptLog {
 }
 
 impl AttemptLog {
-    /// Opens the log at `path`, made with its folder where it is missing; in all it grows to `limit` bytes.
+    /// Opens the log at `path`, creating its folder if it is missing; it grows to at most `limit` bytes.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -35,14 +35,14 @@ impl AttemptLog {
         Ok(Self { file, limit, room, dropped: 0 })
     }
 
-    /// Writes lines that are whole already, each with its line end.
+    /// Writes complete lines, each with its line end.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&mut self, lines: &str) -> io::Result<()> {
         let size = lines.len() as u64;
         if self.dropped > 0 || size > self.room {
-            // Where a line has been dropped none follows it, so that the log has no gap inside.
+            // After a dropped line none follows, so that the log has no gap inside.
             self.dropped += size;
             return Ok(());
         }
@@ -61,7 +61,7 @@ impl AttemptLog {
         self.dropped > 0
     }
 
-    /// Returns a duplicate of the file, for a program that writes to it by itself.
+    /// Returns a duplicate of the file, for a program that writes to it itself.
     ///
     /// # Errors
     /// When the system has no more descriptors.
@@ -84,12 +84,12 @@ impl Drop for AttemptLog {
     }
 }
 
-/// Returns a line of an attempt's log, with its time and its end.
+/// Returns a line of an attempt's log, with its time and its line end.
 pub fn line(level: Level, text: &str) -> String {
     format!("{} {level:<5} {text}\n", SystemClock.now())
 }
 
-/// Says once that an attempt's log cannot be written (a full disk): inside a log layer nothing can be logged.
+/// Reports once that an attempt's log cannot be written (a full disk): inside a log layer nothing can be logged.
 pub(super) fn eprint_once(error: &std::io::Error) {
     static SAID: std::sync::Once = std::sync::Once::new();
     SAID.call_once(|| {

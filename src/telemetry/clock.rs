@@ -1,10 +1,10 @@
-//! The clock of the system, which everything else gets as a [`Clock`].
+//! The system clock, which everything else receives as a [`Clock`].
 
 use jiff::Timestamp;
 
 use crate::domain::clock::Clock;
 
-/// The clock of the system.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

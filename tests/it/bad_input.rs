@@ -1,6 +1,6 @@
-//! What bad input does to a night: each kind with its one clear message, what, where and what to do, and its exit code.
+//! What bad input does to a night: each kind has one clear message (what, where, what to do) and its exit code.
 //!
-//! Every test pulls a sound export first where a last good snapshot matters, then one with one thing wrong in it.
+//! Where a last good snapshot matters, the test first pulls a sound export, then one with one thing wrong in it.
 
 use std::io::{Read as _, Write as _};
 
@@ -18,7 +18,7 @@ anonymous = true
 jobs = "dags"
 "#;
 
-/// The night as far as these tests need it.
+/// The parts of the night that these tests need.
 const DAG: &str = r#"
 name = "night"
 [jobs.pull]
@@ -31,7 +31,7 @@ when = "all_done"
 with = { report = "digest" }
 "#;
 
-/// A site with a sound export of the 17th and one of the 20th, which the test may spoil.
+/// A site with a sound export of the 17th and one of the 20th, which the test may damage.
 fn site(configuration: &str) -> Site {
     let site = Site::new(&format!("{SMALL}{SITE}{configuration}"));
     site.write("dags/night.toml", DAG);
@@ -77,7 +77,7 @@ fn rewrite(site: &Site, table: &str, change: impl Fn(usize, &str) -> Option<Stri
     forget(site, table);
 }
 
-/// Takes what the second export's manifest states about a table out of it.
+/// Removes what the second export's manifest states about a table.
 fn forget(site: &Site, table: &str) {
     let name = "exports/2026-11-20/manifest.json";
     let mut manifest: serde_json::Value = serde_json::from_slice(&bytes(site, name)).unwrap();
@@ -176,7 +176,7 @@ fn a_text_where_a_number_belongs_is_held_back_and_never_told() {
         if n == 0 {
             record["value"]["account_id"] = "Ada Lovelace".into();
         }
-        // So many rows that one of them is less than 1 %.
+        // Enough rows that one of them is less than 1 %.
         Some(
             (0..200)
                 .map(|copy| {
@@ -307,7 +307,7 @@ async fn an_smtp_server_that_refuses_for_good_is_told_and_the_next_run_has_anoth
     assert_tells(&told, &["to a…@example.edu was given up, tried once", "localhost", "550"]);
     assert!(!told.contains("analytics@example.edu"), "{told}");
 
-    // The next run gives it another chance, and says what became of it.
+    // The next run tries again, and says what the result was.
     let (code, told) = spawn_blocking(move || night(&site, "2026-11-17")).await;
     assert_eq!(code, Some(9), "{told}");
     assert_tells(&told, &["was given up"]);
@@ -329,7 +329,7 @@ fn a_lake_that_is_gone_is_told_of_with_its_way_out_and_the_way_out_works() {
             told.contains("restore the lake") && told.contains("move the lake and the state store aside"),
             "{told}"
         );
-        // Of the job: its line and its log. Of the start: one more.
+        // From the job: its line and its log. From the start: one more.
         assert_eq!(told.matches("is gone from the lake").count(), 3, "{told}");
     }
 

@@ -1,11 +1,11 @@
 //! Nights of a tiny institution that are disturbed at random moments, again and again, until they are done: in the end
-//! nobody can tell them from undisturbed ones.
+//! they must be indistinguishable from undisturbed ones.
 //!
-//! A disturbance is a kill, a request to end, or a full disk; on PostgreSQL also a database that goes away for a while, and
-//! an owner that stands still for longer than its time and then goes on. The moments are drawn from a seed; which
-//! instruction they hit is chance. The short form runs with every test. The long one is
-//! `NOCTURNE_CRASHES=200 cargo test --release --test it crash -- --nocapture`: so many on each database, with every job of
-//! the shipped night; it prints what was tried.
+//! A disturbance is a kill, a request to end, or a full disk; on PostgreSQL also a database that goes away for a while,
+//! and an owner that is stopped for longer than its tenure and then continues. The moments are drawn from a seed; which
+//! instruction they hit is chance. The short form runs with every test. The long one, with so many disturbances on each
+//! database and every job of the shipped night, prints what was tried:
+//! `NOCTURNE_CRASHES=200 cargo test --release --test it crash -- --nocapture`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,7 +55,7 @@ when = "all_done"
 with = { report = "digest" }
 "#;
 
-/// How much the disk of a disturbed site holds: more than its nights need.
+/// The size of a disturbed site's disk: more than its nights need.
 const DISK_MIB: u32 = 1024;
 
 /// What was tried, for the summary.
@@ -76,7 +76,7 @@ struct Tried {
 enum Disturbance {
     Kill,
     TellToEnd,
-    /// The disk is full from the start but for some KiB, and has room again later.
+    /// The disk is full from the start except for some KiB, and has room again later.
     DiskFull {
         left_kib: u32,
     },
@@ -94,7 +94,7 @@ fn draw(draws: &mut ChaCha8Rng, database: Option<&str>) -> Disturbance {
     }
 }
 
-/// How many disturbances the long form was asked for.
+/// How many disturbances of the long form were requested.
 fn asked_for() -> Option<u32> {
     #[expect(clippy::disallowed_methods, reason = "the number of crashes is asked for on the command line")]
     std::env::var("NOCTURNE_CRASHES").ok().map(|number| number.parse().unwrap())
@@ -115,7 +115,7 @@ fn harvest(site: &Site) -> Harvest {
     Harvest::read(&site.path().join("var/lake"), &site.path().join("var/outbox")).unwrap()
 }
 
-/// Compares the e-mails: one each, but that a night which failed for want of room may have said so before.
+/// Compares the e-mails: one each, except that a night which failed for lack of room may have said so before.
 fn compare_letters(stormy: &Harvest, calm: &Harvest, failed: &BTreeSet<String>) {
     let (stormy, calm) = (&stormy.e_mails, &calm.e_mails);
     assert_eq!(stormy.keys().collect::<Vec<_>>(), calm.keys().collect::<Vec<_>>(), "the e-mails' recipients");
@@ -139,7 +139,7 @@ fn wait_for_moment(night: &mut Running, moment: Instant) -> bool {
 /// A site whose nights are disturbed.
 struct Stormy {
     site: Site,
-    /// The URL of its database, where that is a server's.
+    /// The URL of its database, if that is on a server.
     database: Option<String>,
     draws: ChaCha8Rng,
     tried: Tried,
@@ -149,7 +149,7 @@ struct Stormy {
 }
 
 impl Stormy {
-    /// Disturbs the night of `date` twice at most (as a job that is lost three times is stopped), then lets it end;
+    /// Disturbs the night of `date` at most twice (because a job that is lost three times fails), then lets it end;
     /// returns how many disturbances there were.
     fn night(&mut self, date: &str, usual: Duration) -> u32 {
         let command = ["run", "night", "--date", date];
@@ -170,7 +170,7 @@ impl Stormy {
             disturbances += 1;
             self.disturb(disturbance, night, &command);
         }
-        // What had no room in the night's last run, such as the report, has it in the next.
+        // What had no room in the night's last run, such as the report, is written in the next.
         for _ in 0..=u8::from(self.had_no_room) {
             let last = self.site.nocturne(&command);
             assert!(matches!(last.status.code(), Some(0 | 9)), "{date}: {}", text(&last));
@@ -229,7 +229,7 @@ impl Stormy {
     }
 }
 
-/// Cuts every connection of a database and refuses new ones for a second, as a server does that starts again.
+/// Cuts every connection of a database and refuses new ones for a second, as a restarting server does.
 fn database_away(url: &str) {
     let (server, name) =
         url.split_once("/test_").map(|(server, rest)| (server, rest.split_once('?').unwrap())).unwrap();

@@ -1,5 +1,5 @@
-//! `nocturne doctor` with the real binary: what is well is said to be, each thing that is staged to be wrong is found,
-//! and nothing is changed by looking.
+//! `nocturne doctor` with the real binary: it reports what is in order, finds each fault that a test stages, and
+//! changes nothing.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -35,7 +35,7 @@ fn examined(site: &Site, environment: &[(&str, &str)]) -> (Option<i32>, BTreeMap
     (output.status.code(), checks.collect())
 }
 
-/// The checks that are not well, with their verdicts.
+/// The checks that are not in order, with their verdicts.
 fn findings(checks: &BTreeMap<String, Value>) -> Vec<(&str, &str)> {
     let verdict = |check: &'_ Value| match check["verdict"].as_str().unwrap() {
         "warn" => Some("warn"),
@@ -45,7 +45,7 @@ fn findings(checks: &BTreeMap<String, Value>) -> Vec<(&str, &str)> {
     checks.iter().filter_map(|(name, check)| Some((name.as_str(), verdict(check)?))).collect()
 }
 
-/// All that lies below a folder, with its mode, size and time.
+/// Everything below a folder, with mode, size and time.
 fn all_below(folder: &Path) -> BTreeMap<PathBuf, (u32, u64, i64)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -127,7 +127,7 @@ fn a_key_that_everybody_may_read_fails_and_is_not_shown() {
 
 #[test]
 fn a_lake_that_cannot_be_written_fails() {
-    // In this folder nobody may make a file, not even the superuser.
+    // Nobody can create a file in this folder, not even the superuser.
     let site = site("[lake]\nurl = '/proc/sys/kernel'\n");
 
     let (code, checks) = examined(&site, &[]);

@@ -1,4 +1,4 @@
-//! `nocturne drill kill9` with the real binary: it proves what it says, and leaves nothing behind.
+//! `nocturne drill kill9` with the real binary: it proves what it claims, and leaves nothing behind.
 
 use std::path::Path;
 

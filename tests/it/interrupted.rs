@@ -1,6 +1,6 @@
 //! Nights that are interrupted: killed, stopped, or already under way. Nothing is lost, nothing is done twice.
 //!
-//! A job of the night waits on a pipe, so that a test knows where the night stands without looking at a clock.
+//! A job of the night waits on a pipe, so that a test knows how far the night is without looking at a clock.
 
 use std::process::Output;
 
@@ -92,7 +92,7 @@ fn a_night_that_is_killed_goes_on_where_it_was_and_sends_one_e_mail() {
     let before = site.files("var/lake");
     killed.kill().unwrap();
     killed.wait().unwrap();
-    // What the dead night had begun still waits; it must not pass for the next attempt's.
+    // What the dead night had begun still waits; it must not be taken for the next attempt's.
     go(&site);
 
     let resumed = begin(&site);
@@ -149,7 +149,7 @@ fn a_night_that_a_daemon_owns_is_enqueued_there_and_followed() {
     let site = site();
     site.write("dags/other.toml", "name = 'other'\n[jobs.say]\nkind = 'command'\nwith = { program = 'true' }\n");
     let daemon = site.start(&["daemon"]);
-    // The daemon says in the state store that it lives; a command before that is refused, and asks again.
+    // The daemon registers as owner in the state store; a command before that is refused, and asks again.
     let patience = Patience::new("the daemon to live");
     let night = loop {
         patience.again();

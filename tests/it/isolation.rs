@@ -1,7 +1,7 @@
-//! Jobs that misbehave: each ends alone, with a clear message, and the digest goes out.
+//! Jobs that misbehave: each ends alone, with a clear message, and the digest is sent.
 //!
-//! The processes are real, and so is what is done to them. A test knows from the marker of an attempt that its process
-//! runs, and asks `/proc` what has become of it.
+//! The processes are real, and so is what is done to them. A test knows from an attempt's marker that its process is
+//! running, and looks in `/proc` for what happened to it.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Nothing grows for ever, and a backup is put back: with the real program, on a site of its own.
+//! Nothing grows for ever, and a backup can be restored: with the real program, on a site of its own.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,7 +16,7 @@ run_days = 2
 runs_at_least = 2
 "#;
 
-/// A night of one job that waits where it is told to.
+/// A night of one job, which waits on a pipe if the file `wait` exists.
 const DAG: &str = r#"
 name = "night"
 [jobs.say]
@@ -62,7 +62,7 @@ fn make_old(path: &Path, days: u64) {
 }
 
 fn folders(site: &Site, below: &str) -> Vec<String> {
-    // A folder that nobody needed is as good as an empty one.
+    // A folder that was never needed counts as an empty one.
     let Ok(found) = std::fs::read_dir(site.path().join(below)) else { return Vec::new() };
     let mut names: Vec<String> = found.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();

@@ -1,8 +1,8 @@
-//! E-mails from the outbox to a real SMTP server, deadlines, and the watchdog: through the application, on a clock of
+//! E-mails from the outbox to a real SMTP server, deadlines, and the watchdog: through the application, with a clock of
 //! its own.
 //!
-//! Nobody is told twice but by the same Message-ID, one who is refused keeps nobody else waiting, and by the deadline
-//! everybody has heard something.
+//! Nobody gets an e-mail twice except with the same Message-ID, a refused recipient delays nobody else, and by the
+//! deadline everybody has received something.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ fn instant(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A folder with a state store, a DAG and a clock, and the server it sends to.
+/// A folder with a state store, a DAG and a clock, and the server that it sends to.
 struct MailSite {
     folder: TempDir,
     server: SmtpServer,
@@ -122,7 +122,7 @@ impl MailSite {
         }
     }
 
-    /// What was accepted: to whom, and the header of that name.
+    /// What was accepted: the recipient, and the header of that name.
     fn heard(&self, header: &str) -> Vec<(String, Option<String>)> {
         let of = |received: Received| {
             let message = MessageParser::default().parse(&received.message).unwrap();
@@ -403,7 +403,7 @@ async fn the_watchdog_hands_over_the_digest_that_waits() {
     let app = site.app().await;
     let claim = begin(&app).await;
     commit_digest(&app, &claim, Word::Ok).await;
-    // The owner dies, and its right with it.
+    // The owner dies, and its tenure with it.
     drop((app, claim));
 
     site.clock.move_to("2026-11-20T06:31:00Z");
@@ -421,7 +421,7 @@ async fn the_watchdog_leaves_a_living_owner_its_work() {
     let site = MailSite::new(Temper::Accepts).await;
     let app = site.app().await;
     std::fs::create_dir_all(site.folder.path().join("var")).unwrap();
-    // The claim holds the owner's right.
+    // The claim holds the owner's tenure.
     let claim = begin(&app).await;
 
     site.clock.move_to("2026-11-20T06:31:00Z");

@@ -57,7 +57,7 @@ fn a_night_runs_is_then_up_to_date_and_is_the_same_when_forced() {
     every_id_of_a_person_is_a_pseudonym(&site);
 }
 
-/// Looks at every person's column of every part under `restricted/`: pseudonyms stand there and nothing else.
+/// Checks every person's column of every part under `restricted/`: it holds pseudonyms and nothing else.
 fn every_id_of_a_person_is_a_pseudonym(site: &Site) {
     let contracts = Contracts::load(&["web_logs_daily".to_owned(), "demographics".to_owned()], None).unwrap();
     let of_tables: BTreeSet<(String, String)> = contracts
@@ -93,7 +93,7 @@ fn every_id_of_a_person_is_a_pseudonym(site: &Site) {
     }
 }
 
-/// Looks for every name and login of the institution in everything that was made of it.
+/// Looks for every name and login of the institution in everything that was made from it.
 fn nobody_is_named(site: &Site) {
     let export = site.path().join("var/scratch/simulation/2026-11-20");
     let mut names = Vec::new();

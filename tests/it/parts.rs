@@ -1,4 +1,4 @@
-//! A pull that is cut off between two tables: what it had handed over stands, and nothing is read again or told twice.
+//! A pull that is interrupted between two tables: what it had handed over stays, and nothing is read or reported twice.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,8 +34,8 @@ with = { report = "digest" }
 const PART: &str = "exports/2026-11-20/submissions/part-00000.jsonl.gz";
 const MANIFEST: &str = "exports/2026-11-20/manifest.json";
 
-/// A site that has had a night for the export of the 17th, and has another of the 20th, in which a course has a column
-/// that nobody knows.
+/// A site that has had a night for the export of the 17th, and has another of the 20th, in which a course has an
+/// unknown column.
 fn site() -> Site {
     let site = Site::new(&format!("{SMALL}{SITE}"));
     site.write("dags/night.toml", DAG);
@@ -70,7 +70,7 @@ fn night(site: &Site, date: &str) -> (Option<i32>, String) {
     (output.status.code(), format!("{}\n{shown}", text(&output)))
 }
 
-/// The hash of every file of the lake that the same inputs must make the same.
+/// The hash of every file of the lake that must be the same for the same inputs.
 fn hashes(site: &Site) -> BTreeMap<String, String> {
     let files = site.files("var/lake").into_iter().filter(|path| !path.ends_with("timings.json"));
     let hash = |path: &std::path::Path| hex::encode(Sha256::digest(fs::read(path).unwrap()));

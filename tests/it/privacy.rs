@@ -1,4 +1,4 @@
-//! A source of real people: read under a key of its own, with the way back kept apart and sealed.
+//! A source of real people: read under a key of its own, with the identity map kept separately and encrypted.
 
 use nocturne::canvas::identity::open_identities;
 use nocturne::canvas::privacy::PrivacyKey;

@@ -1,12 +1,12 @@
-//! Repairing, with the real binary: retry, backfill, mark, cancel, pause; each acts once, says what it did, and is in the
-//! audit log.
+//! Repairing, with the real binary: retry, backfill, mark, cancel, pause; each acts once, says what it did, and is
+//! recorded in the audit log.
 
 use std::time::{Duration, Instant};
 
 use crate::support::limit::Running;
 use crate::support::site::{SMALL, Site, text};
 
-/// A site with the DAG `chain`: `first`, then `second`, which fails until the file `repaired` is there, then `third`.
+/// A site with the DAG `chain`: `first`, then `second`, which fails until the file `repaired` exists, then `third`.
 fn chain() -> Site {
     let site = Site::new(&format!("{SMALL}\n[paths]\njobs = 'dags'\n"));
     let second = site.path().join("repaired");

@@ -1,5 +1,5 @@
-//! Looking, with the real binary: what would run and why, what ran and why, logs, lists and graphs; and that looking makes
-//! and changes nothing.
+//! Looking, with the real binary: what would run and why, what ran and why, logs, lists and graphs; and that looking
+//! creates and changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ fn everything(site: &Site) -> BTreeMap<PathBuf, Vec<u8>> {
     site.files(".").into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
 }
 
-/// The commands that only look, each with the exit code that it has where no night has run.
+/// The commands that only look, each with its exit code before any night has run.
 const LOOKING: [(&[&str], i32); 17] = [
     (&["run", "tables", "--dry-run"], 0),
     (&["runs", "list"], 4),
@@ -107,7 +107,7 @@ fn looking_migrates_nothing_and_says_what_does() {
     assert!(text(&checked).contains("the schema is 4 and should be 5"), "{}", text(&checked));
 }
 
-/// Says of a database that its newest migration was never applied.
+/// Records in a database that its newest migration was never applied.
 fn rewind_schema(database: &std::path::Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -335,7 +335,7 @@ fn every_command_that_shows_something_has_a_json_shape() {
     }
 }
 
-/// The keys of an object, in order; of a list, those of its first object in brackets.
+/// The keys of an object, in order; for a list, those of its first object in brackets.
 fn shape(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::Object(object) => {

@@ -1,5 +1,5 @@
-//! What the service manager hears of a daemon, through a real socket: ready, how it stands, that its loop goes round,
-//! and that it is ending.
+//! What a daemon reports to the service manager, through a real socket: that it is ready, its status, that its loop is
+//! running, and that it is ending.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use crate::support::site::{Site, text};
 const DAG: &str = "name = 'night'\nschedule = '30 2 * * *'\ntimezone = 'UTC'\n\
     [jobs.say]\nkind = 'command'\nwith = { program = 'true' }\n";
 
-/// A service manager that wants to hear of the loop every three seconds.
+/// A service manager that expects a sign of the loop every three seconds.
 struct Manager(UnixDatagram);
 
 impl Manager {
@@ -38,7 +38,7 @@ impl Manager {
         String::from_utf8_lossy(&buffer[..n]).into_owned()
     }
 
-    /// Hears until a message has this in it, and returns that message.
+    /// Receives until a message contains `what`, and returns that message.
     fn hear_of(&self, what: &str) -> String {
         let patience = Patience::new("the daemon to say something");
         loop {
@@ -50,7 +50,7 @@ impl Manager {
         }
     }
 
-    /// Whether nothing is said for so long.
+    /// Returns whether nothing is received for so long.
     fn is_left_alone_for(&self, time: Duration) -> bool {
         self.0.set_read_timeout(Some(time)).unwrap();
         let is_silent = self.0.recv(&mut [0; 1024]).is_err();
@@ -122,7 +122,7 @@ async fn a_daemon_whose_loop_hangs_does_not_say_that_it_lives() {
     })
     .await;
 
-    // Whoever wants to read the runs waits, and so does the loop.
+    // Every query of the runs waits, and so does the loop.
     let mut other = PgConnection::connect(&url).await.unwrap();
     sqlx::query("BEGIN").execute(&mut other).await.unwrap();
     sqlx::query("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE").execute(&mut other).await.unwrap();

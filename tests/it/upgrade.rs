@@ -1,6 +1,6 @@
-//! Taking over from a released version: its database, its lake, and the night that it left in the middle.
+//! Taking over from a released version: its database, its lake, and the night that it left unfinished.
 //!
-//! The state was written by that version itself (`tests/fixtures/released/`); the present program goes on with it.
+//! The state was written by that version itself (`tests/fixtures/released/`); the current program continues from it.
 
 use std::path::Path;
 use std::process::Output;

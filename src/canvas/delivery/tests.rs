@@ -1,4 +1,4 @@
-//! Invented sources, each laid out in one of the ways that exports lie about.
+//! Invented sources, each laid out in one of the ways in which exports are found.
 //!
 //! Only the layout is looked at here; the files are empty.
 

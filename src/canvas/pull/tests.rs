@@ -1,4 +1,4 @@
-//! Readings of invented files, each with one thing that is right or wrong.
+//! Readings of invented files, each with one thing right or wrong.
 //!
 //! Most are about one small table that has a column of every type; the last ones are about Canvas' own contracts.
 

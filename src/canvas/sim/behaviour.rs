@@ -1,9 +1,9 @@
-//! How a student lives through a course: from latent traits to page views, work handed in, marks and leaving.
+//! A student's way through a course: from latent traits to page views, work handed in, marks and leaving.
 //!
-//! What can be predicted comes from two latent numbers, preparation (fixed) and drive (a walk from week to week that good
-//! and bad marks push): they decide activity, punctuality, marks and the hazard of giving up. Who gives up goes quiet
-//! some weeks before leaving; some go quiet and stay. Shocks that nothing announces keep the outcome honest: early
-//! weeks tell a little, late weeks much. This file decides what happens; what of it an export shows is `export`'s.
+//! What can be predicted comes from two latent numbers, preparation (fixed) and drive (a weekly random walk that good
+//! and bad marks push): they determine activity, punctuality, marks and the hazard of giving up. A student who gives up
+//! goes quiet some weeks before leaving; some go quiet and stay. Shocks without warning keep the outcome realistic:
+//! early weeks predict a little, late weeks much. This file decides what happens; `export` decides what of it is shown.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::courses::{Assignment, Course, WorkKind};
 use super::people::Person;
 use super::random::{Dice, logistic};
 
-/// Who lives through which course, and when they are there.
+/// Who takes which course, and when they are there.
 pub(super) struct Scene<'a> {
     pub(super) person: &'a Person,
     pub(super) course: &'a Course,
@@ -20,18 +20,18 @@ pub(super) struct Scene<'a> {
     pub(super) presence: Presence,
 }
 
-/// On which days a student is enrolled, as far as it is fixed beforehand.
+/// The days on which a student is enrolled, as far as they are fixed beforehand.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Presence {
     /// The day of enrolment.
     pub(super) from: Day,
-    /// The day of leaving, for one who leaves before the course begins.
+    /// The day of leaving, for a student who leaves before the course begins.
     pub(super) until: Option<Day>,
-    /// The first day away and the day of return, for one who enrols again.
+    /// The first day away and the day of return, for a student who enrols again.
     pub(super) away: Option<(Day, Day)>,
 }
 
-/// What became of a student in a course.
+/// What happened to a student in a course.
 #[derive(Debug, Default)]
 pub(super) struct Journey {
     /// One for each assignment of the course, in its order.
@@ -42,7 +42,7 @@ pub(super) struct Journey {
     pub(super) left_at: Option<Seconds>,
 }
 
-/// What became of one assignment: nothing yet, unless a time says so.
+/// What happened to one assignment: nothing yet, unless a time says so.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Work {
     pub(super) submitted_at: Option<Seconds>,
@@ -53,7 +53,7 @@ pub(super) struct Work {
     pub(super) standing: Standing,
 }
 
-/// How a piece of work stands towards its due date.
+/// The status of a piece of work relative to its due date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Standing {
     /// Handed in by then, or not due yet.
@@ -84,7 +84,7 @@ pub(super) struct Views {
     pub(super) distinct_resources: i64,
 }
 
-/// Returns what becomes of the student of the scene.
+/// Returns what happens to the student of the scene.
 pub(super) fn live(dice: &mut Dice, scene: &Scene<'_>) -> Journey {
     let mut life = Life::begin(dice, scene);
     life.look_around(dice);
@@ -149,7 +149,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Returns the drive that shows.
+    /// Returns the drive that is visible in the student's work.
     fn effort(&self) -> f64 {
         match self.resolve {
             Resolve::Firm => self.drive,
@@ -184,7 +184,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Lets drive change over a week, and decides whether the student gives up.
+    /// Changes drive over a week, and decides whether the student gives up.
     fn drift(&mut self, dice: &mut Dice, week: i64) {
         self.drive = 0.93 * self.drive + 0.33 * dice.normal();
         if dice.chance(0.02) {
@@ -219,7 +219,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Decides what becomes of an assignment that is due this week.
+    /// Decides what happens to an assignment that is due this week.
     fn work(&mut self, dice: &mut Dice, assignment: &Assignment, week_start: Day) -> Work {
         let effort = self.effort();
         let is_excused = dice.chance(0.012);
@@ -270,7 +270,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Returns the share of the points that the work is worth.
+    /// Returns the share of the points that the work earns.
     fn mark(&self, dice: &mut Dice, assignment: &Assignment) -> f64 {
         let (bonus, noise) = match assignment.kind {
             WorkKind::Quiz => (4.0, 15.0),
@@ -298,7 +298,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Ends the story: what would happen after leaving does not.
+    /// Ends the story: nothing happens after the student leaves.
     fn end(mut self) -> Journey {
         let home = self.scene.home;
         self.journey.left_at = self.leaves_on().map(|day| home.at(day, 9 * 3600 + (day * 7919) % 25_000));

@@ -1,14 +1,14 @@
 //! What a term teaches: its courses, their sections, assignment groups and assignments.
 //!
-//! Subjects return: two terms of three offer the same subject, with the same teacher and difficulty, so that a course
-//! has earlier terms to be compared with. Besides what is taught a term has one unpublished sandbox. Everything a course
+//! Subjects recur: two terms of three offer the same subject, with the same teacher and difficulty, so that a course
+//! has earlier terms for comparison. Besides the taught courses a term has one unpublished sandbox. Everything a course
 //! hands out exists before its first day; a due date is the last second of a day in the course's own zone.
 
 use super::calendar::{Day, LocalDays, Seconds, Term};
 use super::options::SimOptions;
 use super::random::Dice;
 
-/// The zone of the courses that are taught from elsewhere.
+/// The zone of the courses that are taught remotely.
 pub(super) const REMOTE_ZONE: &str = "America/Los_Angeles";
 
 /// Whether a course is part of what the institution teaches.
@@ -38,7 +38,7 @@ pub(super) struct Course {
     pub(super) conclude_at: Seconds,
     /// How many weeks have assignments.
     pub(super) weeks: i64,
-    /// By how many points its marks lie below the common mean.
+    /// By how many points its marks are below the common mean.
     pub(super) difficulty: f64,
     pub(super) section_ids: Vec<i64>,
     pub(super) groups: Vec<Group>,
@@ -60,12 +60,12 @@ pub(super) enum WorkKind {
     Upload,
     /// A quiz, graded and posted as it is handed in.
     Quiz,
-    /// The last and heaviest upload, whose mark the weekly work tells least about.
+    /// The last and heaviest upload, whose mark is the hardest to predict from the weekly work.
     Project,
 }
 
 impl WorkKind {
-    /// Returns Canvas' name of it.
+    /// Returns Canvas' name for it.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Upload | Self::Project => "online_upload",
@@ -114,7 +114,7 @@ pub(super) fn courses_of(options: &SimOptions, term: &Term, home: &LocalDays, re
     courses
 }
 
-/// Where and how a course stands in its term.
+/// The place of a course in its term.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     index: i64,

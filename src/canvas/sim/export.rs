@@ -1,8 +1,8 @@
 //! The export: the world as it looked at an instant, written table by table.
 //!
-//! A row is there when it was created before the instant; a value is what it was then. Nothing that happened at or after
-//! it has any effect. Rows are sorted by key; `meta.ts` and `updated_at` are the row's last change before the instant
-//! (`last_activity_at` of an enrolment moves without them, as Canvas does it).
+//! A row is present if it was created before the instant; a value is what it was then. Nothing that happens at or after
+//! the instant has any effect. Rows are sorted by key; `meta.ts` and `updated_at` are the row's last change before the
+//! instant (`last_activity_at` of an enrolment moves without them, as in Canvas).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,7 +32,7 @@ pub(super) const TABLES: [(&str, &str); 13] = [
     ("web_logs_daily", "web_logs_daily.csv.gz"),
 ];
 
-/// What is looked at, and from when.
+/// What is exported, and as of when.
 pub(super) struct View<'a> {
     pub(super) terms: &'a [TermWorld],
     pub(super) zone: &'a str,

@@ -1,8 +1,8 @@
-//! Making an export appear: decide whether it is there already, write it aside, and put it in place whole.
+//! Writing an export: decide whether it exists already, write it to a temporary folder, and put it in place complete.
 //!
-//! A folder that holds the same options' export of the same date, unharmed, is left alone. Otherwise the new export is
-//! written beside it and takes its place by renaming: an interrupted call leaves the old export, or none, never half.
-//! It replaces only what it wrote itself: any other folder with something in it is refused.
+//! A folder with an intact export of the same options and date is left alone. Otherwise the new export is written next
+//! to it and takes its place by renaming: an interrupted call leaves the old export or none, never half of one. It
+//! replaces only what it wrote itself: any other non-empty folder is refused.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,17 +22,17 @@ use super::world;
 use super::write::FileFacts;
 use crate::domain::ids::content_hash;
 
-/// Counts the changes of the simulation that change what it writes.
+/// Counts the changes of the simulation that affect its output.
 const WORLD_VERSION: u32 = 1;
 /// How many years of terms an institution may have.
 const MAX_YEARS: i16 = 30;
 const MANIFEST: &str = "manifest.json";
 const SOURCE: &str = "Nocturne simulation, invented people";
 
-/// What became of a call of [`generate`].
+/// The result of a call of [`generate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimSummary {
-    /// The date at whose start the institution is seen.
+    /// The date at whose start the institution is exported.
     pub as_of: Date,
     /// That instant, in RFC 3339.
     pub at: String,
@@ -54,7 +54,7 @@ impl SimSummary {
 pub enum SimState {
     /// It was written.
     Written,
-    /// It was there already, unharmed.
+    /// It existed already, intact.
     UpToDate,
 }
 
@@ -82,7 +82,7 @@ pub enum SimError {
         /// Every mistake, with what is allowed.
         problems: Vec<String>,
     },
-    /// The date lies before the institution's first term.
+    /// The date is before the institution's first term.
     #[error(
         "the simulated institution begins on {first}, so there is nothing to see on {as_of}: use a date from {first} on, or an earlier `first_year`"
     )]
@@ -92,7 +92,7 @@ pub enum SimError {
         /// The first possible date.
         first: Date,
     },
-    /// The date lies too far after the institution's first term.
+    /// The date is too far after the institution's first term.
     #[error(
         "the simulated institution ends before {end}, so it cannot be seen on {as_of}: use an earlier date, or a later `first_year`"
     )]
@@ -113,7 +113,7 @@ pub enum SimError {
     /// A file or folder could not be read or written.
     #[error("{action} {path} of the simulated export")]
     File {
-        /// What was tried.
+        /// What was attempted.
         action: &'static str,
         /// On which file or folder.
         path: PathBuf,
@@ -123,7 +123,7 @@ pub enum SimError {
     },
 }
 
-/// Writes the institution's export as of the start of `as_of` to the folder `out`, unless it is there already.
+/// Writes the institution's export as of the start of `as_of` to the folder `out`, unless it exists already.
 ///
 /// It covers through the end of the day before `as_of`, in the institution's zone. The work is synchronous and takes
 /// up to a few seconds: call it where blocking is allowed.
@@ -202,7 +202,7 @@ impl Manifest {
     }
 }
 
-/// Returns the last term of which something is known at the start of `as_of`.
+/// Returns the last term about which something is known at the start of `as_of`.
 fn last_visible_term(first_year: i16, as_of: Date) -> Result<i64, SimError> {
     let day = calendar::day_of(as_of);
     let first_day = Term::new(first_year, 0).first_day;
@@ -226,7 +226,7 @@ fn instant_text(second: i64) -> String {
     jiff::Timestamp::from_second(second).map_or_else(|_| String::new(), |instant| instant.to_string())
 }
 
-/// Returns the manifest of the export in `out`, or nothing when `out` is empty or not there.
+/// Returns the manifest of the export in `out`, or nothing if `out` is empty or does not exist.
 fn standing_export(out: &Path) -> Result<Option<Manifest>, SimError> {
     let reading = |source| SimError::File { action: "reading", path: out.to_owned(), source };
     let mut entries = match fs::read_dir(out) {
@@ -247,7 +247,7 @@ fn standing_export(out: &Path) -> Result<Option<Manifest>, SimError> {
     if manifest.source == SOURCE { Ok(Some(manifest)) } else { Err(foreign()) }
 }
 
-/// Tells whether every file is there with the bytes that the manifest names.
+/// Returns whether every file exists with the bytes that the manifest names.
 fn is_unharmed(manifest: &Manifest, out: &Path) -> bool {
     TABLES.iter().all(|(name, file)| {
         let facts = manifest.tables.get(*name);
@@ -265,8 +265,8 @@ fn write_manifest(manifest: &Manifest, folder: &Path) -> Result<(), SimError> {
     written.map_err(|source| SimError::File { action: "writing", path, source })
 }
 
-/// Gives the files of an export the time of which it is: whoever looks whether they changed finds that they did not when the
-/// same export is written again.
+/// Sets the modification time of an export's files to the time of the export, so that they look unchanged when the same
+/// export is written again.
 fn stamp(manifest: &Manifest, folder: &Path) -> Result<(), SimError> {
     let seconds = manifest.at.parse::<jiff::Timestamp>().map_or(0, |at| u64::try_from(at.as_second()).unwrap_or(0));
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
@@ -278,7 +278,7 @@ fn stamp(manifest: &Manifest, folder: &Path) -> Result<(), SimError> {
     Ok(())
 }
 
-/// Puts the finished export `aside` in the place of `out`.
+/// Puts the finished export `aside` in place of `out`.
 fn put_in_place(aside: &Path, out: &Path) -> Result<(), SimError> {
     let old = beside(out, "old");
     remove_folder(&old)?;

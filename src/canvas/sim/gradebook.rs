@@ -1,8 +1,8 @@
 //! The running score of a course: what the gradebook shows at an instant.
 //!
-//! As Canvas does it: the groups' percentages by their weights; the current score leaves out what is not graded, the
-//! final score counts it as zero; practice and excused work do not count; a hidden grade is in the unposted figures only.
-//! It sees nothing at or after the instant it is asked for.
+//! As in Canvas: the groups' percentages by their weights; the current score leaves out what is not graded, the final
+//! score counts it as zero; practice and excused work do not count; a hidden grade is in the unposted figures only.
+//! Nothing at or after the given instant counts.
 
 use super::behaviour::{Standing, Work};
 use super::calendar::Seconds;
@@ -13,7 +13,7 @@ use super::courses::{Counting, Course};
 pub(super) struct Score {
     pub(super) posted: Totals,
     pub(super) unposted: Totals,
-    /// When it last changed; nothing while there is no grade.
+    /// When it last changed; `None` while there is no grade.
     pub(super) changed_at: Option<Seconds>,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Totals {
     pub(super) points: f64,
 }
 
-/// Returns the score that `works` make in `course`, of what happened before `before`.
+/// Returns the score of `works` in `course`, from what happened before `before`.
 pub(super) fn score_as_of(course: &Course, works: &[Work], before: Seconds) -> Score {
     let happened = |at: Option<Seconds>| at.filter(|at| *at < before);
     let counted = || course.assignments.iter().zip(works).filter(|(a, _)| a.counting == Counting::Counted);
@@ -69,7 +69,7 @@ fn totals(course: &Course, works: &[Work], is_seen: impl Fn(&Work) -> bool) -> T
     }
 }
 
-/// Returns a number to two decimals, as Canvas stores scores.
+/// Returns a number rounded to two decimals, as Canvas stores scores.
 fn hundredths(score: f64) -> f64 {
     (score * 100.0).round() / 100.0
 }

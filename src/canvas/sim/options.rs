@@ -1,4 +1,4 @@
-//! What a simulated institution looks like: the seed and the few sizes a user may set.
+//! What a simulated institution looks like: the seed and the few sizes that a user may set.
 //!
 //! The defaults give about 180 thousand rows in the autumn of the third year. Two options that are equal give the same
 //! institution. Nothing here depends on a date of export.

@@ -1,12 +1,13 @@
-//! The people: invented names, logins, circumstances, and the latent traits their behaviour comes from.
+//! The people: invented names, logins, circumstances, and the latent traits that determine their behaviour.
 //!
-//! A place on the books is held by one student for three years and then by the next, so who is there in a term follows
-//! from the place and the term alone. A few students have global ids beyond 2^53, several of them neighbours, so that
-//! whoever reads an id as a float mixes them up. Circumstances shift ability a little: there is something to audit.
+//! A place at the institution is held by one student for three years and then by the next, so the place and the term
+//! alone say who is there. A few students have global ids beyond 2^53, several of them neighbours, so that code which
+//! reads an id as a float confuses them. Circumstances shift ability a little, so that the fairness audit has something
+//! to find.
 
 use super::random::Dice;
 
-/// How many terms a student stays on the books.
+/// How many terms a student stays enrolled.
 const TERMS_OF_STUDY: i64 = 9;
 /// The global ids of another shard begin here, beyond what a float holds exactly.
 const GLOBAL_IDS: i64 = 10_970_000_000_000_000;
@@ -38,7 +39,7 @@ pub(super) struct Person {
     pub(super) circumstances: Circumstances,
 }
 
-/// What the fairness audit looks at.
+/// The attributes that the fairness audit examines.
 #[derive(Debug, Clone)]
 pub(super) struct Circumstances {
     pub(super) gender: &'static str,
@@ -50,7 +51,7 @@ pub(super) struct Circumstances {
     pub(super) studied_credits: i64,
 }
 
-/// Returns the student who holds `place` in `term`, of `places` in all.
+/// Returns the student who holds `place` in `term`; there are `places` in all.
 pub(super) fn student(seed: u64, places: i64, place: i64, term: i64) -> Person {
     let phase = Dice::new(seed, "place", &[place]).whole(0, TERMS_OF_STUDY - 1);
     let generation = (term + phase) / TERMS_OF_STUDY;
@@ -76,7 +77,7 @@ pub(super) fn teacher(seed: u64, subject: i64) -> Person {
     draw_person(&mut Dice::new(seed, "teacher", &[subject]), teacher_id(subject), Some(200_000 + subject))
 }
 
-/// Returns the fake student through whose eyes a teacher looks at a course of `term`.
+/// Returns the fake student as which a teacher views a course of `term`.
 pub(super) fn test_student(seed: u64, course_id: i64, term: i64) -> Person {
     let person = draw_person(&mut Dice::new(seed, "test student", &[course_id]), 5_000_000 + course_id, None);
     Person { given_name: "Test", family_name: "Student", first_term: term, ..person }

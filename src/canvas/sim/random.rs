@@ -1,6 +1,6 @@
-//! Chance that repeats: a generator for each thing in the world, seeded by what the thing is.
+//! Reproducible randomness: a generator for each thing in the world, seeded by what the thing is.
 //!
-//! A stream depends on the institution's seed, a domain and the thing's indices alone, so the order in which things are
+//! A stream depends only on the institution's seed, a domain and the thing's indices, so the order in which things are
 //! made, and how many of them, changes nothing. Nothing here reads a clock or the system's randomness.
 
 use rand::{RngExt, SeedableRng};
@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use sha2::{Digest, Sha256};
 
-/// A stream of chance that belongs to one thing.
+/// The random stream of one thing.
 pub(super) struct Dice(ChaCha8Rng);
 
 impl Dice {
@@ -29,7 +29,7 @@ impl Dice {
         self.0.sample(StandardNormal)
     }
 
-    /// Tells whether something of this probability happens.
+    /// Returns whether something of this probability happens.
     pub(super) fn chance(&mut self, probability: f64) -> bool {
         self.0.random::<f64>() < probability
     }

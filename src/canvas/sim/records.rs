@@ -1,8 +1,8 @@
-//! The part of the export that is about a person in a course: enrolments, scores, submissions, demographics.
+//! The part of the export about a person in a course: enrolments, scores, submissions, demographics.
 //!
-//! The same rule as in `export`: a row is there when it was created before the instant of the view, and shows what had
-//! happened by then. A grade that is entered but not posted is in `score`, not in `published_score`. Two enrolments of one
-//! student in a course share their submissions, as in Canvas.
+//! The same rule as in `export`: a row is present if it was created before the instant of the view, and shows what had
+//! happened by then. A grade that is entered but not posted is in `score`, not in `published_score`. Two enrolments of
+//! one student in a course share their submissions, as in Canvas.
 
 use std::io;
 
@@ -64,7 +64,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Returns the last activity while the enrolment lasted, before the instant of the view.
+    /// Returns the last activity during the enrolment, before the instant of the view.
     fn last_activity(&self, participation: &Participation, membership: &Membership, end: Seconds) -> Option<At> {
         let days = participation.journey.days.iter().rev();
         let mut instants = days.map(|active| self.home.at(active.day, active.last_second));
@@ -169,7 +169,7 @@ struct Slot<'a> {
     created_at: Seconds,
 }
 
-/// Returns the row of a piece of work, of which the times say what has happened.
+/// Returns the row of a piece of work; its times say what has happened.
 fn submission_row(slot: Slot<'_>, work: &Work) -> rows::Submission {
     let Slot { user_id, course, assignment, created_at } = slot;
     let is_graded = work.graded_at.is_some();

@@ -1,7 +1,7 @@
-//! The rows of an export: one struct a table, its fields the columns, in Canvas' words and types.
+//! The rows of an export: one struct per table, its fields the columns, with Canvas' names and types.
 //!
-//! A line is `{"key":{"id":…},"value":{…},"meta":{"ts":…}}`, as a DAP snapshot delivers it; `meta.ts` is the time of the
-//! row's last change. Columns that the simulation never fills and that Canvas may leave null are left out, but for those
+//! A line is `{"key":{"id":…},"value":{…},"meta":{"ts":…}}`, as in a DAP snapshot; `meta.ts` is the time of the row's
+//! last change. Columns that the simulation never fills and that Canvas may leave null are omitted, except for those
 //! that features commonly read.
 
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
-//! The institution's world, term by term: who takes which course, and what becomes of it.
+//! The institution's world, term by term: who takes which course, and what happens to them.
 //!
 //! A term is a function of the options and its number (and of what students took before, which is one too), complete to
-//! its end; no date of export enters here. Besides ordinary students it holds the cases that real data hold: a second
+//! its end; no date of export is used here. Besides ordinary students it has the special cases of real data: a second
 //! section, a drop before the first day, a return after leaving, a test student and a teacher for each course.
 
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ pub(super) struct Membership {
     pub(super) left_at: Option<Seconds>,
 }
 
-/// What a person is in a course.
+/// A person's role in a course.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Student,
@@ -75,7 +75,7 @@ struct Taker {
     previous_attempts: i64,
 }
 
-/// Returns who takes each course of the term, and notes it in `taken` (subjects by user).
+/// Returns who takes each course of the term, and records it in `taken` (subjects by user).
 fn rosters(
     options: &SimOptions,
     term: i64,
@@ -117,7 +117,7 @@ struct Builder<'a> {
     all: Vec<Participation>,
 }
 
-/// The few students of a course whose enrolment is out of the ordinary.
+/// The few students of a course whose enrolment is unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
     Ordinary,

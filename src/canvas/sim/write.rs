@@ -1,7 +1,7 @@
 //! Writing the files of an export: gzip, line by line, with the hash of what was written.
 //!
-//! The bytes depend on the rows alone: the gzip header has no time and no system, the level is fixed. Files are written
-//! where the caller says, which is aside; making them visible is `generate`'s work.
+//! The bytes depend only on the rows: the gzip header has no time and no system, the level is fixed. Files are written
+//! where the caller says, a temporary folder; `generate` makes them visible.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::rows::{At, Line};
 
-/// What the manifest says of a file.
+/// What the manifest says about a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileFacts {
     pub(super) rows: u64,
@@ -25,12 +25,12 @@ pub(super) struct FileFacts {
 /// A table's file of JSON lines.
 pub(super) struct JsonLines {
     out: GzEncoder<Hashing>,
-    /// Lines on their way to the encoder, which is slow on small pieces.
+    /// Lines that wait for the encoder, which is slow on small pieces.
     lines: Vec<u8>,
     rows: u64,
 }
 
-/// How many bytes of lines go to the encoder at once.
+/// How many bytes of lines are passed to the encoder at once.
 const BATCH_BYTES: usize = 1 << 16;
 
 impl JsonLines {
@@ -89,7 +89,7 @@ fn gzip(path: &Path) -> io::Result<GzEncoder<Hashing>> {
     Ok(GzBuilder::new().mtime(0).write(file, Compression::fast()))
 }
 
-/// A file that knows the hash and the length of what it holds.
+/// A file that computes the hash and the length of its content.
 struct Hashing {
     out: BufWriter<File>,
     hash: Sha256,

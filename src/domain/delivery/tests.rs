@@ -162,7 +162,7 @@ fn a_deadline_is_the_first_one_after_the_slot_on_the_clocks_of_its_zone() {
     assert_eq!(of("2026-11-20T07:30:00Z", "06:30"), Some(at("2026-11-20T11:30:00Z")));
     // Begun in the evening, due in the morning.
     assert_eq!(of("2026-11-21T03:00:00Z", "06:30"), Some(at("2026-11-21T11:30:00Z")));
-    // In the night on which the clocks go forward, 02:30 is not there.
+    // In the night on which the clocks go forward, 02:30 does not exist.
     assert_eq!(of("2026-03-08T06:00:00Z", "02:30"), Some(at("2026-03-08T07:30:00Z")));
 }
 

@@ -1,4 +1,4 @@
-//! What a change of the clocks does to the times of a schedule, said in words: for people who ask when a DAG runs.
+//! Explains in words what a clock change does to the times of a schedule, for people who ask when a DAG runs.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -8,18 +8,18 @@ use serde::Serialize;
 use super::{Fold, Planner, ScheduleError};
 use crate::domain::dag::Schedule;
 
-/// A local time that a schedule names, and what becomes of it.
+/// A local time that a schedule names, and what happens to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Planned {
-    /// When it runs; `None`: it does not, because the clocks jump over that time.
+    /// When it runs; `None` if it does not, because the clocks jump over that time.
     pub at: Option<Timestamp>,
     /// The logical date of its run.
     pub logical_date: Date,
-    /// What the clocks do to it, in words, where they change.
+    /// What the clocks do to it, in words, if they change.
     pub shift: Option<String>,
 }
 
-/// How far ahead is looked, in years.
+/// How many years to look ahead.
 const YEARS: i16 = 9;
 
 /// Returns the next local times that a schedule names after `after`, until `count` of them run.
@@ -53,7 +53,7 @@ pub fn planned_after(
             running += 1;
         }
     }
-    // Hours of a fold come in between each other.
+    // The hours of a fold interleave.
     planned
         .sort_by_key(|one| (one.at.map(|at| planner.zone.to_datetime(at).date()).unwrap_or(one.logical_date), one.at));
     planned.dedup_by_key(|one| one.at.unwrap_or(Timestamp::MIN));
@@ -61,7 +61,7 @@ pub fn planned_after(
 }
 
 impl Planner {
-    /// Returns what the clocks do to a local time, where they change. Hourly schedules follow real time.
+    /// Returns what the clocks do to a local time, if they change. Hourly schedules follow real time.
     fn shift_of(&self, local: DateTime, at: Option<Timestamp>) -> Option<String> {
         if matches!(self.fold, Fold::Both) {
             return None;

@@ -1,4 +1,4 @@
-//! What the reader of DAG files asks of the kinds, without an environment to run them in.
+//! What the reader of DAG files needs to know about the kinds, without an environment to run them in.
 
 use serde_json::Value;
 

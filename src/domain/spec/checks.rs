@@ -1,6 +1,6 @@
 //! What must hold between the jobs of a DAG file, and between it and the catalogue of kinds.
 //!
-//! Looks at the raw document, so that it finds what it can even where the shape is wrong elsewhere. It adds to the
+//! It looks at the raw document, so that it finds what it can even where the shape is wrong elsewhere. It adds to the
 //! list of mistakes and never stops at the first.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -78,7 +78,7 @@ fn check_needs(document: &Document, jobs: &[(&String, &Value)], mistakes: &mut V
     }
 }
 
-/// A job that waits for how its needs end, and has none, would never run.
+/// A job whose `when` depends on how its needs end, but which has no needs, would never run.
 fn check_whens(document: &Document, jobs: &[(&String, &Value)], mistakes: &mut Vec<Mistake>) {
     for (name, job) in jobs {
         let has_needs = job.get("needs").is_some_and(|needs| needs.as_array().is_none_or(|needs| !needs.is_empty()));
@@ -143,7 +143,7 @@ fn shortest_cycle<'a>(
     None
 }
 
-/// The names of a cycle, of a long one its beginning and its end.
+/// The names of a cycle; of a long one, its beginning and its end.
 fn named(cycle: &[&str]) -> String {
     const SHOWN: usize = 10;
     match cycle {

@@ -1,9 +1,9 @@
 //! A DAG file becomes a validated DAG, or the list of all its mistakes.
 //!
-//! `shape` holds the file's keys (their JSON schema is also what editors get). After the shape come the cross checks
-//! (`checks`): unknown kinds, parameters against the kind's schema, needs that do not exist, cycles; and the values
-//! (`reader`): cron, zone, times. Everything wrong is told at once, with file and line. What kinds there are comes from
-//! a [`KindCatalogue`].
+//! `shape` holds the file's keys (editors get their JSON schema too). After the shape come the cross checks (`checks`):
+//! unknown kinds, parameters against the kind's schema, needs that do not exist, cycles; then the values (`reader`):
+//! cron, zone, times. Every mistake is reported at once, with file and line. A [`KindCatalogue`] says which kinds there
+//! are.
 
 mod catalogue;
 mod checks;

@@ -1,7 +1,7 @@
 //! Reads the values of a DAG file: names, zone, times, durations, retries.
 //!
-//! Every value is looked at even where something else is wrong, so that one reading finds everything; a DAG comes out
-//! only when the list of mistakes is empty.
+//! Every value is read even where something else is wrong, so that one pass finds everything; a DAG is returned only
+//! when the list of mistakes is empty.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl<'a> Reader<'a> {
     /// Returns the DAG of the file `stem`.toml.
     ///
     /// # Errors
-    /// With every mistake, those before the reading included.
+    /// With every mistake, including those found before the reading.
     pub(super) fn read(self, stem: &str, default_zone: &str) -> Result<Dag, Mistakes> {
         let dag = self.dag(stem, default_zone);
         let nothing = self.document.mistake(&[], "the file does not describe a DAG");
@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
         {
             self.note(&at("max_backoff"), "the longest wait is shorter than the first (`backoff`)".to_owned());
         }
-        // A first wait beyond the inherited limit raises the limit: it was stated nearer to the job.
+        // A first wait beyond the inherited limit raises the limit: it was set closer to the job.
         let max_backoff = stated.unwrap_or_else(|| defaults.max_backoff.max(backoff));
         RetryPolicy { attempts: attempts.unwrap_or(defaults.attempts), backoff, max_backoff }
     }

@@ -1,7 +1,7 @@
 //! The shape of a DAG file, and its JSON schema for editors.
 //!
-//! The structs are the file's keys and nothing else: what a value means is `reader`'s business, what jobs mean to each
-//! other that of `checks`. The schema for editors knows each kind's parameters too.
+//! The structs are the file's keys and nothing else: what a value means is left to `reader`, how jobs relate to each
+//! other to `checks`. The schema for editors knows each kind's parameters too.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub(super) fn file_schema() -> Value {
     schemars::schema_for!(DagFile).to_value()
 }
 
-/// Lets the references of a kind's schema point to its definitions in the schema of the file.
+/// Makes the references of a kind's schema point to its definitions in the schema of the file.
 fn point_to(schema: &mut Value, kind: &str) {
     match schema {
         Value::Object(keys) => {
@@ -68,20 +68,20 @@ fn point_to(schema: &mut Value, kind: &str) {
 pub(super) struct DagFile {
     /// The DAG's name: that of its file, without `.toml`.
     pub(super) name: String,
-    /// What it is for, in a sentence.
+    /// Its purpose, in a sentence.
     #[serde(default)]
     pub(super) description: String,
-    /// When it runs by itself: 5 or 6 cron fields, or `@daily` and its like. Without it: only when asked.
+    /// When it runs by itself: 5 or 6 cron fields, or `@daily` and its like. Without it, only on request.
     pub(super) schedule: Option<String>,
     /// The IANA zone of its dates and times; without it the institution's.
     pub(super) timezone: Option<String>,
     /// What happens when the clocks change.
     #[serde(default)]
     pub(super) dst: Dst,
-    /// Which missed slots are made up for after downtime.
+    /// Which missed slots are caught up after downtime.
     #[serde(default)]
     pub(super) catch_up: CatchUp,
-    /// What happens when the earlier run still runs.
+    /// What happens when the earlier run is still running.
     #[serde(default)]
     pub(super) overlap: OverlapPolicy,
     /// The local time by which a run should be done, such as `06:30`.
@@ -89,7 +89,7 @@ pub(super) struct DagFile {
     /// How many jobs may run at once.
     #[schemars(range(min = 1, max = 256))]
     pub(super) max_parallel: Option<u32>,
-    /// What holds for every job that does not say otherwise.
+    /// Defaults for every job that does not set its own.
     #[serde(default)]
     pub(super) defaults: Defaults,
     /// The jobs, by name.
@@ -136,7 +136,7 @@ pub(super) struct RetryTable {
 pub(super) struct JobTable {
     /// The kind that does it; `nocturne kinds list` shows them.
     pub(super) kind: String,
-    /// What it is for.
+    /// Its purpose, in a sentence.
     #[serde(default)]
     pub(super) description: String,
     /// The jobs it needs.

@@ -1,4 +1,4 @@
-//! What a DAG file becomes, and how its mistakes read.
+//! What a DAG file becomes, and how its mistakes are reported.
 
 use serde_json::{Value, json};
 
@@ -282,7 +282,7 @@ fn unknown_needs_of_a_large_dag_are_told_shortly() {
 }
 
 proptest::proptest! {
-    /// A file is a DAG or a list of mistakes, whatever stands in it; a refusal always names the file.
+    /// A file is a DAG or a list of mistakes, whatever it contains; a refusal always names the file.
     #[test]
     fn any_toml_is_read_or_refused(
         key in "(name|jobs|schedule|timezone|dst|defaults|max_parallel|x)",

@@ -1,4 +1,4 @@
-//! Which attempts get a child process: all but those of kinds that run a program in a group of their own anyway.
+//! Which attempts get a child process: all except those of kinds that run a program in its own process group anyway.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::domain::outcome::JobError;
 use crate::engine::runner::{Assignment, Done, Isolation, Parts, Runners};
 use crate::engine::thread::ThreadIsolation;
 
-/// Carries each attempt out where its kind belongs.
+/// Carries each attempt out in the isolation that suits its kind.
 pub struct ByKind {
     runners: Arc<dyn Runners>,
     here: ThreadIsolation,

@@ -1,10 +1,10 @@
-//! Memory limits by cgroup v2, where the service manager has delegated a cgroup; which means is in force.
+//! Memory limits by cgroup v2, where the service manager has delegated a cgroup; and how memory is limited elsewhere.
 //!
-//! A unit with `Delegate=yes` owns the cgroup that it runs in. A cgroup that has processes cannot hand a controller
-//! down, so the daemon first moves itself into `nocturne` below it; then each attempt gets `attempt-<n>` beside it, with
-//! `memory.max` and `memory.oom.group`. Killing such a cgroup kills every process in it, whatever it has done to hide.
-//! Where there is none, the parent looks at the group's memory (`memory`), which it also does beside a cgroup: a
-//! program may fork in the instant before it is moved.
+//! A unit with `Delegate=yes` owns the cgroup that it runs in. A cgroup that contains processes cannot enable a
+//! controller for its children, so the daemon first moves itself into `nocturne` below it; then each attempt gets
+//! `attempt-<n>` next to it, with `memory.max` and `memory.oom.group`. Killing such a cgroup kills every process in it,
+//! whatever it has done to hide. The parent samples the group's memory (`memory`) without a cgroup, and also with one,
+//! because a program may fork in the instant before it is moved.
 
 use std::fmt;
 use std::io;
@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Access, access};
 
-/// By which means memory is limited.
+/// How memory is limited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemoryMeans {
     /// A cgroup for each attempt, below this one.
     Cgroup(PathBuf),
-    /// The parent looks five times a second; the reason why there is no cgroup.
+    /// The parent looks five times a second; with the reason why there is no cgroup.
     Sampling(String),
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for MemoryMeans {
     }
 }
 
-/// Finds out which means there is, and prepares it: called once, by the process that will start attempts.
+/// Finds out which means is available, and prepares it: called once, by the process that will start attempts.
 pub fn means() -> MemoryMeans {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     match prepare(Path::new("/sys/fs/cgroup"), &own, std::process::id()) {
@@ -42,7 +42,7 @@ pub fn means() -> MemoryMeans {
     }
 }
 
-/// Finds out which means there would be for attempts that this process starts, and prepares nothing.
+/// Finds out which means would be available for attempts that this process starts, and prepares nothing.
 pub fn means_found() -> MemoryMeans {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let found = divisible(Path::new("/sys/fs/cgroup"), &own, std::process::id()).and_then(|folder| {
@@ -55,7 +55,7 @@ pub fn means_found() -> MemoryMeans {
     }
 }
 
-/// Prepares the cgroup below which attempts get theirs and returns it, or why there is none.
+/// Prepares the cgroup that will contain those of the attempts and returns it, or why there is none.
 fn prepare(root: &Path, own: &str, pid: u32) -> Result<PathBuf, String> {
     let folder = divisible(root, own, pid)?;
     let not_ours = |error: io::Error| format!("the cgroup is not delegated: {error}");
@@ -68,7 +68,7 @@ fn prepare(root: &Path, own: &str, pid: u32) -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-/// Returns the cgroup of this process if it is one that could be divided, or why it is not.
+/// Returns the cgroup of this process if it can be divided, or why it cannot.
 fn divisible(root: &Path, own: &str, pid: u32) -> Result<PathBuf, String> {
     let own = own.lines().find_map(|line| line.strip_prefix("0::")).ok_or("there is no cgroup v2")?;
     let folder = root.join(own.trim_start_matches('/'));
@@ -88,14 +88,14 @@ fn divisible(root: &Path, own: &str, pid: u32) -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-/// The cgroup of one attempt; it is gone with its processes.
+/// The cgroup of one attempt; it is removed with its processes.
 #[derive(Debug)]
 pub(super) struct AttemptCgroup {
     path: PathBuf,
 }
 
 impl AttemptCgroup {
-    /// Makes a cgroup below `parent` that holds `limit` bytes at most, and moves `pid` there.
+    /// Makes a cgroup below `parent` that may use at most `limit` bytes, and moves `pid` there.
     pub(super) fn make(parent: &Path, limit: Option<u64>, pid: i32) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         remove_ended(parent);
@@ -106,7 +106,7 @@ impl AttemptCgroup {
         let made = Self { path };
         if let Some(limit) = limit {
             std::fs::write(made.path.join("memory.max"), limit.to_string())?;
-            // Without swap accounting there is no such file, and nothing to limit.
+            // Without swap accounting this file does not exist, and there is nothing to limit.
             std::fs::write(made.path.join("memory.swap.max"), "0").unwrap_or_default();
             std::fs::write(made.path.join("memory.oom.group"), "1")?;
         }
@@ -119,7 +119,7 @@ impl AttemptCgroup {
         std::fs::write(self.path.join("cgroup.kill"), "1")
     }
 
-    /// Returns whether the system has killed something in it for its memory.
+    /// Returns whether the system has killed a process in it for its memory use.
     pub(super) fn was_out_of_memory(&self) -> bool {
         let events = std::fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();
         let kills = events.lines().find_map(|line| line.strip_prefix("oom_kill ")).map(str::trim);
@@ -135,12 +135,12 @@ impl AttemptCgroup {
 
 impl Drop for AttemptCgroup {
     fn drop(&mut self) {
-        // Processes that are still being torn down keep it; then the next attempt removes it.
+        // Processes that are still ending keep it in use; then the next attempt removes it.
         std::fs::remove_dir(&self.path).unwrap_or_default();
     }
 }
 
-/// Removes the cgroups of ended attempts; one that has processes cannot be removed.
+/// Removes the cgroups of ended attempts; one that contains processes cannot be removed.
 fn remove_ended(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     let attempts = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("attempt-"));
@@ -153,7 +153,7 @@ fn remove_ended(parent: &Path) {
 mod tests {
     use super::*;
 
-    /// A folder tree as a cgroup v2 shows itself.
+    /// A folder tree that looks like a cgroup v2.
     fn tree(controllers: &str, processes: &str) -> (tempfile::TempDir, PathBuf) {
         let root = tempfile::tempdir().unwrap();
         let unit = root.path().join("system.slice/nocturne.service");

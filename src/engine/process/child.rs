@@ -1,9 +1,9 @@
 //! Attempts in child processes of the same binary, as the parent sees them.
 //!
-//! Each attempt gets a process group of its own (`group`), an empty environment but for what programs need, and its
-//! [`Order`] through a pipe. Its log is the attempt's own file, which the child writes by itself, so that it survives
-//! this process; its outcome is a file that is verified. Whatever the child does (it allocates without end, it kills
-//! itself, it hangs), that attempt ends alone, in an error that says what happened.
+//! Each attempt gets a process group of its own (`group`), an empty environment except for what programs need, and its
+//! [`Order`] through a pipe. Its log is the attempt's own file, which the child writes itself, so that it survives this
+//! process; its outcome is a file that is verified. Whatever the child does (allocate without end, kill itself, hang),
+//! only that attempt ends, in an error that says what happened.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -32,15 +32,15 @@ use crate::domain::outcome::{JobError, Outcome};
 use crate::engine::runner::{Assignment, Done, Isolation, Parts};
 use crate::telemetry::{self, AttemptLog};
 
-/// What children are started with.
+/// How children are started.
 pub struct ProcessSettings {
     /// The program: this one.
     pub program: PathBuf,
     /// Its arguments: the hidden subcommand.
     pub arguments: Vec<String>,
-    /// All of its environment.
+    /// Its whole environment.
     pub environment: BTreeMap<String, String>,
-    /// What the child rebuilds the environment of job bodies from; it has secrets in it.
+    /// What the child rebuilds the environment of job bodies from; it contains secrets.
     pub setup: serde_json::Value,
     /// The folder for scratch files.
     pub scratch: PathBuf,
@@ -50,7 +50,7 @@ pub struct ProcessSettings {
     pub log_bytes: u64,
     /// Returns the memory limit of a kind.
     pub limit: Box<dyn Fn(&KindName) -> MemoryLimit + Send + Sync>,
-    /// Returns by which means memory is limited.
+    /// Returns how memory is limited.
     pub means: fn() -> MemoryMeans,
 }
 
@@ -59,10 +59,10 @@ pub struct ProcessIsolation {
     settings: ProcessSettings,
 }
 
-/// How long what a child has said before its end may take to arrive.
+/// How long to wait after a child's end for what it has written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What the standard library says when memory is refused, before it ends the process.
+/// What the standard library prints when memory is refused, before it ends the process.
 const REFUSED_MEMORY: &str = "memory allocation of ";
 
 impl ProcessIsolation {
@@ -83,8 +83,8 @@ impl ProcessIsolation {
             setup: self.settings.setup.clone(),
             log,
             log_bytes: self.settings.log_bytes,
-            // Not all address space is used (stacks, the allocator's arenas): what is looked at says first what was
-            // exceeded, and this stops what allocates too fast to be seen.
+            // Not all address space is used (stacks, the allocator's arenas): sampling usually reports first what was
+            // exceeded, and this stops what allocates too fast to be sampled.
             data_bytes: limit.bytes + limit.bytes / 4 + (256 << 20),
             results: survivors::results(&self.settings.scratch).join(&assignment.fence),
             assignment,
@@ -125,7 +125,7 @@ impl Isolation for ProcessIsolation {
     ) -> Result<Done, JobError> {
         let limit = (self.settings.limit)(&assignment.input.kind);
         let order = self.order(assignment, &limit);
-        // Removed when everything below is done with it, the group included.
+        // Removed when everything below, the group included, no longer needs it.
         let _results = Results::make(&order.results).map_err(JobError::Retry)?;
         let (group, child) = self.start(&order, limit.clone()).map_err(JobError::Retry)?;
         let status = tokio::select! {
@@ -146,14 +146,14 @@ impl Isolation for ProcessIsolation {
     }
 }
 
-/// The folder that an attempt's results come through.
+/// The folder through which an attempt's results are passed.
 struct Results(PathBuf);
 
 impl Results {
     fn make(path: &Path) -> anyhow::Result<Self> {
         let made = || format!("making the folder {} for the attempt's outcome", path.display());
         if path.exists() {
-            // What an attempt of the same name has left is not this one's.
+            // Files of an earlier attempt of the same name are not this one's.
             std::fs::remove_dir_all(path).with_context(made)?;
         }
         std::fs::create_dir_all(path).with_context(made)?;
@@ -188,14 +188,14 @@ async fn follow(
         () = &mut talk => child.wait().await.map_err(waiting),
         status = child.wait() => {
             let status = status.map_err(waiting)?;
-            // A pipe that something else holds open is not waited for.
+            // Do not wait for a pipe that another process holds open.
             timeout(LAST_WORDS, talk).await.unwrap_or_default();
             Ok(status)
         }
     }
 }
 
-/// Talks with the child until it says no more. A pipe that breaks is the child's end, which its status tells.
+/// Talks with the child until it sends no more. A broken pipe means that the child has ended, as its status says.
 async fn converse(
     mut stdin: ChildStdin,
     mut stdout: ChildStdout,
@@ -248,7 +248,7 @@ async fn take_part(file: &Path, name: &str, parts: &dyn Parts) -> ToChild {
 async fn answer(stdin: &mut ChildStdin, answer: &ToChild) {
     let Ok(mut line) = serde_json::to_vec(answer) else { return };
     line.push(b'\n');
-    // A child that does not listen any more has ended; its status says how.
+    // A child that no longer reads has ended; its status says how.
     stdin.write_all(&line).await.unwrap_or_default();
 }
 

@@ -1,8 +1,8 @@
 //! A process group under supervision: started, limited in memory, told to end, killed.
 //!
-//! Promises: whatever belongs to the attempt (`members` says how that is known, and how far) gets TERM, and KILL after a
-//! grace; when the value is dropped it is killed at once. A marker names the group for as long as it runs, so that the
-//! next start finds what survived a parent that was killed itself (`survivors`).
+//! Promises: every process of the attempt (`members` says how they are found, and with what limits) gets TERM, and KILL
+//! after a grace; when the value is dropped they are killed at once. A marker names the group for as long as it runs,
+//! so that the next start finds what survived a parent that was killed itself (`survivors`).
 
 use std::collections::BTreeSet;
 use std::io;
@@ -23,21 +23,21 @@ use super::memory::{self, MemoryExceeded, MemoryLimit};
 use super::survivors;
 use crate::telemetry::spawn_blocking;
 
-/// How often a group is looked at again for what it has forked meanwhile.
+/// How often to look again for processes that a group has forked in the meantime.
 pub(super) const ROUNDS: usize = 200;
 /// How long to wait between two looks at processes that are ending.
 pub(super) const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
 
-/// What holds for a group.
+/// The rules for a group.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// The attempt's fencing token.
     pub fence: String,
     /// The folder for scratch files.
     pub scratch: PathBuf,
-    /// The most memory that it may hold.
+    /// The most memory that it may use.
     pub memory: Option<MemoryLimit>,
-    /// By which means memory is limited.
+    /// How memory is limited.
     pub means: MemoryMeans,
 }
 
@@ -58,7 +58,7 @@ impl Group {
         let marks = Marks { fence: rules.fence.clone(), scratch: survivors::name_of(&rules.scratch) };
         command.env(FENCE, &marks.fence).env(SCRATCH, &marks.scratch).process_group(0).kill_on_drop(true);
         let child = command.spawn()?;
-        // A child that has ended already is a zombie until it is waited for: it still has its number and its start.
+        // A child that has already ended is a zombie until it is waited for: it still has its pid and its start time.
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or(io::ErrorKind::NotFound)?;
         let leader = Identity::of(pid).ok_or(io::ErrorKind::NotFound)?;
         let marker = match survivors::mark(&rules.scratch, &rules.fence, leader) {
@@ -79,7 +79,7 @@ impl Group {
         Ok((Self { inner: Arc::new(inner), marker }, child))
     }
 
-    /// Looks at the group until it holds more memory than it may; then it is killed. It never ends otherwise.
+    /// Watches the group until it uses more memory than it may, then kills it. Otherwise it never returns.
     pub async fn exceeds(&self) -> MemoryExceeded {
         let mut wait = memory::INTERVAL / 8;
         loop {
@@ -89,7 +89,7 @@ impl Group {
             let used = spawn_blocking(move || memory::held_by(&inner.living())).await;
             if let Some(limit) = self.inner.memory.as_ref().filter(|limit| used > limit.bytes) {
                 let exceeded = MemoryExceeded { limit: limit.clone(), used_bytes: Some(used) };
-                // Noted before the kill: who waits for the leader may hear of its end first.
+                // Noted before the kill: the task that waits for the leader may see its end first.
                 let exceeded = self.inner.exceeded.get_or_init(|| exceeded).clone();
                 let inner = Arc::clone(&self.inner);
                 spawn_blocking(move || inner.kill()).await;
@@ -98,8 +98,8 @@ impl Group {
         }
     }
 
-    /// Returns what was exceeded, where something of the group was killed for its memory: from here, or by the system
-    /// where it tells.
+    /// Returns what was exceeded, if a process of the group was killed for its memory use: from here, or by the system
+    /// if it reports that.
     pub fn was_out_of_memory(&self) -> Option<MemoryExceeded> {
         if let Some(exceeded) = self.inner.exceeded.get() {
             return Some(exceeded.clone());
@@ -109,8 +109,8 @@ impl Group {
         was.then_some(MemoryExceeded { limit, used_bytes: None })
     }
 
-    /// Tells all that belong to the group to end, waits for them, and kills what is left after `grace`; returns how
-    /// many there were.
+    /// Tells all processes of the group to end, waits for them, and kills what is left after `grace`; returns how many
+    /// there were.
     pub async fn stop(&self, grace: Duration) -> usize {
         let deadline = Instant::now() + grace;
         let mut told = BTreeSet::new();
@@ -157,7 +157,7 @@ struct Inner {
     seen: Mutex<SoFar>,
 }
 
-/// What earlier looks have shown.
+/// What earlier looks have found.
 #[derive(Debug, Default)]
 struct SoFar {
     known: BTreeSet<Identity>,
@@ -165,7 +165,7 @@ struct SoFar {
 }
 
 impl Inner {
-    /// Returns the living processes that belong to the group.
+    /// Returns the living processes of the group.
     fn living(&self) -> BTreeSet<Identity> {
         let mut so_far = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let SoFar { known, foreign } = &mut *so_far;
@@ -178,7 +178,7 @@ impl Inner {
         living
     }
 
-    /// Kills the group. A process that has been sent KILL forks no more, so this ends when a look shows no new one.
+    /// Kills the group. A process that has been sent KILL forks no more, so this ends when a look finds no new process.
     fn kill(&self) {
         if let Some(cgroup) = &self.cgroup
             && let Err(error) = cgroup.kill()
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Starts a shell script; what it prints tells the test where it is.
+    /// Starts a shell script; its output tells the test how far it is.
     fn start(scratch: &Path, memory: Option<u64>, script: &str) -> (Group, Child, Lines<BufReader<ChildStdout>>) {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdout(Stdio::piped());
@@ -323,7 +323,8 @@ mod tests {
     async fn a_group_that_holds_too_much_is_killed_and_told() {
         let scratch = tempfile::tempdir().unwrap();
         let limit = 64 << 20;
-        // A shell's variable doubles until somebody stops it; a child of the program does it, not the program.
+        // A shell variable doubles until the shell is stopped; it is in a child of the program, not in the program
+        // itself.
         let script = "sh -c 'x=0123456789abcdef; while :; do x=$x$x; done' & wait";
         let (group, mut child, _lines) = start(scratch.path(), Some(limit), script);
 

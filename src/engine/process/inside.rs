@@ -1,7 +1,7 @@
 //! Attempts in child processes, as the child sees them.
 //!
-//! The child limits its own memory, listens to its parent in a thread of its own (so that nothing a body does can keep
-//! it from hearing), and ends at once when the parent's pipe closes: an orphan does no work that nobody will commit.
+//! The child limits its own memory, listens to its parent in a thread of its own (so that nothing a body does can stop
+//! it), and ends at once when the parent's pipe closes: an orphan does no work that will never be committed.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::path::PathBuf;
@@ -23,23 +23,23 @@ use crate::telemetry::peak_memory_bytes;
 /// The exit code of a child whose parent is gone.
 const ORPHANED: i32 = 113;
 
-/// Reads the order of this process's parent, and limits this process as it says.
+/// Reads the order that this process's parent sends, and limits this process accordingly.
 ///
 /// # Errors
-/// When what comes is no order, or the limits cannot be set.
+/// When the input is not an order, or the limits cannot be set.
 pub fn read_order() -> io::Result<Order> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     let order: Order = serde_json::from_str(&line)?;
-    // A limit that is stricter already stays.
+    // A limit that is already stricter is kept.
     let limit = getrlimit(Resource::Data).maximum.map_or(order.data_bytes, |given| given.min(order.data_bytes));
     setrlimit(Resource::Data, Rlimit { current: Some(limit), maximum: Some(limit) })?;
-    // Its memory has secrets: other processes of the same user may not look into it, and it leaves no core.
+    // Its memory contains secrets: other processes of the same user must not read it, and it must leave no core dump.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(order)
 }
 
-/// Does what the order says, with the kinds that `runners` finds, and stages how it ended.
+/// Does what the order says, with the kinds that `runners` finds, and stages the result.
 ///
 /// # Errors
 /// When that could not be written: the parent then says that the attempt was lost.
@@ -62,14 +62,14 @@ pub async fn carry_out(order: Order, runners: anyhow::Result<Arc<dyn Runners>>) 
     protocol::stage(&protocol::outcome_file(&order.results), &Report { ended, peak_bytes: peak_memory_bytes() })
 }
 
-/// Listens to the parent until it is gone; then this process ends, whatever it is doing.
+/// Listens to the parent until it is gone; then ends this process, whatever it is doing.
 fn listen(cancel: CancellationToken, answers: UnboundedSender<ToChild>) -> io::Result<()> {
     let listener = std::thread::Builder::new().name("parent".to_owned());
     listener.spawn(move || {
         for line in io::stdin().lock().lines() {
             match line.map(|line| serde_json::from_str(&line)) {
                 Ok(Ok(ToChild::Cancel)) => cancel.cancel(),
-                // A body that has gone on meanwhile does not wait for the answer.
+                // A body that has moved on in the meantime does not wait for the answer.
                 Ok(Ok(answer)) => answers.send(answer).unwrap_or_default(),
                 Ok(Err(_)) | Err(_) => break,
             }

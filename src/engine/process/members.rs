@@ -4,10 +4,10 @@
 //! marks ([`Marks`]), which every process inherits from the one that started it; when it was seen to belong before;
 //! or when a process that belongs is its parent.
 //!
-//! How far this can be promised: a process that leaves the group (`setsid`) is found by its marks, and one that also
-//! drops its environment is found while its parent lives, or if it was seen before its parent ended. One that does
-//! all of it between two looks (new session, empty environment, parent gone) cannot be found from `/proc`: only a
-//! cgroup holds it (`cgroup`).
+//! The limits of this: a process that leaves the group (`setsid`) is found by its marks, and one that also drops its
+//! environment is found while its parent lives, or if it was seen before its parent ended. One that does all of it
+//! between two looks (new session, empty environment, parent gone) cannot be found from `/proc`: only a cgroup holds it
+//! (`cgroup`).
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -16,9 +16,9 @@ use procfs::process::{Process, Stat, all_processes};
 
 use super::identity::Identity;
 
-/// The variable that has the attempt's fence.
+/// The variable with the attempt's fence.
 pub(super) const FENCE: &str = "NOCTURNE_ATTEMPT_FENCE";
-/// The variable that has the scratch folder: two sites on one machine may have attempts of the same name.
+/// The variable with the scratch folder: two sites on one machine may have attempts of the same name.
 pub(super) const SCRATCH: &str = "NOCTURNE_ATTEMPT_SCRATCH";
 
 /// What every process of an attempt has in its environment, unless it drops it.
@@ -37,9 +37,9 @@ pub(super) struct Seen {
     pub(super) is_marked: bool,
 }
 
-/// Returns those that belong to the attempt whose group is that of `leader`, from what is seen and was known before.
+/// Returns those that belong to the attempt led by `leader`, from what is seen now and what was known before.
 pub(super) fn belonging(seen: &[Seen], leader: Identity, known: &BTreeSet<Identity>) -> BTreeSet<Identity> {
-    // A group's number is used again only when the group is empty; its new leader then has another start time.
+    // The number of a group is reused only when the group is empty; its new leader then has another start time.
     let is_ours = seen.iter().all(|p| p.identity.pid != leader.pid || p.identity == leader);
     let mut found: BTreeSet<Identity> = seen
         .iter()
@@ -56,9 +56,10 @@ pub(super) fn belonging(seen: &[Seen], leader: Identity, known: &BTreeSet<Identi
     }
 }
 
-/// Returns the living processes that this one can see, itself left out; zombies do nothing and are not living.
+/// Returns the living processes visible to this one, except itself; zombies do nothing and do not count as living.
 ///
-/// Environments are read of those only that are neither in `known` nor in `foreign`, which those without marks join.
+/// Environments are read only of processes that are in neither `known` nor `foreign`; those without marks are added to
+/// `foreign`.
 pub(super) fn look(marks: &Marks, known: &BTreeSet<Identity>, foreign: &mut BTreeSet<Identity>) -> Vec<Seen> {
     let Ok(processes) = all_processes() else { return Vec::new() };
     let me = i32::try_from(std::process::id()).unwrap_or(-1);
@@ -93,12 +94,12 @@ pub(super) fn look(marks: &Marks, known: &BTreeSet<Identity>, foreign: &mut BTre
 enum Found {
     Ours,
     None,
-    /// It is just being replaced by another program, and has no environment at this instant.
+    /// It is being replaced by another program, and has no environment at this instant.
     Unclear,
 }
 
 fn found(process: &Process, marks: &Marks) -> Found {
-    // The environment of another user's process cannot be read: it is none of ours.
+    // The environment of another user's process cannot be read: it is not one of ours.
     let Ok(environment) = process.environ() else { return Found::None };
     if environment.is_empty() {
         return Found::Unclear;
@@ -107,7 +108,7 @@ fn found(process: &Process, marks: &Marks) -> Found {
     if is(FENCE, &marks.fence) && is(SCRATCH, &marks.scratch) { Found::Ours } else { Found::None }
 }
 
-/// The kernel's own threads are nobody's (`PF_KTHREAD`; their number says nothing inside a container).
+/// The kernel's own threads belong to no attempt (`PF_KTHREAD`; their pid says nothing inside a container).
 fn is_of_the_kernel(stat: &Stat) -> bool {
     stat.flags & 0x0020_0000 != 0
 }

@@ -1,8 +1,8 @@
-//! How much memory an attempt holds, and the limit of it.
+//! How much memory an attempt uses, and its limit.
 //!
 //! What counts is anonymous memory, resident or swapped out, summed over all processes of the attempt; memory that a
-//! fork shares with its parent counts in both. It is looked at five times a second, so a program that allocates very
-//! fast gets beyond its limit for that long; a cgroup or the child's own `RLIMIT_DATA` have no such gap.
+//! fork shares with its parent counts in both. It is sampled five times a second, so a program that allocates very fast
+//! exceeds its limit for that long; a cgroup or the child's own `RLIMIT_DATA` has no such gap.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use procfs::process::Process;
 
 use super::identity::Identity;
 
-/// How often memory is looked at.
+/// How often memory is sampled.
 pub(super) const INTERVAL: Duration = Duration::from_millis(200);
 
-/// The most memory that an attempt may hold.
+/// The most memory that an attempt may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryLimit {
     /// In bytes.
     pub bytes: u64,
-    /// The key of the configuration that says it.
+    /// The configuration key that sets it.
     pub key: String,
 }
 
@@ -28,7 +28,7 @@ pub struct MemoryLimit {
 pub struct MemoryExceeded {
     /// The limit.
     pub limit: MemoryLimit,
-    /// What it held when it was looked at; `None` where the system stopped it by itself.
+    /// What it used when it was sampled; `None` if the system stopped it.
     pub used_bytes: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for MiB {
     }
 }
 
-/// Returns how much these processes hold; those that have ended hold nothing.
+/// Returns how much memory these processes use; those that have ended use none.
 pub(super) fn held_by<'a>(members: impl IntoIterator<Item = &'a Identity>) -> u64 {
     let held = |member: &Identity| {
         let status = Process::new(member.pid).ok()?.status().ok()?;

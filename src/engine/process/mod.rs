@@ -1,10 +1,11 @@
 //! Attempts in processes of their own: started, limited, stopped, and found again after a crash.
 //!
-//! `group` supervises a process group, `members` knows who belongs to it, `memory` and `cgroup` limit it, `survivors`
-//! ends what outlived its parent, `output` reads what is printed, `program` runs any program. On them stand `child` (the parent's side of an
-//! attempt in a child process), `inside` (the child's), `protocol` (what they say to each other) and `by_kind`.
+//! `group` supervises a process group, `members` finds the processes that belong to it, `memory` and `cgroup` limit it,
+//! `survivors` ends what outlived its parent, `output` reads what is printed, `program` runs any program. Built on
+//! these are `child` (the parent's side of an attempt in a child process), `inside` (the child's), `protocol` (their
+//! messages) and `by_kind`.
 //!
-//! No kind is known here: a kind that runs a program of its own says so (`JobRunner::runs_in_parent`).
+//! No kind is known here: a kind that runs a program itself says so (`JobRunner::runs_in_parent`).
 
 mod by_kind;
 mod cgroup;

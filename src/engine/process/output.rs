@@ -1,4 +1,4 @@
-//! What a program prints, as lines, in constant memory.
+//! Splits what a program prints into lines, in constant memory.
 //!
 //! Bytes come in pieces of any size; a line longer than [`LONGEST`] is cut, with a note of how much is missing. A
 //! program that prints for ever without a line end costs one line's memory.
@@ -6,7 +6,7 @@
 /// The longest line that is kept, in bytes.
 pub const LONGEST: usize = 16 * 1024;
 
-/// Makes lines of pieces.
+/// Splits pieces into lines.
 #[derive(Debug, Default)]
 pub struct Lines {
     line: Vec<u8>,
@@ -14,7 +14,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Takes a piece and gives each line that it completes to `keep`, without its end.
+    /// Takes a piece and passes each line that it completes, without its line end, to `keep`.
     pub fn take(&mut self, mut piece: &[u8], mut keep: impl FnMut(String)) {
         while let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
             self.add(&piece[..end]);
@@ -24,7 +24,7 @@ impl Lines {
         self.add(piece);
     }
 
-    /// Gives the last line, where it has no end, to `keep`.
+    /// Passes the last line to `keep` if it has no line end.
     pub fn finish(&mut self, mut keep: impl FnMut(String)) {
         if !self.line.is_empty() {
             keep(self.text());

@@ -1,10 +1,10 @@
 //! Runs any program to its end, with its output in the attempt's log.
 //!
-//! Promises: the program gets the environment that is stated and nothing of this process's; what it prints goes to the
-//! log line by line, in constant memory, bounded in line and in all, with the stated secrets blotted out; told to stop,
-//! it gets TERM, and KILL after the grace. When the program has ended, the attempt has: what it left running is ended
-//! too, so that nothing of this attempt works beside the next, and a pipe that something still holds open is not
-//! waited for.
+//! Promises: the program gets the stated environment and nothing of this process's; its output goes to the log line by
+//! line, in constant memory, with a limit for each line and for all of it, and with the stated secrets removed; told to
+//! stop, it gets TERM, and KILL after the grace. The attempt ends with the program: processes that it left running are
+//! ended too, so that nothing of this attempt works next to the following one, and a pipe that something still holds
+//! open is not waited for.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -33,9 +33,9 @@ pub struct Program {
     pub program: String,
     /// Its arguments.
     pub args: Vec<String>,
-    /// All of its environment.
+    /// Its whole environment.
     pub environment: BTreeMap<String, String>,
-    /// What must not show in the log.
+    /// What must not appear in the log.
     pub secrets: Vec<String>,
     /// How long it may take to end when it is told to stop, before it is killed.
     pub grace: Duration,
@@ -61,9 +61,9 @@ pub struct Finished {
     pub lines: u64,
 }
 
-/// How long what a program has left running may take to end, before it is killed.
+/// How long processes that a program has left running may take to end before they are killed.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
-/// How long output that is still in a pipe may take to arrive after the end.
+/// How long to wait after the end for output that is still in a pipe.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
 /// How much is read at once.
 const PIECE: usize = 64 * 1024;
@@ -118,7 +118,7 @@ pub async fn run(
     Ok(Finished { end, lines })
 }
 
-/// Does `work` while the output is read; it is read no further than `work` takes.
+/// Does `work` while the output is read; reading stops when `work` is done.
 async fn beside<T>(reading: Pin<&mut impl FusedFuture<Output = ()>>, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
     if reading.is_terminated() {
@@ -130,7 +130,7 @@ async fn beside<T>(reading: Pin<&mut impl FusedFuture<Output = ()>>, work: impl 
     }
 }
 
-/// Takes what a program prints to the log.
+/// Writes what a program prints to the log.
 struct Output {
     printed: Mutex<Printed>,
     secrets: Vec<String>,
@@ -147,7 +147,7 @@ impl Output {
         let (mut lines, mut piece) = (Lines::default(), vec![0; PIECE]);
         loop {
             match stream.read(&mut piece).await {
-                // A pipe that breaks has no more to say; the program's status tells how it ended.
+                // A broken pipe has no more output; the program's status says how it ended.
                 Ok(0) | Err(_) => break,
                 Ok(read) => self.keep(&mut lines, &piece[..read], level),
             }
@@ -195,13 +195,13 @@ impl Output {
 }
 
 fn write(log: &mut AttemptLog, lines: &str) {
-    // A log that cannot be written must not stop a night: it is counted as dropped, which the next line says.
+    // A log that cannot be written must not stop a night: the line is counted as dropped, which the next line reports.
     if log.write(lines).is_err() {
         log.drop_bytes(lines.len() as u64);
     }
 }
 
-/// The texts that are blotted out: each line of each secret, but for those so short that they would stand in any text.
+/// The texts that are removed: each line of each secret, except those so short that they would occur in any text.
 fn blots(secrets: &[String]) -> Vec<String> {
     let lines = secrets.iter().flat_map(|secret| secret.lines());
     lines.map(str::trim).filter(|line| line.len() >= 4).map(str::to_owned).collect()

@@ -1,8 +1,8 @@
-//! What a parent and its child say to each other.
+//! The messages between a parent and its child.
 //!
-//! To the child's standard input goes one line with the [`Order`], then a line for each answer or wish; from its
-//! standard output comes a line for each part of the outcome. Outcomes and parts themselves go through files, each with
-//! the SHA-256 of its content before it: a file that is torn or missing is noticed, never believed.
+//! The child reads one line with the [`Order`] from its standard input, then a line for each answer or request; it
+//! writes a line for each part of the outcome to its standard output. Outcomes and parts themselves go through files
+//! that begin with the SHA-256 of their content: a file that is torn or missing is noticed, never believed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::domain::ids::content_hash;
 use crate::domain::outcome::JobError;
 use crate::engine::runner::{Assignment, Done};
 
-/// All that a child needs: it goes through a pipe, never through arguments or the environment.
+/// Everything that a child needs: it goes through a pipe, never through arguments or the environment.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// What `app` needs to rebuild the environment of job bodies; it has secrets in it.
+    /// What `app` needs to rebuild the environment of job bodies; it contains secrets.
     pub setup: serde_json::Value,
-    /// What is to be done.
+    /// What to do.
     pub assignment: Assignment,
     /// The attempt's log.
     pub log: PathBuf,
@@ -28,15 +28,15 @@ pub struct Order {
     pub log_bytes: u64,
     /// How much data memory the child allows itself (`RLIMIT_DATA`), in bytes.
     pub data_bytes: u64,
-    /// The folder that takes the outcome and its parts.
+    /// The folder for the outcome and its parts.
     pub results: PathBuf,
 }
 
-/// What the parent says after its order.
+/// What the parent sends after its order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ToChild {
-    /// It is to stop.
+    /// Stop.
     Cancel,
     /// The part that was handed over is committed.
     PartTaken,
@@ -44,26 +44,26 @@ pub(super) enum ToChild {
     PartRefused(Wrong),
 }
 
-/// What the child says.
+/// What the child sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ToParent {
-    /// A part of the outcome lies in the folder of the results.
+    /// A part of the outcome is in the results folder.
     Part {
-        /// The number under which it lies there.
+        /// The number in its file name.
         number: u32,
         /// The part's name.
         name: String,
     },
 }
 
-/// What a child leaves at its end.
+/// What a child leaves when it ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Report {
     /// How the body ended.
     pub(super) ended: Ended,
-    /// The most memory that the child has held at once, where the system tells.
+    /// The most memory that the child used at once, if the system reports it.
     pub(super) peak_bytes: Option<u64>,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Ended {
-    /// Well.
+    /// Successfully.
     Done(Box<Done>),
     /// In an error.
     Wrong(Wrong),
@@ -109,19 +109,19 @@ impl From<Wrong> for JobError {
     }
 }
 
-/// Returns the file of the outcome in the folder of the results.
+/// Returns the file of the outcome in the results folder.
 pub(super) fn outcome_file(results: &Path) -> PathBuf {
     results.join("outcome")
 }
 
-/// Returns the file of a part in the folder of the results.
+/// Returns the file of a part in the results folder.
 pub(super) fn part_file(results: &Path, number: u32) -> PathBuf {
     results.join(format!("part-{number}"))
 }
 
-/// Writes a value aside with the hash of its content, then puts it under its name.
+/// Writes a value with the hash of its content to a temporary file, then renames it.
 ///
-/// Nothing is made durable: a parent that dies with the machine starts the attempt again.
+/// Nothing is made durable: if the machine fails, the attempt starts again.
 pub(super) fn stage(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string(value)?;
     let aside = path.with_extension("aside");
@@ -129,10 +129,10 @@ pub(super) fn stage(path: &Path, value: &impl Serialize) -> io::Result<()> {
     std::fs::rename(aside, path)
 }
 
-/// Takes a staged value and removes its file; `None` when it is not there.
+/// Reads a staged value and removes its file; `None` if there is no such file.
 ///
 /// # Errors
-/// When it is not the content whose hash stands before it.
+/// When its content does not have the stated hash.
 pub(super) fn take<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

@@ -1,8 +1,8 @@
-//! What outlived a process that was killed: found at the next start, and ended.
+//! Processes that outlived a parent that was killed: found at the next start, and ended.
 //!
-//! While a group runs, a marker with its leader lies in `<scratch>/processes/<fence>`. It matters within one boot only,
-//! so nothing is made durable. A start that owns the data folder reads the markers and ends what is left of each group,
-//! those that left the group and still have its marks included, before anything runs again.
+//! While a group runs, a marker that names its leader is in `<scratch>/processes/<fence>`. It matters within one boot
+//! only, so nothing is made durable. A start that owns the data folder reads the markers and ends what is left of each
+//! group, including processes that left the group but still have its marks, before anything runs again.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -43,14 +43,14 @@ pub(super) fn mark(scratch: &Path, fence: &str, leader: Identity) -> io::Result<
     Ok(path)
 }
 
-/// Returns the scratch folder as the marks of processes have it: the same however a configuration spells it.
+/// Returns the scratch folder as it is written in the marks of processes: the same however a configuration spells it.
 pub(super) fn name_of(scratch: &Path) -> String {
     let path = scratch.canonicalize().unwrap_or_else(|_| scratch.to_owned());
     path.to_string_lossy().into_owned()
 }
 
-/// Ends every group that survived its parent and returns how many there were; it removes their markers, and results
-/// that nobody waits for any more.
+/// Ends every group that survived its parent and returns how many there were; it also removes their markers and results
+/// that nothing waits for any more.
 ///
 /// Only the owner of the data folder may call it, before it starts anything.
 ///
@@ -68,7 +68,7 @@ pub fn end_survivors(scratch: &Path) -> io::Result<usize> {
         let path = entry?.path();
         let fence = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let marks = Marks { fence, scratch: name_of(scratch) };
-        // A marker that was torn names nobody; its processes still have their marks.
+        // A torn marker names no process; the group's processes still have their marks.
         let marker = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Marker>(&bytes).ok());
         if end_group(marker.as_ref(), &boot, &marks) {
             warn!(fence = marks.fence, "Ended the processes of an attempt that survived their parent");
@@ -86,13 +86,13 @@ pub fn end_survivors(scratch: &Path) -> io::Result<usize> {
 fn left(marker: Option<&Marker>, boot: &str, seen: &[Seen], known: &BTreeSet<Identity>) -> BTreeSet<Identity> {
     match marker {
         Some(marker) if marker.boot_id == boot => members::belonging(seen, marker.leader, known),
-        // Of another boot nothing is left, and its numbers are those of others now.
+        // Nothing is left of another boot, and its pids now belong to other processes.
         Some(_) => BTreeSet::new(),
         None => members::belonging(seen, Identity { pid: -1, started: 0 }, known),
     }
 }
 
-/// Kills what is left of a group, as often as it forks; returns whether there was anything.
+/// Kills what is left of a group, again for whatever it forks; returns whether there was anything.
 fn end_group(marker: Option<&Marker>, boot: &str, marks: &Marks) -> bool {
     let (mut known, mut foreign) = (BTreeSet::new(), BTreeSet::new());
     let mut was_there = false;

@@ -1,4 +1,4 @@
-//! What a scheduler decides, held against a model of the world in which it decides: crashes, pauses and wrong clocks.
+//! What a scheduler decides, checked against a model of its world: crashes, pauses and wrong clocks.
 
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -58,7 +58,7 @@ fn run(n: u32, state: RunState) -> RunRecord {
     }
 }
 
-/// What happens to slots, as the state store would keep it.
+/// What happens to slots, as the state store would record it.
 #[derive(Debug, Default)]
 struct World {
     watermark: Option<Watermark>,
@@ -67,7 +67,7 @@ struct World {
 }
 
 impl World {
-    /// Does what a scheduler that wakes at `now` does; runs are over at once.
+    /// Does what a scheduler that wakes at `now` does; runs end at once.
     fn wake(&mut self, dag: &Dag, now: Timestamp) {
         self.wake_beside(dag, &[], &BTreeSet::new(), now);
     }
@@ -198,7 +198,7 @@ fn a_replacing_slot_cancels_what_is_open() {
 fn an_edited_schedule_begins_with_its_next_slot() {
     let mut world = World::default();
     world.wake(&dag("30 23 * * *", "UTC", CatchUp::Latest, OverlapPolicy::Skip), at("2026-11-20T12:00:00Z"));
-    // Moved from 23:30 to an hour that is past: it must not fire at once.
+    // Moved from 23:30 to an hour that has passed: it must not fire at once.
     let edited = dag("30 2 * * *", "UTC", CatchUp::Latest, OverlapPolicy::Skip);
 
     world.wake(&edited, at("2026-11-20T13:00:00Z"));
@@ -304,7 +304,7 @@ fn while_a_schedule_is_paused_its_slots_are_skipped_and_nobody_is_told() {
     assert_eq!(acts, [Act::Skip { slot, why, tells: Tells::Nobody }, mark]);
 }
 
-/// Zones whose clocks change between 2024 and 2030, with the changes; of zones that change alike, one.
+/// Zones whose clocks change between 2024 and 2030, with the changes; one of each group that changes alike.
 static ZONES: LazyLock<Vec<(String, Vec<Timestamp>)>> = LazyLock::new(|| {
     let (from, to) = (at("2024-01-01T00:00:00Z"), at("2031-01-01T00:00:00Z"));
     let mut zones: BTreeMap<Vec<(Timestamp, i32)>, String> = BTreeMap::new();
@@ -341,7 +341,7 @@ fn minutes_around(zone: &str, change: Timestamp, wake_every: i64) {
 #[test]
 fn around_every_change_of_the_clocks_each_minute_is_run_once() {
     for (zone, changes) in ZONES.iter() {
-        // The rules of a zone repeat: two changes are one each way.
+        // The rules of a zone repeat: two changes cover both directions.
         for change in changes.iter().take(2) {
             minutes_around(zone, *change, 45);
         }
@@ -362,7 +362,7 @@ fn a_scheduler_that_wakes_each_minute_runs_each_minute_of_a_change_once() {
 }
 
 proptest! {
-    /// Whatever a scheduler wakes at, in every zone: each local day has one night, in order, none twice.
+    /// Whenever a scheduler wakes, in every zone: each local day has one night, in order, none twice.
     #[test]
     fn every_day_of_every_zone_has_one_night(
         which in any::<prop::sample::Index>(),
@@ -386,13 +386,13 @@ proptest! {
         prop_assert!(dates.windows(2).all(|pair| pair[0] < pair[1]), "{zone}: {dates:?}");
         let (first, last) = (local.to_datetime(start).date(), local.to_datetime(now).date());
         let mut days = first.series(jiff::Span::new().days(1)).take_while(|day| *day < last).skip(1);
-        // A day that a zone skipped whole has no night.
+        // A day that a zone skipped entirely has no night.
         let has_day = |day: &Date| local.to_ambiguous_timestamp(day.at(12, 0, 0, 0)).unambiguous().is_ok();
         prop_assert!(days.all(|day| !has_day(&day) || dates.contains(&day)), "{zone}: {dates:?}");
     }
 
-    /// 10,000 histories of wake-ups, crashes, pauses and clocks that are set: no slot is run twice by a clock that is
-    /// right, and once it is right for good every night comes.
+    /// 10,000 histories of wake-ups, crashes, pauses and clock changes: no slot is run twice by a clock that is right,
+    /// and once it is right for good every night comes.
     #[test]
     fn whatever_the_clock_does_the_nights_after_it_come_once(
         steps in prop::collection::vec((1_i64..2_000, prop::option::weighted(0.2, -3_000_i64..3_000)), 1..40),

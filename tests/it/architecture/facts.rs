@@ -1,4 +1,4 @@
-//! The checks themselves, each on a small tree that breaks what it guards, and on one that does not.
+//! The checks themselves, each on a small tree that violates it and on one that does not.
 
 use super::kinds::{kinds_that_import_kinds, not_registered, strangers_among_kinds};
 use super::sizes::functions_over;

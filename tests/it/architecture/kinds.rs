@@ -1,4 +1,4 @@
-//! Every kind of job is one file in `src/jobs/`, stands in the registry, and imports no other kind.
+//! Every kind of job is one file in `src/jobs/`, is listed in the registry, and imports no other kind.
 
 use super::source::Purpose;
 use super::tree::{SRC, Tree};
@@ -21,7 +21,7 @@ pub(super) fn not_registered(tree: &Tree) -> Vec<String> {
     kinds(tree).into_iter().map(name).filter(|module| !is_named(module)).collect()
 }
 
-/// Files beside the kinds that are none: the registry and the trait aside, they belong into `src/jobs/shared/`.
+/// Files next to the kinds that are not kinds: except for the registry and the trait they belong in `src/jobs/shared/`.
 pub(super) fn strangers_among_kinds(tree: &Tree) -> Vec<String> {
     let kinds: Vec<&str> = kinds(tree).into_iter().map(|file| tree.files[file].path.as_str()).collect();
     let is_beside = |path: &str| path.strip_prefix("src/jobs/").is_some_and(|rest| !rest.contains('/'));

@@ -1,8 +1,8 @@
-//! What ARCHITECTURE.md promises of the code: imports go down only, no files in a circle, sizes that can be read, one
-//! module for each foreign thing, and every kind in the registry.
+//! What ARCHITECTURE.md promises about the code: imports go down only, no circles of files, readable sizes, one module
+//! for each external dependency, and every kind in the registry.
 //!
-//! The table of directions is here and nowhere else. A check that looked at nothing fails; `facts` proves that each finds
-//! what it is for.
+//! The table of directions is here and nowhere else. A check that looked at nothing fails; `facts` proves that each
+//! finds what it is meant to find.
 
 mod facts;
 mod kinds;
@@ -40,7 +40,7 @@ fn may_import() -> BTreeMap<&'static str, Vec<&'static str>> {
     ])
 }
 
-/// The imports against the table of directions, those of tests included.
+/// Checks the imports, those of tests included, against the table of directions.
 fn upward_imports(tree: &Tree) -> Vec<String> {
     let table = may_import();
     let top = |file: &SourceFile| file.module().first().cloned().unwrap_or_default();
@@ -60,7 +60,7 @@ fn upward_imports(tree: &Tree) -> Vec<String> {
     breaches
 }
 
-/// The keys of the lake that are written as text outside `lake::keys`. Sentences for people may name a place.
+/// The keys of the lake that are written as text outside `lake::keys`. Sentences for people may name a path.
 fn keys_spelt(tree: &Tree) -> Vec<String> {
     let begins = |text: &str, root: &str| text.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
     let is_key = |text: &str| {
@@ -78,7 +78,7 @@ fn keys_spelt(tree: &Tree) -> Vec<String> {
     breaches
 }
 
-/// The crates that belong to one place, named somewhere else.
+/// The crates that belong to one place but are named elsewhere.
 fn crates_out_of_place(tree: &Tree) -> Vec<String> {
     let place = |file: &SourceFile, krate: &str| match krate {
         "smartcore" => file.path == "src/ml/model.rs",

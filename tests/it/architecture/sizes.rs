@@ -1,4 +1,4 @@
-//! Files and functions stay of a size that can be read: the figures of the house style, measured.
+//! Files and functions stay readable in size: the limits of the house style, measured.
 //!
 //! `cargo test --test it architecture::sizes -- --nocapture` prints them.
 
@@ -20,7 +20,7 @@ fn lengths(tree: &Tree) -> Vec<(usize, &str)> {
     lengths
 }
 
-/// The program's functions with the figure that `measure` takes, where it is more than `most`.
+/// The program's functions with the value of `measure`, if it is more than `most`.
 pub(super) fn functions_over(tree: &Tree, most: usize, measure: fn(&super::source::Function) -> usize) -> Vec<String> {
     let functions = || tree.program().flat_map(|file| file.functions.iter().map(move |function| (file, function)));
     assert!(functions().count() > 0, "no function was measured");

@@ -1,6 +1,6 @@
 //! What the checks see of a source file: its imports and paths, functions, string literals and tests, parsed by `syn`.
 //!
-//! What stands under `#[cfg(test)]` is told apart item by item, so that an early test-only import hides nothing behind it.
+//! Code under `#[cfg(test)]` is recognised item by item, so that an early test-only import hides nothing behind it.
 //! Paths inside the arguments of macros are read from their tokens; those in attributes are not read.
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ pub(super) struct SourceFile {
     pub(super) modules: Vec<Vec<String>>,
     /// The names that each module defines itself, as (module, name).
     pub(super) defines: BTreeSet<(Vec<String>, String)>,
-    /// The child modules that have files of their own, and whether they are for tests alone.
+    /// The child modules that have files of their own, and whether they are only for tests.
     pub(super) children: Vec<(Vec<String>, Purpose)>,
     /// Its `use` declarations, one for each name.
     pub(super) imports: Vec<Import>,
@@ -28,7 +28,7 @@ pub(super) struct SourceFile {
     pub(super) mentions: Vec<Mention>,
     /// Its string literals outside attributes.
     pub(super) literals: Vec<Literal>,
-    /// Its functions with a body, tests left out.
+    /// Its functions with a body, without tests.
     pub(super) functions: Vec<Function>,
     /// The traits that it implements.
     pub(super) implements: Vec<String>,
@@ -41,7 +41,7 @@ pub(super) struct SourceFile {
 pub(super) enum Purpose {
     /// It is part of the program.
     Program,
-    /// It is compiled for tests alone.
+    /// It is compiled only for tests.
     Tests,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Function {
 }
 
 impl SourceFile {
-    /// Parses `text`, which lies at `path` (`src/a/b.rs`).
+    /// Parses `text`, the content of `path` (`src/a/b.rs`).
     pub(super) fn parse(path: &str, text: &str) -> Self {
         let parsed = syn::parse_file(text).unwrap_or_else(|e| panic!("{path}: {e}"));
         let module = module_of(path);
@@ -95,7 +95,7 @@ impl SourceFile {
         file
     }
 
-    /// The module that the whole file is.
+    /// The module that the file as a whole is.
     pub(super) fn module(&self) -> &[String] {
         &self.modules[0]
     }
@@ -118,7 +118,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads something that has attributes, as part of the tests if they say so.
+    /// Visits a node that has attributes, as part of the tests if the attributes say so.
     fn within(&mut self, attributes: &[syn::Attribute], node: &impl Spanned, read: impl FnOnce(&mut Self)) {
         let outside = self.purpose;
         if attributes.iter().any(is_for_tests) {

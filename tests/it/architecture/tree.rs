@@ -1,7 +1,7 @@
-//! The whole of `src/` as one tree of modules: which file a path leads to, and which files need each other in a circle.
+//! All of `src/` as one tree of modules: which file a path leads to, and which files need each other in a circle.
 //!
-//! A path is followed through re-exports to the file that defines what it names. Re-exporting is not needing: a module that
-//! only declares its children and passes their names on is in no circle with them.
+//! A path is followed through re-exports to the file that defines what it names. A re-export is not a dependency: a
+//! module that only declares its children and passes their names on is in no circle with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -54,7 +54,7 @@ pub(super) struct Tree {
     for_tests: BTreeSet<Vec<String>>,
 }
 
-/// That one file names something that another one defines.
+/// A use in one file of something that another one defines.
 #[derive(Debug)]
 pub(super) struct Need {
     pub(super) from: usize,
@@ -83,19 +83,19 @@ impl Tree {
         Self { files, file_of, for_tests }
     }
 
-    /// Whether a file is compiled for tests alone.
+    /// Whether a file is compiled only for tests.
     pub(super) fn purpose(&self, file: usize) -> Purpose {
         let module = self.files[file].module();
         let is_for_tests = (1..=module.len()).any(|depth| self.for_tests.contains(&module[..depth]));
         if is_for_tests { Purpose::Tests } else { Purpose::Program }
     }
 
-    /// The files of the program, those for tests alone left out.
+    /// The files of the program, without those that are only for tests.
     pub(super) fn program(&self) -> impl Iterator<Item = &SourceFile> {
         self.files.iter().enumerate().filter(|(at, _)| self.purpose(*at) == Purpose::Program).map(|(_, file)| file)
     }
 
-    /// What each file needs of the others.
+    /// What each file needs from the others.
     pub(super) fn needs(&self) -> Vec<Need> {
         let mut needs = Vec::new();
         for (from, file) in self.files.iter().enumerate() {
@@ -141,7 +141,7 @@ impl Tree {
         circles
     }
 
-    /// What the files of a circle need of each other, a line for each two of them.
+    /// What the files of a circle need from each other, one line for each pair.
     pub(super) fn needs_within(&self, circle: &[String]) -> Vec<String> {
         let is_inside = |file: usize| circle.contains(&self.files[file].path);
         let needs = self.needs().into_iter().filter(|need| need.purpose == Purpose::Program && !need.is_re_export);
@@ -158,7 +158,8 @@ impl Tree {
         paths.into_iter().map(line).collect()
     }
 
-    /// The path from the crate's root that `path` is in `module`; nothing for what another crate or the file itself owns.
+    /// The path from the crate's root that `path` means in `module`; `None` for what another crate or the file itself
+    /// defines.
     fn absolute(&self, module: &[String], path: &[String], depth: usize) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         let below = |start: &[String]| Some([start, rest].concat());
@@ -176,7 +177,7 @@ impl Tree {
         }
     }
 
-    /// What `name` is in `module`: a child module, or something brought in.
+    /// What `name` means in `module`: a child module, or an imported name.
     fn named(&self, module: &[String], name: &str, depth: usize) -> Option<Vec<String>> {
         let child = [module, &[name.to_owned()]].concat();
         let file = &self.files[*self.file_of.get(module)?];

@@ -190,7 +190,7 @@ async fn a_run_that_was_to_be_cancelled_starts_nothing_when_it_is_taken_up_again
     let told = Told::new(|_| Does::Succeed(Outcome::default()));
     let run_id = world.make(&dag(&[("pull", &[])])).await;
     let now = "2026-11-20T07:31:00Z".parse().unwrap();
-    // Taken up by a process that died before it heard of the wish.
+    // Taken up by a process that died before it noticed the request.
     world.store.claim_run(&run_id, &world.tenure, now).await.unwrap();
     world.store.request_cancel(&run_id, "jo cancelled it", now).await.unwrap();
 

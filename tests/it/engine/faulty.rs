@@ -1,4 +1,4 @@
-//! A state store whose answers sometimes do not come: the question is lost, or the answer after it was carried out.
+//! A state store that sometimes gives no answer: the request is lost, or the answer after it was carried out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use rand_chacha::ChaCha8Rng;
 pub(super) struct Faulty {
     pub(super) inner: Arc<dyn StateStore>,
     pub(super) draws: Mutex<ChaCha8Rng>,
-    /// Of a thousand questions, so many are lost, and as many answers.
+    /// How many of a thousand requests are lost, and how many answers.
     pub(super) per_mille: u32,
 }
 

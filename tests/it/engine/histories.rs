@@ -1,6 +1,6 @@
 //! Whole histories of a run, drawn from a seed: jobs that fail, vanish and stall, processes that die or are told to end
-//! at any moment, a store whose answers are lost. In the end each run is done, every event is legal, and every effect is
-//! there once. The long form is `NOCTURNE_HISTORIES=10000 cargo test --test it histories -- --nocapture`.
+//! at any moment, a store whose answers are lost. In the end each run is done, every event is legal, and every effect
+//! has happened once. The long form is `NOCTURNE_HISTORIES=10000 cargo test --test it histories -- --nocapture`.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -70,7 +70,7 @@ async fn history(seed: u64, tried: &mut Tried) {
         let stop = Stop::default();
         let executing = engine.execute(&world.tenure, &run_id, &stop);
         match draws.random_range(0..6) {
-            // It dies at some moment: what it was doing is dropped where it stands.
+            // It dies at some moment: its work is dropped in the middle.
             0 | 1 => {
                 tried.crashes += 1;
                 drop(poll_at_most(executing, draws.random_range(0..400), None).await);
@@ -110,7 +110,7 @@ fn draw_dag(draws: &mut ChaCha8Rng) -> Dag {
     dag
 }
 
-/// The same job does the same at the same attempt, whoever carries it out.
+/// The same job does the same at the same attempt, whichever process carries it out.
 fn behaviour(seed: u64, job: &str, attempt: u32) -> Does {
     let hash = content_hash(format!("{seed}/{job}/{attempt}").as_bytes());
     let effects = || Outcome { audit: vec![format!("{job} was done")], ..makes(&format!("restricted/{job}"), job) };
@@ -123,7 +123,7 @@ fn behaviour(seed: u64, job: &str, attempt: u32) -> Does {
         _ => {
             let rest = Outcome { snapshots: Vec::new(), ..effects() };
             let part = makes(&format!("restricted/{job}"), job);
-            // A later attempt may hand over the same again: the part is known by its name and committed once.
+            // A later attempt may hand over the same part again: it is identified by its name and committed once.
             Does::HandOver(
                 "part",
                 part,

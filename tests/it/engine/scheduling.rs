@@ -1,4 +1,4 @@
-//! A scheduler with a real timer and a real store: its slots fire, and what it finds open goes on.
+//! A scheduler with a real timer and a real store: its slots fire, and open runs continue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn a_run_that_was_cut_off_and_the_slot_that_came_meanwhile_both_run() {
     let engine = world.engine(Arc::clone(&told));
     let mut dag = every_second(OverlapPolicy::Skip);
     dag.schedule.as_mut().unwrap().cron = "30 2 * * *".to_owned();
-    // Yesterday's night, made by its slot and taken up by a process that died.
+    // Yesterday's night, made for its slot and taken up by a process that died.
     let yesterday = "2026-11-19T07:30:00Z".parse().unwrap();
     world.store.set_watermark(&dag.name, &Watermark { at: yesterday, schedule: None }).await.unwrap();
     let cut_off = world.make(&dag).await;
@@ -147,7 +147,7 @@ async fn a_clock_that_jumps_ahead_makes_no_run_until_it_has_stood() {
             look.tick().await;
         }
         world.wall.set("2027-11-20T07:30:00Z");
-        // Two looks of the scheduler at the wrong time, then it is set right.
+        // Two looks of the scheduler at the wrong time, then the clock is corrected.
         for _ in 0..150 {
             look.tick().await;
         }

@@ -1,4 +1,4 @@
-//! A small world for the engine: a state store in a folder, DAGs of a few jobs, and bodies that behave as they are told.
+//! A small world for the engine: a state store in a folder, DAGs of a few jobs, and bodies that do what a test says.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -34,11 +34,11 @@ pub(super) enum Does {
     Lose,
     /// Waits until it is told to stop, and says so.
     Hang,
-    /// Waits for ever, whatever it is told.
+    /// Waits for ever, even when told to stop.
     Stall,
     /// Hands a part over, then does something else.
     HandOver(&'static str, Outcome, Box<Does>),
-    /// Waits for a word, then does something else.
+    /// Waits for a notification, then does something else.
     After(Arc<Notify>, Box<Does>),
 }
 

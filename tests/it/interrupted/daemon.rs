@@ -1,4 +1,4 @@
-//! A daemon that is told to end, killed, stopped or replaced, on SQLite and on PostgreSQL: its nights go on.
+//! A daemon that is told to end, killed, stopped or replaced, on SQLite and on PostgreSQL: its nights continue.
 
 use std::process::Stdio;
 
@@ -11,7 +11,7 @@ use crate::support::postgres;
 
 const SUCCEEDED: &str = "succeeded";
 
-/// Enqueues the night with the daemon, as soon as that lives, and waits until its `hold` has begun.
+/// Enqueues the night with the daemon as soon as it is running, and waits until its `hold` has begun.
 fn enqueue(site: &Site) {
     let patience = Patience::new("a daemon to live");
     loop {
@@ -25,7 +25,7 @@ fn enqueue(site: &Site) {
     }
 }
 
-/// Begins the night beside a daemon, as soon as that lives, and waits until its `hold` has begun.
+/// Begins the night beside a daemon as soon as that is running, and waits until its `hold` has begun.
 fn follow(site: &Site) -> Running {
     site.write("dags/other.toml", "name = 'other'\n[jobs.say]\nkind = 'command'\nwith = { program = 'true' }\n");
     let patience = Patience::new("a daemon to live");
@@ -140,7 +140,7 @@ fn whoever_follows_the_run_of_a_daemon_that_dies_is_told_so_and_the_next_goes_on
     let follower = follow(&site);
     daemon.kill().unwrap();
     daemon.wait().unwrap();
-    // What the dead daemon had begun still waits; it must not pass for the next attempt's.
+    // What the dead daemon had begun still waits; it must not be taken for the next attempt's.
     go(&site);
 
     let (code, told) = ended(&follower.wait_with_output().unwrap());
@@ -223,7 +223,7 @@ fn stand_still(url: &str) {
     let first = site.start(&["daemon"]);
     enqueue(&site);
 
-    // Beyond its time: the standby takes over, ends nothing of the first's, and does the night's `hold` again.
+    // After its tenure: the standby takes over, ends nothing of the first's, and does the night's `hold` again.
     signal(&first, "-STOP");
     let standby = site.start(&["daemon", "--standby"]);
     wait_for_hold(&site);

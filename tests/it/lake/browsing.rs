@@ -1,4 +1,4 @@
-//! Browsing: the same answers wherever the lake lies.
+//! Browsing: the same answers wherever the lake is.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the lake promises, on every store it may lie in: a folder, memory, and a server that speaks S3.
+//! What the lake promises, on every kind of store: a folder, memory, and a server that speaks S3.
 
 mod browsing;
 mod publishing;
@@ -10,7 +10,7 @@ use polars::prelude::*;
 
 use crate::support::s3::S3Server;
 
-/// A lake on each kind of store, with what keeps it alive.
+/// A lake on each kind of store, with what keeps the store running.
 struct Lakes {
     lakes: Vec<(&'static str, Lake)>,
     _server: S3Server,

@@ -1,6 +1,6 @@
 //! The pages of `published/`: self-contained, the same bytes for the same view, and without small counts.
 //!
-//! HTML is held by snapshots; that a page asks nobody for anything and reveals nobody is checked by itself.
+//! HTML is compared with snapshots; that a page loads nothing and reveals nobody is checked separately.
 //! Every view is invented.
 
 use nocturne::report::view::{DigestView, FlaggedTerm, FolderView, GroupCount, ModelCardView, ReportView, Verdict};

@@ -1,4 +1,4 @@
-//! The contract: the commit is all or nothing, and what it wrote is what readers get.
+//! The contract: the commit is all or nothing, and readers get what it wrote.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -149,7 +149,7 @@ pub(super) async fn the_last_success_is_found_by_date_and_without(place: &Place)
 }
 
 /// Runs that write the same datasets, cursors, models, mails and audit log at once, each in an order of its own: one is
-/// committed, and the others are told what moved, and by nothing else.
+/// committed, and the others are refused because of what has changed, and for no other reason.
 pub(super) async fn of_concurrent_commits_on_shared_rows_one_is_true(place: &Place) {
     let store = place.open().await;
     let mut begun = Vec::new();
@@ -344,8 +344,8 @@ pub(super) async fn effects(store: &dyn StateStore) -> usize {
         + store.mail_due(at(999)).await.unwrap().len()
 }
 
-/// Returns the state of the first job and the number of effects as they were at one moment: the database may still be
-/// at work on a commit whose caller is gone.
+/// Returns the state of the first job and the number of effects at one moment: the database may still be working on a
+/// commit whose caller is gone.
 async fn settled(store: &dyn StateStore, run_id: &RunId) -> (JobState, usize) {
     let patience = Patience::new("the state to stand still");
     loop {
@@ -358,7 +358,7 @@ async fn settled(store: &dyn StateStore, run_id: &RunId) -> (JobState, usize) {
     }
 }
 
-/// Drives a future through so many polls, then drops it: what a kill does to a transaction.
+/// Polls a future so many times, then drops it: what a kill does to a transaction.
 async fn poll_at_most<F: Future>(future: F, times: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = times;

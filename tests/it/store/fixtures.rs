@@ -46,7 +46,7 @@ impl Place {
         self.folder.as_ref().unwrap().path()
     }
 
-    /// Runs statements beside the store, as another program might.
+    /// Runs statements on the store's database, as another program might.
     pub(super) async fn execute(&self, statements: &'static str) {
         if self.folder.is_some() {
             let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
@@ -82,7 +82,7 @@ impl Place {
     }
 }
 
-/// A store and its one owner, with the steps of a run in short.
+/// A store and its only owner, with shortcuts for the steps of a run.
 pub(super) struct TestStore {
     store: Arc<dyn StateStore>,
     tenure: OnceCell<Tenure>,
@@ -97,7 +97,7 @@ impl Deref for TestStore {
 }
 
 impl TestStore {
-    /// The owner's right, taken at its first use.
+    /// The owner's tenure, taken at its first use.
     pub(super) async fn tenure(&self) -> &Tenure {
         let take = async || {
             let seen = self.observe_owner().await.unwrap();
@@ -113,7 +113,7 @@ impl TestStore {
     pub(super) async fn start_attempt(&self, claim: &Claim, job: &JobName, now: Timestamp) -> Result<u32, StoreError> {
         let jobs = self.jobs(&claim.run_id).await?;
         let attempts = jobs.iter().find(|view| view.name == *job).map_or(0, |view| view.attempts);
-        // A name of its own each time, so that a start is never taken for one that is asked for again.
+        // A new name each time, so that a start is never taken for a repeated request.
         let fence = format!("{}.{}", fence(claim, job, attempts + 1), self.events(&claim.run_id, 0).await?.len());
         let begun = self.begin_attempt(claim, job, &fence, now).await?;
         Ok(begun.attempt.attempt)

@@ -1,4 +1,5 @@
-//! The contract: what is beyond the limits goes whole, what is in use stays, and a restore stops all collecting.
+//! The contract: what is beyond the limits is deleted completely, what is in use stays, and a restore stops all
+//! collecting.
 
 use jiff::Timestamp;
 use nocturne::domain::keeping::StoredRun;
@@ -8,7 +9,7 @@ use nocturne::store::{Claim, Cuts, Forgotten, check};
 
 use super::fixtures::{Place, TestStore, at, dag_name, full_outcome, job, running, succeed};
 
-/// Every job of the run, each with all that an outcome can have, and the end.
+/// Runs every job of the run, each with everything that an outcome can have, and ends the run.
 async fn whole(store: &TestStore, outcome: Outcome) -> Claim {
     let (_, claim) = running(store).await;
     for name in ["pull", "features", "digest"] {
@@ -39,7 +40,7 @@ pub(super) async fn a_run_is_in_use_while_something_refers_to_it(place: &Place) 
     let first = whole(&store, full_outcome()).await;
     assert!(facts(&store, &first).await.is_in_use, "its snapshots are current");
 
-    // Everything that the first made is replaced by the second, but its e-mail waits.
+    // Everything that the first run made is replaced by the second, but its e-mail waits.
     let (_, second) = running(&store).await;
     let later = Outcome { mails: vec![], ..full_outcome() };
     for name in ["pull", "features", "digest"] {
@@ -92,7 +93,7 @@ pub(super) async fn what_is_forgotten_is_old_and_not_in_use(place: &Place) {
     let first = whole(&store, full_outcome()).await;
     let second = whole(&store, full_outcome()).await;
     let (third, _) = running(&store).await;
-    // The last success of each job is told by when it ended.
+    // The last success of each job is determined by when it ended.
     place
         .execute("UPDATE attempts SET finished_at = finished_at + 1000000 WHERE run_id = 'nightly.2026-11-20.2'")
         .await;

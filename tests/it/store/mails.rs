@@ -1,4 +1,4 @@
-//! The contract: e-mails are promised, filled, corrected and handed over once, for each recipient by itself.
+//! The contract: e-mails are promised, filled, corrected and handed over once, separately for each recipient.
 
 use jiff::SignedDuration;
 use nocturne::domain::delivery::{ExpectedMail, MailState, NextTry, Signature, Word};
@@ -123,7 +123,7 @@ pub(super) async fn what_is_being_sent_is_neither_replaced_nor_given_to_another(
     succeed(&store, &again, "digest", digest(Word::Ok)).await;
     assert_eq!(states(&*store).await, [(0, MailState::Waiting), (1, MailState::Waiting)]);
 
-    // Its sender died: it goes again as it was, unless it fails, for then the correction is enough.
+    // Its sender died: it is sent again unchanged, unless it fails, because then the correction is enough.
     assert_eq!(store.mail_release(at(9)).await.unwrap(), 0);
     assert_eq!(store.mail_release(at(10)).await.unwrap(), 1);
     let released = store.mail_due(at(99)).await.unwrap().remove(0);
@@ -273,7 +273,7 @@ pub(super) async fn mails_of_the_first_outbox_are_one_row_for_each_recipient(pla
     );
     let id = Some("nightly.2025-09-01.digest.0123456789ab@example.edu");
     assert!(rows[..2].iter().all(|row| row.message_id.as_deref() == id));
-    // The same night again: what it said is not known, so it is not said a second time.
+    // The same night again: what it said is unknown, so it is not said a second time.
     let claim = claimed(&store, NewRun { logical_date: date, ..new_run() }).await;
     let mut again = mail("digest", Word::Ok);
     again.logical_date = date;

@@ -1,6 +1,7 @@
 //! The state store: one contract suite, run on SQLite and on a real PostgreSQL server; and what only one of them has.
 //!
-//! To add a fact of the contract: a function in `contract/*.rs` and its name in the list below; it runs on both.
+//! To add a fact of the contract: add a function to a file of the suite and its name to the list below; it runs on
+//! both.
 
 mod commit;
 mod fixtures;

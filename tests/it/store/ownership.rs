@@ -1,4 +1,4 @@
-//! The contract: one owner per run, and what becomes of the work of an earlier one.
+//! The contract: one owner per run, and what happens to the work of an earlier one.
 
 use nocturne::domain::ids::RunId;
 use nocturne::domain::run::{JobState, LOST, RunState};

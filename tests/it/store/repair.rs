@@ -1,4 +1,4 @@
-//! The contract: backfills are made whole, marks and pauses are acts of people, and each is in the audit log.
+//! The contract: backfills are created completely, marks and pauses are people's acts, and each is in the audit log.
 
 use nocturne::domain::ids::RunId;
 use nocturne::domain::manual::{Asked, Manual};

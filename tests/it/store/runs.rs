@@ -1,4 +1,4 @@
-//! The contract: runs and their jobs, from the wish to the end.
+//! The contract: runs and their jobs, from the request to the end.
 
 use nocturne::domain::job::Force;
 use nocturne::domain::outcome::{ModelRole, Outcome};
@@ -234,7 +234,7 @@ pub(super) async fn jobs_are_listed_in_the_order_in_which_they_began(place: &Pla
     assert!(events.is_sorted_by(|a, b| a.seq < b.seq));
 }
 
-/// A program's last words may hold anything; PostgreSQL's text does not take a NUL.
+/// A program's last output may hold anything; PostgreSQL's text does not accept a NUL.
 pub(super) async fn a_nul_in_an_error_does_not_keep_an_attempt_from_ending(place: &Place) {
     let store = place.open().await;
     let (run, claim) = running(&store).await;

@@ -1,4 +1,4 @@
-//! What only SQLite has: a file with its rights, many programs on it, backups, damage.
+//! What only SQLite has: a file with its permissions, many programs using it, backups, damage.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A port at which nobody listens, and which nobody else can be given while a test holds it.
+//! A port at which nothing listens, and which no other process can get while a test holds it.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ pub(crate) struct ClosedPort(TcpSocket);
 
 impl ClosedPort {
     pub(crate) fn new() -> Self {
-        // A socket that is bound and does not listen keeps the port, and the system refuses who connects.
+        // A socket that is bound and does not listen keeps the port, and the system refuses connections.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         Self(socket)

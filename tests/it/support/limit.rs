@@ -34,7 +34,7 @@ impl Patience {
         Self { what, since: Instant::now() }
     }
 
-    /// Goes round once more.
+    /// Begins another round.
     ///
     /// # Panics
     /// When the limit has passed.
@@ -61,7 +61,7 @@ impl Running {
         self.0.as_mut().unwrap().try_wait().unwrap().is_some()
     }
 
-    /// Sends it a signal, by the shell's own `kill`: a small machine has no other.
+    /// Sends it a signal with the shell's own `kill`: a small machine has no other.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill {name} {}", self.id());
         assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! Real servers for tests to talk to, each on loopback and gone with its test; sites to run in; limits.
+//! Real servers for tests to talk to, each on loopback and stopped with its test; sites to run in; limits.
 
 pub(crate) mod closed;
 pub(crate) mod limit;

@@ -1,9 +1,9 @@
 //! A real PostgreSQL server for the tests: one per test process, one database per test.
 //!
-//! It listens on a Unix socket in its own temporary folder only, so no port can be taken. A shell holds it: when the
-//! test process ends, however it ends, the shell's input closes, and it stops the server and removes the folder.
-//! The server refuses to run as root; then it runs as `nobody`. Where its binaries are not installed, the tests fail
-//! and say which package they need.
+//! It listens only on a Unix socket in its own temporary folder, so no port can be taken. A shell holds it: when the
+//! test process ends, for whatever reason, the shell's input closes, and it stops the server and removes the folder.
+//! The server refuses to run as root; then it runs as `nobody`. If its binaries are not installed, the tests fail and
+//! name the package they need.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ rm -rf "$home"
 
 struct Server {
     home: PathBuf,
-    /// Its open standard input keeps the server alive.
+    /// Its open standard input keeps the server running.
     _shell: Mutex<Child>,
 }
 

@@ -5,12 +5,12 @@ use std::process::{Command, Output, Stdio};
 
 use super::limit::{Running, within};
 
-/// The smallest institution that has terms behind it: a pull of it takes two seconds.
+/// The smallest institution that has past terms: a pull of it takes two seconds.
 pub(crate) const SMALL: &str = "[simulation]\nstudents = 40\nfirst_year = 2026\n";
 
-/// A site; its folder is gone after the test.
+/// A site; its folder is removed after the test.
 pub(crate) struct Site {
-    /// The disk that is mounted on its folder; it goes before the folder does.
+    /// The disk that is mounted on its folder; it is unmounted before the folder is removed.
     disk: Option<Mounted>,
     folder: tempfile::TempDir,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Site {
 struct Mounted(PathBuf);
 
 impl Mounted {
-    /// Mounts one, where that is allowed.
+    /// Mounts one, if that is allowed.
     fn on(folder: &Path, mib: u32) -> Option<Self> {
         let size = format!("size={mib}m");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output().unwrap();
@@ -27,7 +27,7 @@ impl Mounted {
     }
 }
 
-/// What fills a disk, until it is dropped.
+/// A file that fills a disk, until it is dropped.
 pub(crate) struct Ballast(PathBuf);
 
 impl Drop for Ballast {
@@ -49,14 +49,15 @@ impl Site {
         Self::in_folder(tempfile::tempdir().unwrap(), None, configuration)
     }
 
-    /// Makes a site on a disk of its own, which a test may fill; where none may be mounted, on the one there is.
+    /// Makes a site on a disk of its own, which a test may fill; if mounting is not allowed, on the existing disk.
     pub(crate) fn on_a_disk_of(mib: u32, configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk = Mounted::on(folder.path(), mib);
         Self::in_folder(folder, disk, configuration)
     }
 
-    /// Fills the site's disk but for so much, until the answer is dropped; `None` where the site has no disk of its own.
+    /// Fills the site's disk except for so much, until the result is dropped; `None` if the site has no disk of its
+    /// own.
     pub(crate) fn fill_disk(&self, left_kib: u32) -> Option<Ballast> {
         self.disk.as_ref()?;
         let ballast = Ballast(self.path().join("ballast"));
@@ -66,7 +67,7 @@ impl Site {
         Some(ballast)
     }
 
-    /// Starts the binary so that no file may grow beyond a limit.
+    /// Starts the binary with a limit on the size of files.
     pub(crate) fn start_with_small_files(&self, limit_kib: u32, arguments: &[&str]) -> Running {
         let command = self.command(arguments, &[]);
         let mut limited = Command::new("sh");
@@ -126,7 +127,7 @@ impl Site {
         command
     }
 
-    /// Starts the binary; what it prints is kept for its end.
+    /// Starts the binary; its output is kept until it ends.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         Running::new(self.command(arguments, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
@@ -166,7 +167,7 @@ impl Site {
     }
 }
 
-/// Returns all that a program printed.
+/// Returns everything that a program printed.
 pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -87,7 +87,7 @@ impl SmtpServer {
                     Mailbox { temper, kept: kept.clone(), seen: Arc::clone(&seen), current: Received::default() };
                 let acceptor = acceptor.clone();
                 conversations.spawn(async move {
-                    // A client that hangs up in the middle is a matter for the test, not for the server.
+                    // A client that hangs up in the middle is checked by the test, not by the server.
                     drop(converse(stream, peer, offer, acceptor, handler).await);
                 });
             }

@@ -1,4 +1,4 @@
-//! What holds of any bytes: nothing panics, and nothing changes unseen.
+//! What holds for any bytes: nothing panics, and nothing changes unnoticed.
 //!
 //! The inputs are made by proptest; a failing one is printed with its smallest form.
 

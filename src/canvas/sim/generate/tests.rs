@@ -1,4 +1,4 @@
-//! Tests of the export as others meet it: files in a folder, on dates that follow each other.
+//! Tests of the export as its readers see it: files in a folder, on consecutive dates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;

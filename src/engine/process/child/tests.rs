@@ -1,4 +1,4 @@
-//! The parent's side, against children that are shell scripts: they speak the protocol, or break it.
+//! The parent's side, with shell scripts as children: they follow the protocol, or break it.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,7 @@ use crate::domain::fingerprint::Why;
 use crate::domain::ids::RunId;
 use crate::domain::job::{Force, JobInput};
 
-/// Commits parts by keeping their summaries; the second is refused.
+/// Commits parts by keeping their summaries; the second one is refused.
 #[derive(Default)]
 struct Kept(Mutex<Vec<String>>);
 
@@ -80,7 +80,7 @@ impl Staged {
         self.prepare("outcome", &Report { ended: Ended::Done(Box::new(done)), peak_bytes: None });
     }
 
-    /// Carries an attempt out whose child is a script; it begins in the folder of what was prepared.
+    /// Carries out an attempt whose child is a script; the script begins in the folder with the prepared values.
     async fn carry_out(&self, script: &str) -> Result<Done, JobError> {
         let scratch = self.folder.path().join("scratch");
         let results = scratch.join("outcomes").join(FENCE);
