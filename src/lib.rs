@@ -12,7 +12,7 @@
 //! - [`canvas`]: sources of student data, and the privacy at their door; the simulated Canvas.
 //! - [`features`]: feature sets and labels, built from what was visible at a cutoff.
 //! - [`ml`]: models, evaluation, drift and quality figures.
-//! - [`report`]: what people read: reports, e-mails, charts.
+//! - [`canvas`]: sources of student data, and how it is made private when it is read; the simulated Canvas.
 //! - [`engine`]: carries out runs; knows no kind.
 //! - [`jobs`]: one file per kind of job; what they share in `jobs/shared`.
 //! - [`app`]: the composition root. [`cli`]: one file per subcommand.

@@ -67,7 +67,7 @@ impl Runners for Kinds {
     }
 }
 
-/// The kinds as a DAG file's reader asks for them: names and parameter schemas, without an environment.
+/// The kinds as the reader of a DAG file needs them: names and parameter schemas, without an environment.
 pub struct KindNames;
 
 impl KindCatalogue for KindNames {
