@@ -27,7 +27,7 @@ impl Failure {
     /// Prints the error with its chain of causes to standard error; lists of mistakes print as they are.
     pub fn print(&self) {
         let text = format!("error: {:#}", self.error);
-        // Where even standard error is closed there is nobody to tell; the exit code still says it.
+        // If even standard error is closed, nobody can be told; the exit code still reports the failure.
         writeln!(std::io::stderr(), "{text}").unwrap_or_default();
     }
 }

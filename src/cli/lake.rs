@@ -1,4 +1,4 @@
-//! `nocturne lake …`: browsing, the same on a folder, in memory and on S3.
+//! `nocturne lake …`: browses the lake, in the same way on a folder, in memory and on S3.
 
 use std::io::Write as _;
 
@@ -8,10 +8,10 @@ use crate::config::Use;
 use crate::domain::ids::SnapshotId;
 use crate::lake::{Dataset, Flavour, LakeError};
 
-/// Browse the lake: the same on a folder and on S3.
+/// Browse the lake, in the same way on a folder and on S3.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
-    /// List what stands directly below a folder.
+    /// List what is directly below a folder.
     Ls {
         /// The folder, such as `published/reports`.
         #[arg(default_value = "")]
@@ -39,7 +39,7 @@ pub(super) enum Args {
         #[arg(short = 'n', long, default_value_t = 10)]
         rows: u32,
     },
-    /// Show what is known of a dataset's snapshot.
+    /// Show what is known about a dataset's snapshot.
     Stat {
         /// The dataset.
         dataset: String,
@@ -58,18 +58,18 @@ pub(super) enum Args {
         #[arg(default_value = "")]
         folder: String,
     },
-    /// Print the exact list of a dataset's parts: a glob is never the table.
+    /// Print the exact list of a dataset's parts: a glob also matches files that are not part of the table.
     Files {
         /// The dataset.
         dataset: String,
         /// A snapshot other than the current one.
         #[arg(long)]
         snapshot: Option<String>,
-        /// For whom.
+        /// The program that will read the list.
         #[arg(long, value_enum, default_value_t = For::Paths)]
         r#for: For,
     },
-    /// Read every part below a folder and hold it against its manifest.
+    /// Read every part below a folder and check it against its manifest.
     Verify {
         /// The folder.
         #[arg(default_value = "restricted")]
@@ -77,10 +77,10 @@ pub(super) enum Args {
     },
 }
 
-/// For whom a list of files is written.
+/// The program for which a list of files is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum For {
-    /// One path a line.
+    /// One path per line.
     Paths,
     /// A query for DuckDB.
     Duckdb,

@@ -1,7 +1,7 @@
 //! Printing results: tables for people, JSON for programs.
 //!
-//! Results go to standard output. A closed pipe (`nocturne … | head`) ends a command that only shows something quietly;
-//! one that does work goes on without a word ([`Listener`]).
+//! Results go to standard output. A closed pipe (`nocturne … | head`) quietly ends a command that only shows something;
+//! one that does work continues silently ([`Listener`]).
 
 use std::io::Write as _;
 
@@ -29,19 +29,19 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Whoever reads what a command prints while it works: the work goes on when nobody does any more.
+/// The reader of what a command prints while it works: the work continues when nobody reads any more.
 #[derive(Debug, Default)]
 pub(super) struct Listener {
     has_left: bool,
 }
 
 impl Listener {
-    /// Prints one line, if somebody still reads.
+    /// Prints one line, if the output is still being read.
     pub(super) fn line(&mut self, text: &str) {
         self.has_left = self.has_left || writeln!(std::io::stdout(), "{text}").is_err();
     }
 
-    /// Prints `value` as indented JSON, if somebody still reads.
+    /// Prints `value` as indented JSON, if the output is still being read.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(ExitCode::RunFailed, e))?;
         self.line(&text);

@@ -1,7 +1,7 @@
-//! What people read: rendering through the public door, and real SMTP conversations.
+//! What people read: rendering through the public interface, and real SMTP conversations.
 //!
-//! Snapshots lie in `tests/snapshots/report/`; after a change that is meant, run the tests with
-//! `INSTA_UPDATE=always` and read the difference.
+//! Snapshots are in `tests/snapshots/report/`; after an intended change, run the tests with `INSTA_UPDATE=always` and
+//! read the difference.
 
 mod letters;
 mod pages;
@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 
 use nocturne::report::Renderer;
 
-/// One renderer for all tests: loading fonts and templates once.
+/// One renderer for all tests, so that fonts and templates are loaded once.
 static RENDERER: LazyLock<Renderer> = LazyLock::new(|| Renderer::new().unwrap());
 
-/// Holds `text` against `tests/snapshots/report/<name>.snap`.
+/// Compares `text` with `tests/snapshots/report/<name>.snap`.
 fn assert_snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../../snapshots/report");
