@@ -7,7 +7,6 @@
 //! an attempt in a child process does, `secrets` what a process gives up before it starts programs. `doctor` checks
 //! everything that a night needs, `drill` proves that a night cannot be lost, `temporary` makes temporary folders,
 //! `supervisor` notifies the service manager.
-//! what the service manager is told.
 
 pub mod child;
 mod claims;
