@@ -190,7 +190,7 @@ impl Deadlines {
         };
         let now = self.clock.now();
         if now >= deadline {
-            // Those who wait have been sent the present state, which says more than a forecast.
+            // At the deadline those who wait are sent the actual state, which says more than a forecast.
             return Ok(());
         }
         let jobs = self.store.jobs(&run.run_id).await?;

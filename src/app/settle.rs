@@ -112,7 +112,7 @@ impl Settle {
         self.lake.remove_staged(attempt).await?;
         let (folder, by) = (self.state_folder.clone(), attempt.to_owned());
         for name in spawn_blocking(move || staged_by(&folder, &by)).await? {
-            // What was committed with a part waits for its turn.
+            // Identities committed with a part are kept until they are settled.
             if !self.store.is_to_settle(&identities_target(&name)).await? {
                 let folder = self.state_folder.clone();
                 spawn_blocking(move || remove_staged(&folder, &name)).await?;

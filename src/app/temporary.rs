@@ -31,7 +31,7 @@ impl TemporaryFolder {
             let path = Path::new(above).join(format!("{name}-{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self { path: path.canonicalize()?, is_kept: false }),
-                // An earlier process with this number has left it.
+                // An earlier process with the same id has left it.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 10_000 => {}
                 Err(error) => return Err(io::Error::new(error.kind(), format!("making {}: {error}", path.display()))),
             }

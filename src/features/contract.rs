@@ -60,7 +60,7 @@ pub struct SetContract {
     /// Numbers that the SQL names, with their defaults.
     #[serde(default)]
     pub params: BTreeMap<String, f64>,
-    /// The columns, by name; `as_of` comes by itself.
+    /// The columns, by name; `as_of` is added automatically.
     pub columns: BTreeMap<String, FeatureColumn>,
 }
 

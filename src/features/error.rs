@@ -90,7 +90,7 @@ pub enum FeatureError {
         /// The type of the contract.
         wanted: String,
     },
-    /// The value that a contract gives a column as its value before does not fit the column.
+    /// A contract's `before` value does not fit its column.
     #[error("the contract of table `{table}` gives `{column}` a value before that is no {wanted}")]
     ValueBefore {
         /// The table.

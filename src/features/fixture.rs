@@ -1,4 +1,4 @@
-//! Invented tables for the tests of this module: contracts as a source would give them, and parts written aside.
+//! Invented tables for the tests of this module: contracts as a source would give them, and part files.
 //!
 //! The contracts hold the columns that the embedded sets read. No row is real.
 

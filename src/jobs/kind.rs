@@ -38,7 +38,7 @@ pub trait JobKind: Send + Sync + 'static {
     /// run.
     ///
     /// # Errors
-    /// When the inputs cannot be looked at.
+    /// When the inputs cannot be read.
     async fn inputs(params: &Self::Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError>;
 
     /// Does the job.

@@ -101,7 +101,7 @@ pub struct Night {
 pub struct RunAgain {
     /// The job.
     pub job: String,
-    /// Its attempts, all told.
+    /// Its attempts in total.
     pub attempts: u32,
 }
 
