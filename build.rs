@@ -1,17 +1,17 @@
-//! Hashes what the program is made of, for `domain::code`: sources, SQL, embedded files and the locked dependencies.
+//! Hashes what the program is made from, for `domain::code`: sources, SQL, embedded files and the locked dependencies.
 //!
-//! Read in the order of their paths, each with its length, so that the same tree gives the same hash on every machine,
-//! with or without git. Hidden files (an editor's) are left out. Nothing but these files makes it run again.
+//! Files are read in the order of their paths, each with its length, so that the same tree gives the same hash on every
+//! machine, with or without git. Hidden files (such as an editor's) are left out. Only these files make it run again.
 
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-/// All that the program is made of.
+/// Everything that the program is made from.
 const PROGRAM: [&str; 7] = ["Cargo.lock", "Cargo.toml", "assets", "config", "sql", "src", "templates"];
 
-/// What the bytes of a feature partition depend on, beside the SQL and the contracts that its own fingerprint holds.
+/// What the bytes of a feature partition depend on, besides the SQL and the contracts in its own fingerprint.
 const FEATURES: [&str; 5] =
     ["Cargo.lock", "src/domain/lineage.rs", "src/domain/table.rs", "src/features", "src/lake/parts.rs"];
 
@@ -23,7 +23,8 @@ fn main() -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "this is how cargo tells a build script its target")]
     let target_env = std::env::var("CARGO_CFG_TARGET_ENV");
     if target_env.is_ok_and(|env| env == "gnu") {
-        // 170,000 relocations in 60 kB instead of 5 MB, all of which a start reads: they count as a process's memory.
+        // 170,000 relocations in 60 kB instead of 5 MB, all of which are read at start: they count as a process's
+        // memory.
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
     println!("cargo::rustc-env=NOCTURNE_PROGRAM_HASH={}", hash(&PROGRAM)?);

@@ -9,11 +9,11 @@
 //! - [`domain`]: what things are, and every decision, pure.
 //! - [`store`]: state: runs, attempts, events, the commit.
 //! - [`lake`]: object storage: keys, tables, publishing, browsing.
-//! - [`canvas`]: sources of student data, and the privacy at their door; the simulated Canvas.
+//! - [`canvas`]: sources of student data, and how privacy is ensured as they are read; the simulated Canvas.
 //! - [`features`]: feature sets and labels, built from what was visible at a cutoff.
 //! - [`ml`]: models, evaluation, drift and quality figures.
 //! - [`report`]: what people read: reports, e-mails, charts.
-//! - [`engine`]: carries out runs; knows no kind.
+//! - [`engine`]: carries out runs; independent of the kinds of job.
 //! - [`jobs`]: one file per kind of job; what they share in `jobs/shared`.
 //! - [`app`]: the composition root. [`cli`]: one file per subcommand.
 //!

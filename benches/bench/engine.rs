@@ -9,7 +9,7 @@
 //! | a fan-out of 1,000 jobs, 8 at once | 0.61 to 0.74 ms a job | 1.1 ms a job |
 //! | from a slot's instant to its job's first line: median, p99, most of 120 | 4.4, 5.3, 7.9 ms | 4.9, 8.5, 9.8 ms |
 //!
-//! So the disk's syncs add 0.1 to 0.5 ms per job, which has two transactions. Before an attempt's statements were
+//! So the disk's syncs add 0.1 to 0.5 ms a job, which has two transactions. Before the statements of an attempt were
 //! combined and its view of the other jobs was shared, a job of the chain cost 2.8 ms.
 
 use std::collections::BTreeMap;
@@ -164,7 +164,7 @@ async fn jobs(folder: &Path, shape: Shape, max_parallel: usize) -> Duration {
     began.elapsed()
 }
 
-/// How late each slot of a schedule of every second was, sorted.
+/// How late each slot of an every-second schedule was, sorted.
 async fn lateness(folder: &Path) -> Vec<Duration> {
     let (_folder, store, tenure) = owned(folder).await;
     let schedule = Schedule {
@@ -189,7 +189,7 @@ async fn lateness(folder: &Path) -> Vec<Duration> {
     ended.unwrap();
     let began = nothing.began.lock().unwrap();
     let late = |at: &Timestamp| Duration::from_nanos(u64::try_from(at.subsec_nanosecond()).unwrap());
-    // A slot's instant is a whole second; one that came a second late would show as a missing one.
+    // A slot's instant is a whole second; one that came a second late would look like a missing one.
     let seconds = began.last().unwrap().duration_since(*began.first().unwrap()).round(jiff::Unit::Second).unwrap();
     assert!(seconds <= SignedDuration::from_secs(i64::try_from(began.len()).unwrap()), "slots came late");
     sorted(began.iter().map(late).collect())

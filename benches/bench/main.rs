@@ -1,7 +1,7 @@
-//! The engine and the program, measured: `cargo bench --bench bench -- [engine] [stored] [program] [folder=/dev/shm]`.
+//! Measures the engine and the program: `cargo bench --bench bench -- [engine] [stored] [program] [folder=/dev/shm]`.
 //!
-//! Not tests: nothing here fails for being slow. The headers of the files next to this one say what was measured, and
-//! on what. State stores are in `folder`, by default the system's folder for temporary files.
+//! These are not tests: nothing here fails for being slow. The headers of the files beside this one say what was
+//! measured, and on what. State stores are in `folder`, by default the system's folder for temporary files.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and ends where it cannot go on")]
 
@@ -35,7 +35,7 @@ fn say(what: &str, figure: &str) {
     println!("{what:<58} {figure}");
 }
 
-/// The value at or below which the given percentage of the sorted times lies.
+/// The value at or below which this percentage of the sorted times is.
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()

@@ -10,8 +10,8 @@
 //! | an idle daemon: resident memory | 32 MiB, of which 8 are its own and 23 its program file's |
 //! | an idle daemon: written to storage in 60 s | nothing |
 //!
-//! Without packed relocations (`build.rs`) an idle daemon uses 37 MiB. The 196 calls of `write` in that minute only
-//! wake its own threads.
+//! Without packed relocations (`build.rs`) an idle daemon has 37 MiB. Its 196 calls of `write` in that minute only wake
+//! its own threads.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -63,7 +63,7 @@ impl Place {
         command
     }
 
-    /// Runs the program to its end, which must be successful.
+    /// Runs the program to its end, which must be a success.
     pub(crate) fn done(&self, arguments: &[&str]) {
         let status = self.command(arguments).status().unwrap();
         assert!(status.success(), "{arguments:?}: {status}");
@@ -84,7 +84,7 @@ impl Drop for Running {
     }
 }
 
-/// The fastest of some tries: what the machine can do when nothing else disturbs it.
+/// The fastest of several tries: what the machine can do when nothing else disturbs it.
 pub(crate) fn fastest(tries: u32, act: impl Fn()) -> Duration {
     let time = |_| {
         let began = Instant::now();
@@ -111,7 +111,7 @@ fn start(folder: &Path) {
     }
 }
 
-/// A night of many jobs that are all up to date, one after the other: what is left is the cost of carrying them out.
+/// A night of many jobs that are all up to date, one after the other: what remains is the cost of carrying them out.
 fn children(folder: &Path) {
     let mut dag =
         "name = \"checks\"\nmax_parallel = 1\n[jobs.pull]\nkind = \"canvas_pull\"\nwith = { source = \"canvas\" }\n"
@@ -137,7 +137,7 @@ fn children(folder: &Path) {
     say("A child process", &format!("{each:.1?} a job"));
 }
 
-/// From the start of a daemon after `kill -9` to the second beginning of the job that was cut off.
+/// From the start of a daemon after `kill -9` to the second start of the job that was interrupted.
 fn recovery(folder: &Path) {
     let place = Place::new(folder, "", WAITING);
     let began = place.path().join("began");

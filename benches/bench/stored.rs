@@ -63,7 +63,7 @@ pub(crate) async fn measure(folder: &Path) {
     say("The same on all of them", &format!("{:.0?}", night()));
 }
 
-/// Stores the one run again and again, with other ids and earlier times.
+/// Stores the one run repeatedly, with other ids and earlier times.
 async fn multiply(url: &str) {
     let mut state = SqliteConnection::connect(url).await.unwrap();
     sqlx::raw_sql("PRAGMA foreign_keys = OFF; BEGIN;").execute(&mut state).await.unwrap();

@@ -1,8 +1,8 @@
-//! What an attempt does in a child process: it rebuilds the environment of job bodies and works.
+//! What an attempt does in a child process: it rebuilds the environment of job bodies and does the work.
 //!
-//! The configuration comes from the parent as it is in force there, so that files and variables that have changed
-//! meanwhile make no difference between a run's attempts. The state store is not opened: what a body may know is in its
-//! input, and what it wants is in its outcome.
+//! The configuration is the parent's, as it is in force there, so that files and variables that have changed meanwhile
+//! make no difference between a run's attempts. The state store is not opened: what a body may know is in its input,
+//! and what it wants is in its outcome.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::telemetry::{self, AttemptLog, SystemClock, progress};
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "attempt";
 
-/// What a child rebuilds its environment from; it has secrets in it and goes through a pipe only.
+/// What a child rebuilds its environment from; it contains secrets and is passed only through a pipe.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Setup {
@@ -33,7 +33,7 @@ pub(super) struct Setup {
 /// Carries out the attempt that this process's parent orders.
 ///
 /// # Errors
-/// When the order cannot be read or the outcome not be written: the parent then says that the attempt was lost.
+/// When the order cannot be read or the outcome cannot be written: the parent then says that the attempt was lost.
 pub async fn carry_out() -> anyhow::Result<()> {
     let mut order =
         inside::read_order().context("reading the order of an attempt: only a nocturne process starts this")?;

@@ -1,9 +1,10 @@
 //! What the watchdog handed over, as files that the next owner of the state store reads.
 //!
-//! The watchdog only looks at the state store, so it leaves a claim below `<paths.state>/watchdog/`: written and synced
-//! before the conversation, marked as sent after it, each time aside and then renamed. The owner records what was sent
-//! as revisions that were handed over, and removes the files. What was begun and not marked may have been heard or not;
-//! it goes again by the same Message-ID. The files are readable by their owner alone: they hold addresses.
+//! The watchdog only reads the state store, so it leaves a claim below `<paths.state>/watchdog/`: written and synced
+//! before the SMTP conversation, marked as sent after it, each time written to another name and then renamed. The owner
+//! records what was sent as revisions that were handed over, and removes the files. An e-mail that was begun and not
+//! marked may or may not have been accepted; it is sent again with the same Message-ID. Only their owner can read the
+//! files: they hold addresses.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -23,13 +24,13 @@ use crate::store::{HandedOver, StateStore};
 pub(super) struct Claim {
     /// The form of this file.
     pub(super) version: u32,
-    /// How far the conversation came.
+    /// How far the conversation got.
     pub(super) stage: Stage,
     /// What is or was handed over.
     pub(super) mail: HandedOver,
 }
 
-/// How far the watchdog came with an e-mail.
+/// How far the watchdog got with an e-mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stage {
@@ -41,7 +42,7 @@ pub(super) enum Stage {
     Refused,
 }
 
-/// The present form of a claim.
+/// The current form of a claim.
 pub(super) const VERSION: u32 = 1;
 
 /// Returns the folder of claims.
@@ -49,7 +50,7 @@ pub(super) fn folder(state: &Path) -> PathBuf {
     state.join("watchdog")
 }
 
-/// Returns the claims there are, with their files.
+/// Returns the existing claims, with their files.
 pub(super) fn read(state: &Path) -> anyhow::Result<Vec<(PathBuf, Claim)>> {
     let folder = folder(state);
     let entries = match fs::read_dir(&folder) {
@@ -73,7 +74,7 @@ pub(super) fn read(state: &Path) -> anyhow::Result<Vec<(PathBuf, Claim)>> {
     Ok(claims)
 }
 
-/// Writes a claim, durably, in place of an earlier one of the same e-mail.
+/// Writes a claim durably, replacing an earlier one for the same e-mail.
 pub(super) fn write(state: &Path, claim: &Claim) -> anyhow::Result<()> {
     let folder = folder(state);
     let written = (|| {

@@ -1,7 +1,7 @@
 //! Compares two runs: how their jobs ended, and which rows, shares of nulls, figures and predictions changed.
 //!
-//! What a run stood on is each dataset's last snapshot that was current when it ended, or its own where it was for an
-//! earlier date. Counts of predictions are shown as counts of people are.
+//! The basis of a run is each dataset's last snapshot that was current when the run ended, or its own where it was for
+//! an earlier date. Counts of predictions are hidden when small, as counts of people are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use crate::telemetry::spawn_blocking;
 /// Two runs, side by side: only what differs.
 #[derive(Debug, Default, Serialize)]
 pub struct Comparison {
-    /// Jobs that ended otherwise.
+    /// Jobs that ended differently.
     pub jobs: Vec<JobChange>,
     /// Datasets with another snapshot.
     pub datasets: Vec<DatasetChange>,
@@ -31,7 +31,7 @@ pub struct Comparison {
     pub predictions: Vec<PredictionChange>,
 }
 
-/// A job that ended otherwise; `None` where a run does not have it.
+/// A job that ended differently; `None` where a run does not have it.
 #[derive(Debug, Serialize)]
 pub struct JobChange {
     /// The job.
@@ -188,7 +188,7 @@ impl App {
         Ok(PredictionChange { dataset: dataset.to_string(), in_both: count("both")?, other_band: count("other")? })
     }
 
-    /// Asks something of a snapshot's rows; `None` where it has no parts.
+    /// Runs a query on a snapshot's rows; `None` where it has no parts.
     async fn of_snapshot(
         &self,
         dataset: &Dataset,

@@ -16,14 +16,14 @@ use crate::domain::spec::{KindCatalogue as _, parse_dag};
 use crate::jobs::KindNames;
 use crate::store::{RunFilter, StateStore, StoreError};
 
-/// Among so many of a DAG's newest runs one is looked for that its schedule made.
+/// How many of a DAG's newest runs are searched for one that its schedule made.
 const RECALLED: u32 = 50;
 
 /// The folder of DAG files.
 pub struct Dags {
     folder: PathBuf,
     zone: String,
-    /// What was read last of each file, for whoever asks again and again.
+    /// The last reading of each file, for callers that ask repeatedly.
     read: Mutex<BTreeMap<String, Read>>,
 }
 
@@ -71,14 +71,14 @@ impl Dags {
         Ok(self.names()?.into_iter().map(|name| (name.clone(), self.one(&name))).collect())
     }
 
-    /// Returns the DAGs that are valid; the others are logged: one broken file must not stop the other schedules. A file
-    /// is read again, and told of again, when it has changed.
+    /// Returns the DAGs that are valid; the others are logged: one broken file must not stop the other schedules. A
+    /// file is read, and logged, again when it has changed.
     pub fn all_that_are_valid(&self) -> Vec<Dag> {
         self.read_changed(|_, read| read.dag.clone())
     }
 
-    /// Returns each DAG as it was when its file was last valid. Where that was before this was made, it is the form that
-    /// ran last for a slot, from the state store; one that never ran is left out.
+    /// Returns each DAG as it was when its file was last valid. If that was before this value was made, it is the form
+    /// that last ran for a slot, from the state store; one that never ran is left out.
     ///
     /// # Errors
     /// When the state store cannot be read.
@@ -137,7 +137,7 @@ impl Dags {
     /// # Errors
     /// When there is none, or with every mistake in its file.
     pub fn one(&self, name: &str) -> Result<Dag, AppError> {
-        // A name that is no name is not looked up: it could be a path.
+        // An invalid name is not looked up: it could be a path.
         let path = self.folder.join(format!("{name}.toml"));
         if name.parse::<DagName>().is_err() || !path.is_file() {
             return Err(AppError::NoDag {
@@ -155,7 +155,7 @@ impl Dags {
     /// Returns the DAG `name` with parameters set: `JOB.KEY=VALUE`, the value as TOML or as text.
     ///
     /// # Errors
-    /// As [`Self::one`], and with every setting that names no job or does not fit the kind.
+    /// As [`Self::one`], and with every setting that names an unknown job or does not fit the kind.
     pub fn one_with(&self, name: &str, set: &[String]) -> Result<Dag, AppError> {
         let mut dag = self.one(name)?;
         let mut mistakes = Vec::new();
@@ -168,7 +168,7 @@ impl Dags {
         Mistakes::unless_none(mistakes, dag).map_err(AppError::Dag)
     }
 
-    /// Returns the names of the files there are, valid or not.
+    /// Returns the names of all files, valid or not.
     pub(super) fn names(&self) -> Result<Vec<String>, AppError> {
         let failed = |cause| AppError::File { path: self.folder.display().to_string(), cause };
         let mut names = Vec::new();

@@ -1,8 +1,8 @@
 //! Keeps the promise of a digest by the deadline: notices for nights that have none, and the forecast before.
 //!
-//! A loop in the owner of the state store. What is due is decided by `engine::deadline` and `engine::forecast`, the
-//! words are `report::notice`'s; this reads, composes and writes. It needs neither the lake nor charts. What it cannot
-//! do now is logged and tried again at the next look.
+//! A loop in the owner of the state store. `engine::deadline` and `engine::forecast` decide what is due, and
+//! `report::notice` supplies the words; this reads, composes and writes. It needs neither the lake nor charts. What it
+//! cannot do now is logged and tried again at the next look.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,10 +34,10 @@ use crate::report::notice::{Night, NightEnd};
 use crate::report::view::FailureView;
 use crate::store::{Promise, RunFilter, RunRecord, StateStore, StoreError};
 
-/// How often deadlines are looked at.
+/// How often deadlines are checked.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// The e-mails that slots owe, by the configuration.
+/// The e-mails that slots owe, according to the configuration.
 pub(super) struct Owed(pub(super) Arc<Config>);
 
 impl Promises for Owed {
@@ -48,7 +48,7 @@ impl Promises for Owed {
     }
 }
 
-/// Looks at deadlines.
+/// Checks deadlines.
 pub(super) struct Deadlines {
     config: Arc<Config>,
     store: Arc<dyn StateStore>,
@@ -57,7 +57,7 @@ pub(super) struct Deadlines {
     renderer: Renderer,
     /// The DAG files, as they were last valid.
     dags: Dags,
-    /// What was forecast last, by run: told once.
+    /// What was last forecast for each run: it is sent once.
     told: Mutex<BTreeMap<RunId, Known>>,
 }
 
@@ -80,7 +80,7 @@ impl Deadlines {
         Ok(Self { config: Arc::clone(config), store, clock, outbox, renderer, dags, told: Mutex::default() })
     }
 
-    /// Looks at deadlines again and again, until it is cancelled.
+    /// Checks deadlines repeatedly, until it is cancelled.
     pub(super) async fn run(&self, cancel: &CancellationToken) {
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -91,7 +91,7 @@ impl Deadlines {
         }
     }
 
-    /// Looks once: records what the watchdog did, tells what is due, and forecasts.
+    /// Checks once: records what the watchdog did, sends what is due, and forecasts.
     pub(super) async fn look(&self) -> anyhow::Result<()> {
         claims::record(&self.config.paths.state, &*self.store, self.clock.now()).await?;
         // A file that is broken now still owes what it promised when it was valid.
@@ -130,7 +130,7 @@ impl Deadlines {
         Ok(())
     }
 
-    /// Tells the recipients of promises that are due; returns whether an e-mail waits because of it.
+    /// Sends e-mails to the recipients of promises that are due; returns whether an e-mail waits because of it.
     async fn tell(&self, due: &Due, dags: &[Dag]) -> anyhow::Result<bool> {
         let now = self.clock.now();
         let (dag, date) = (&due.dag, due.logical_date);
@@ -169,7 +169,7 @@ impl Deadlines {
         Ok(night(&self.config, (&due.dag, due.logical_date, dag), end, (last_digest, deadline), self.clock.now()))
     }
 
-    /// Says of each run with a deadline, as soon as it is known, that it will be late, and because of which job.
+    /// Announces, for each run with a deadline, as soon as it is known, that it will be late, and because of which job.
     async fn forecast(&self) -> anyhow::Result<()> {
         let open = self.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await?;
         self.known(|known| known.retain(|run_id, _| open.iter().any(|run| run.run_id == *run_id)));
@@ -190,7 +190,7 @@ impl Deadlines {
         };
         let now = self.clock.now();
         if now >= deadline {
-            // Whoever waits has been told of what is, which is more than a forecast.
+            // At the deadline those who wait are sent the actual state, which says more than a forecast.
             return Ok(());
         }
         let jobs = self.store.jobs(&run.run_id).await?;

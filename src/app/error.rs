@@ -1,4 +1,4 @@
-//! What keeps the program from being put together, each with what failed and on what.
+//! The errors that keep the program from being put together, each with what failed and on what.
 
 use crate::domain::document::Mistakes;
 use crate::engine::scheduler;
@@ -21,7 +21,7 @@ pub enum AppError {
         name: String,
         /// Where DAGs are.
         folder: String,
-        /// Those there are.
+        /// The existing ones.
         known: String,
     },
     /// A file or folder cannot be read or made.
@@ -33,7 +33,7 @@ pub enum AppError {
         #[source]
         cause: std::io::Error,
     },
-    /// A secret cannot be had.
+    /// A secret is not available.
     #[error("a secret that the configuration refers to cannot be had")]
     Secret(#[from] crate::config::SecretError),
     /// The pseudonym key is not usable.

@@ -1,4 +1,4 @@
-//! Where attempts run, as the configuration says, and what they may take with them.
+//! Where attempts run, as the configuration says, and what they inherit.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use crate::engine::thread::ThreadIsolation;
 use crate::engine::{Isolation, Runners};
 use crate::jobs::{Environment, Kinds};
 
-/// What programs need to be found and to print: all that a `command` inherits, and no secret.
+/// What programs need in order to be found and to print: all that a `command` inherits, and no secret.
 const FOR_PROGRAMS: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
-/// What libraries in a child process read of its environment besides; all else it is told through a pipe.
+/// What libraries in a child process also read from its environment; everything else reaches it through a pipe.
 const FOR_LIBRARIES: [&str; 11] = [
     "POLARS_MAX_THREADS",
     "SSL_CERT_FILE",
@@ -35,7 +35,7 @@ pub(super) fn inherited(variables: &Variables) -> Variables {
     only(variables, |name| FOR_PROGRAMS.contains(&name))
 }
 
-/// Returns by which means memory is limited; found out, and prepared, when it is first asked for.
+/// Returns the means of limiting memory; determined, and prepared, on first use.
 pub(super) fn means() -> MemoryMeans {
     static MEANS: OnceLock<MemoryMeans> = OnceLock::new();
     MEANS.get_or_init(process::means).clone()
@@ -52,7 +52,7 @@ pub(super) fn isolation(environment: Arc<Environment>, variables: &Variables) ->
     let setup = Setup { config: (*config).clone(), variables: needed(&config, variables) };
     let (scratch, logs) = (config.paths.scratch.clone(), config.paths.logs.clone());
     let settings = ProcessSettings {
-        // The running program, also when its file has been replaced by another version meanwhile.
+        // The running program, even if its file has since been replaced by another version.
         program: PathBuf::from("/proc/self/exe"),
         arguments: vec![SUBCOMMAND.to_owned()],
         environment: only(variables, |name| FOR_PROGRAMS.contains(&name) || FOR_LIBRARIES.contains(&name)),

@@ -1,7 +1,7 @@
-//! Keeping state, logs and scratch within their limits, once a day, and finding out whether state and lake agree.
+//! Keeping state, logs and scratch within their limits, once a day, and checking whether state and lake agree.
 //!
-//! The owner of the data folder calls [`App::keep_within_limits`]; it may be called as often as one likes. What may go
-//! is decided in `domain::keeping`. After a backup was put back nothing goes until the lake holds all that the state
+//! The owner of the data folder calls [`App::keep_within_limits`], as often as it likes. `domain::keeping` decides what
+//! may be removed. After a backup has been restored, nothing is removed until the lake holds everything that the state
 //! names. What fails here is logged and never fails a night.
 
 use std::collections::BTreeSet;
@@ -18,18 +18,18 @@ use crate::lake::Agreement;
 use crate::store::{Cuts, Forgotten, RunFilter};
 use crate::telemetry::spawn_blocking;
 
-/// How often what is beyond its limits goes.
+/// How often what is beyond its limits is removed.
 const PERIOD: SignedDuration = SignedDuration::from_hours(24);
 
-/// The folders of scratch in which attempts leave files that begin with their names. The lake's cache is not among them.
+/// The scratch folders in which attempts leave files that begin with their names. The lake's cache is not among them.
 const SCRATCH: [&str; 2] = ["outcomes", "processes"];
 
-/// What went.
+/// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Runs.
     pub runs: u64,
-    /// Rows of the state store beside those of the runs.
+    /// Rows of the state store other than those of the runs.
     pub rows: Forgotten,
     /// Folders of logs.
     pub logs: u64,
@@ -38,8 +38,8 @@ pub struct Removed {
 }
 
 impl App {
-    /// Removes what is beyond its limits, at most once a day, and logs what went in one line. Only the owner of the data
-    /// folder may call it.
+    /// Removes what is beyond its limits, at most once a day, and logs what was removed in one line. Only the owner of
+    /// the data folder may call it.
     pub async fn keep_within_limits(&self) {
         match self.remove_if_due().await {
             Ok(None) => {}
@@ -57,7 +57,7 @@ impl App {
         }
     }
 
-    /// Looks whether the lake holds all that the state store says is current; where it does, things may be collected
+    /// Checks whether the lake holds everything that the state store says is current; if so, garbage may be collected
     /// again after a restore.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl App {
 
     async fn remove_if_due(&self) -> anyhow::Result<Option<Removed>> {
         let now = self.clock.now();
-        // A mark in the future is of a clock that was wrong: it does not put this off for ever.
+        // A mark in the future comes from a clock that was wrong: it must not put this off for ever.
         let is_fresh = |at: Timestamp| at <= now && now.duration_since(at) < PERIOD;
         if self.store.kept_at().await?.is_some_and(is_fresh) {
             return Ok(None);
@@ -133,7 +133,7 @@ impl App {
     }
 }
 
-/// Looks at the folders of logs. What vanishes meanwhile is not there.
+/// Lists the folders of logs. One that disappears meanwhile is ignored.
 fn log_folders(logs: &Path) -> Vec<LogFolder> {
     let mut folders = Vec::new();
     for (name, path) in entries(logs) {
@@ -159,7 +159,7 @@ fn scratch_entries(folder: &Path) -> Vec<ScratchEntry> {
 
 fn entries(folder: &Path) -> Vec<(String, std::path::PathBuf)> {
     let found = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    // A name that is not UTF-8 is nobody's that this program knows.
+    // A name that is not UTF-8 belongs to nothing that this program knows.
     found.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path()))).collect()
 }
 
@@ -167,7 +167,7 @@ fn changed_at(meta: &std::fs::Metadata) -> Option<Timestamp> {
     Timestamp::try_from(meta.modified().ok()?).ok()
 }
 
-/// Removes a file or a folder; returns how many went.
+/// Removes a file or a folder; returns how many were removed.
 fn remove_entry(path: &Path) -> u64 {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {

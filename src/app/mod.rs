@@ -1,12 +1,12 @@
 //! The composition root: the only layer that makes adapters and joins them.
 //!
-//! `open` puts the program together, `error` is what keeps it from being put together; `dags` reads the DAG files,
-//! `compare` compares two runs, `signals` receives Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines`
-//! sends a notice when a night is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is
-//! beyond its limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what one
-//! that runs in a child process does there, `secrets` what a process gives up before it starts programs. `doctor` looks at
-//! all that a night needs, `drill` proves that it cannot be lost, `temporary` makes folders that do not stay, `supervisor` is
-//! what the service manager is told.
+//! `open` puts the program together, `error` holds what can prevent that; `dags` reads the DAG files, `compare`
+//! compares two runs, `signals` receives Ctrl-C, `settle` does what follows a commit, `outbox` sends, `deadlines` sends
+//! a notice when a night is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what is
+//! beyond its limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is what
+//! an attempt in a child process does, `secrets` what a process gives up before it starts programs. `doctor` checks
+//! everything that a night needs, `drill` proves that a night cannot be lost, `temporary` makes temporary folders,
+//! `supervisor` notifies the service manager.
 
 pub mod child;
 mod claims;
@@ -55,16 +55,16 @@ use crate::jobs::Kinds;
 use crate::lake::Lake;
 use crate::store::{MailRow, Role, RunFilter, StateStore, StoreError, Tenure, ToSettle};
 
-/// How often a daemon looks whether anything is beyond its limits.
+/// How often a daemon checks whether anything is beyond its limits.
 const KEEP: Duration = Duration::from_secs(600);
 
-/// How long a command's run asks a state store that does not answer, before it is left for the next take-up.
+/// How long a command's run retries a state store that does not answer, before the run is left for the next take-up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long an owner asks a state store that does not answer when its tenure begins.
+/// How long an owner retries a state store that does not answer when its tenure begins.
 const TENURE_PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a daemon's run asks: an attempt's work is not thrown away because a database restarts.
+/// How long a daemon's run retries it: an attempt's work is not thrown away because a database restarts.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Everything, put together.
@@ -81,11 +81,11 @@ pub struct App {
     pub engine: Engine,
     /// The DAG files.
     pub dags: Dags,
-    /// Whose account runs this program.
+    /// The account that runs this program.
     pub account: String,
     /// The kinds of job, in this process.
     runners: Kinds,
-    /// Which process this is: unique.
+    /// Identifies this process, uniquely.
     owner: String,
     settle: Arc<settle::Settle>,
     outbox: Arc<outbox::Outbox>,
@@ -128,7 +128,7 @@ impl App {
         tenure.map(|tenure| self.has_become_owner(tenure)).transpose()
     }
 
-    /// Waits until it is the owner of the state store; `None` when it was told to stop before.
+    /// Waits until it is the owner of the state store; `None` when it was told to stop first.
     ///
     /// # Errors
     /// When the state store fails in a way that will not pass.
@@ -161,7 +161,7 @@ impl App {
         Signals::listen(stop, interrupt)
     }
 
-    /// Runs the schedules as the owner until told to stop.
+    /// Runs the schedules as the owner until it is told to stop.
     ///
     /// # Errors
     /// When the scheduler cannot go on.
@@ -169,7 +169,7 @@ impl App {
         self.supervisor.begins("Looking through what the last owner may have left undone");
         self.begin_tenure().await?;
         self.supervisor.begins("Beginning the schedules");
-        // The scheduler asks for the DAGs each time that it looks: when it does not, it hangs.
+        // The scheduler asks for the DAGs at each round; when it no longer does, it hangs.
         let dags = || {
             let dags = self.dags.all_that_are_valid();
             self.supervisor.goes_round(|| supervisor::at_work(&dags, self.clock.now()));
@@ -194,7 +194,7 @@ impl App {
         Ok(self.store.resign_ownership(tenure).await?)
     }
 
-    /// Looks at deadlines once: records what the watchdog did, tells what is due, and forecasts.
+    /// Checks deadlines once: records what the watchdog did, sends what is due, and forecasts.
     ///
     /// # Errors
     /// When the state store or the claims cannot be used.
@@ -202,7 +202,7 @@ impl App {
         self.deadlines.look().await
     }
 
-    /// Does what every owner does first: looks through what earlier ones may have left undone.
+    /// Does what every owner does first: checks what earlier ones may have left undone.
     ///
     /// # Errors
     /// When the state store cannot be read or written, or the lake cannot be read.
@@ -221,8 +221,8 @@ impl App {
         Ok(is_running || !self.store.to_settle(Timestamp::MAX).await?.is_empty())
     }
 
-    /// Carries `work` out as the owner, and beside it what an owner owes: it keeps its tenure, does what must follow
-    /// commits, sends e-mails, and looks at deadlines.
+    /// Carries out `work` as the owner, along with an owner's duties: it keeps its tenure, does what must follow
+    /// commits, sends e-mails, and checks deadlines.
     pub async fn as_owner<T>(&self, tenure: &Tenure, work: impl Future<Output = T>) -> T {
         let ended = CancellationToken::new();
         let work = async {
@@ -261,7 +261,7 @@ impl App {
         self.waiting_mail().await
     }
 
-    /// Returns the e-mails that were tried and wait, and those that were given up lately and not made up for.
+    /// Returns the e-mails that were tried and are waiting, and those recently given up and not made up for.
     ///
     /// # Errors
     /// When the state store cannot be read.

@@ -1,7 +1,7 @@
 //! Puts the program together from its configuration: the only place that makes adapters.
 //!
-//! For a command that only looks nothing is made, migrated or written: a state store that is not there is an error, a
-//! lake that is not there is empty, and nothing is logged but to standard error.
+//! For a command that only reads, nothing is made, migrated or written: a missing state store is an error, a missing
+//! lake is empty, and logs go only to standard error.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl App {
         Self::with(config, variables, Arc::new(SystemClock)).await
     }
 
-    /// Puts the program together to say what a run would do: it only looks, and what it must write for that goes into
+    /// Puts the program together to say what a run would do: it only reads, and what it must write for that goes into
     /// `scratch`, which the caller removes.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl App {
         scratch.clone_into(&mut config.paths.scratch);
         match store::look(&config.state.url).await {
             Ok(store) => Self::over(store, config, variables, Arc::new(SystemClock), IfMissing::Empty).await,
-            // Before the first night everything would run: an empty state store says so.
+            // Before the first night everything would run: an empty state store gives that answer.
             Err(StoreError::Missing { .. }) => {
                 let store = store::open(&format!("sqlite://{}", scratch.join("empty.db").display())).await?;
                 Self::over(store, config, variables, Arc::new(SystemClock), IfMissing::Empty).await
@@ -150,9 +150,9 @@ fn start_log(config: &Config, purpose: Use) -> Result<(), AppError> {
 pub(super) struct EnvironmentParts {
     /// The clock.
     pub(super) clock: Arc<dyn Clock>,
-    /// Returns by which means memory is limited.
+    /// Returns the means by which memory is limited.
     pub(super) memory_means: fn() -> MemoryMeans,
-    /// What becomes of a lake that is not there.
+    /// What to do if the lake does not exist.
     pub(super) lake: IfMissing,
 }
 

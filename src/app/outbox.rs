@@ -1,9 +1,9 @@
-//! Hands e-mails over: one loop per process, in the owner of the state store alone.
+//! Sends e-mails: one loop per process, only in the owner of the state store.
 //!
-//! Each recipient has an envelope of their own, a few at a time, so that one who is refused or slow keeps nobody else
-//! waiting. An e-mail is taken in the store before the conversation begins. When this process dies between the
-//! server's answer and our note of it, the next owner gives the e-mail back, and it goes again by the same Message-ID:
-//! the one case in which a reader may get it twice, and mail programs show it once.
+//! Each recipient has a separate envelope, and a few are sent at a time, so that one that is refused or slow does not
+//! delay the others. An e-mail is marked as taken in the store before the conversation begins. If this process dies
+//! between the server's answer and recording it, the next owner releases the e-mail, and it is sent again with the same
+//! Message-ID: the one case in which a reader may get it twice, and mail programs show it once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::report::mail::masked;
 use crate::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Transport};
 use crate::store::{DueMail, MailRow, StateStore, StoreError};
 
-/// How often the outbox is looked at without being told.
+/// How often the outbox is checked without being woken.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// How many conversations are held at once.
@@ -32,10 +32,10 @@ const AT_ONCE: usize = 4;
 const STEP: Duration = Duration::from_secs(30);
 const REPLY: Duration = Duration::from_secs(600);
 
-/// A conversation that began this long ago is over, whoever held it.
+/// A conversation that began this long ago is over, whichever process held it.
 const LONGEST_CONVERSATION: SignedDuration = SignedDuration::from_mins(15);
 
-/// How long an e-mail that was given up is shown.
+/// How long an e-mail that was given up remains visible.
 const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The outbox's sender.
@@ -43,13 +43,13 @@ pub(super) struct Outbox {
     store: Arc<dyn StateStore>,
     clock: Arc<dyn Clock>,
     transport: Transport,
-    /// Who takes e-mails.
+    /// The owner under which e-mails are taken.
     owner: String,
     /// Whether an owner of the store knows that its predecessor's conversations are over: it holds a lock that ends
-    /// with the process, or a conversation is only the writing of a file.
+    /// with the process, or a conversation only writes a file.
     predecessor_is_dead: bool,
     wake: Notify,
-    /// Held while e-mails are sent, so that nobody else in this process sends them too.
+    /// Held while e-mails are sent, so that nothing else in this process sends them too.
     sending: tokio::sync::Mutex<()>,
 }
 
@@ -75,12 +75,12 @@ impl Outbox {
         })
     }
 
-    /// Has the loop look at once.
+    /// Makes the loop check at once.
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// Gives back what an earlier owner had taken for sending. To be called by a new owner, before it sends.
+    /// Releases what an earlier owner had taken for sending. A new owner must call this before it sends.
     pub(super) async fn take_over(&self) {
         let now = self.clock.now();
         let before = if self.predecessor_is_dead { Some(now) } else { now.checked_sub(LONGEST_CONVERSATION).ok() };
@@ -95,7 +95,7 @@ impl Outbox {
         }
     }
 
-    /// Sends what is due, again and again, until it is cancelled.
+    /// Sends what is due, repeatedly, until it is cancelled.
     pub(super) async fn run(&self, cancel: &CancellationToken) {
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -112,7 +112,7 @@ impl Outbox {
             if !self.predecessor_is_dead {
                 self.take_over().await;
             }
-            // A conversation that is under way ends first: cut off, it might have been heard.
+            // A conversation under way finishes first: if cut off, it might still have been accepted.
             self.send_due().await;
         }
     }
@@ -160,7 +160,7 @@ impl Outbox {
         }
     }
 
-    /// Returns the e-mails that were tried and wait, and those that were given up lately and not made up for.
+    /// Returns the e-mails that were tried and are waiting, and those recently given up and not made up for.
     pub(super) async fn unsent(&self) -> Result<Vec<MailRow>, StoreError> {
         let since = self.clock.now().checked_sub(SHOWN).unwrap_or(Timestamp::MIN);
         let open = self.store.mails_open(since).await?;

@@ -1,7 +1,7 @@
-//! What a process does with its secrets before it starts anything: it gives them up where others can read them.
+//! What a process does with its secrets before it starts anything: it removes them from where others can read them.
 //!
-//! A job's program runs as the same user as the daemon. The environment that the daemon was started with is given up
-//! (`config::environment`), and its memory may not be looked into. Neither keeps the superuser out.
+//! A job's program runs as the same user as the daemon. The environment with which the daemon was started is cleared
+//! (`config::environment`), and its memory is made unreadable to others. Neither keeps the superuser out.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use super::AppError;
 use crate::config::{Config, Layers, Use, process_environment, start_again_without, variables_in};
 
-/// Gives up every variable of ours, and every one that the configuration or a DAG refers to, from the environment that
-/// others can see; this process starts again where there are any. Then nobody may look into its memory.
+/// Removes every variable of ours, and every one that the configuration or a DAG refers to, from the environment that
+/// others can see; if there are any, this process starts again. Then no other process may read its memory.
 ///
 /// # Errors
 /// When the process cannot start itself again.
 pub fn give_up(files: &[PathBuf]) -> Result<(), AppError> {
     let variables = process_environment();
     let mut names: BTreeSet<String> = variables.keys().filter(|name| name.starts_with("NOCTURNE__")).cloned().collect();
-    // A configuration that is not valid is told, with all its mistakes, when it is used.
+    // A configuration that is not valid is reported, with all its mistakes, when it is used.
     if let Ok(config) = Layers::read(files, variables).and_then(|layers| layers.config_for(Use::Looking)) {
         names.extend(config.secret_variables());
         names.extend(variables_of_dags(&config));

@@ -1,7 +1,7 @@
 //! What follows a commit: the lake's pointers, files under their names, folder pages, the identity map.
 //!
-//! All of it is derived from what is committed *now*, and may be done again at any time: `engine::settle` asks for one
-//! target after the other, and again for what could not be done.
+//! All of it is derived from what is committed *now*, and may be repeated at any time: `engine::settle` asks for one
+//! target after the other, and again for those that could not be done.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Settle {
         Ok(Self { lake, store, renderer, state_folder, privacy_key, outbox })
     }
 
-    /// Brings the pointers of a dataset in line with its current snapshot.
+    /// Makes the pointers of a dataset agree with its current snapshot.
     async fn dataset(&self, dataset: &str) -> anyhow::Result<()> {
         let snapshots = self.store.snapshots().await?;
         match snapshots.get(dataset) {
@@ -52,7 +52,7 @@ impl Settle {
         }
     }
 
-    /// Puts a file under its name, and brings the pages of the folders above it in line.
+    /// Puts a file under its name, and updates the pages of the folders above it.
     async fn file(&self, key: &str) -> anyhow::Result<()> {
         let Some(file) = self.store.published_file(key).await? else { return Ok(()) };
         match self.lake.put_in_place(&file).await {
@@ -74,7 +74,7 @@ impl Settle {
         Ok(())
     }
 
-    /// Writes a published folder's page, unless the folder has a page of its own or lies too deep.
+    /// Writes a published folder's page, unless the folder has a page of its own or is too deep.
     async fn folder_page(&self, folder: &str) -> anyhow::Result<()> {
         let page = keys::folder_index(folder);
         if folder.matches('/').count() >= 3 || self.store.published_file(&page).await?.is_some() {
@@ -104,7 +104,7 @@ impl Settle {
         Ok(())
     }
 
-    /// Removes what an attempt has staged that ended without a commit.
+    /// Removes what an attempt that ended without a commit had staged.
     async fn staged(&self, attempt: &str) -> anyhow::Result<()> {
         if !self.store.is_collecting_allowed().await? {
             anyhow::bail!("a backup was put back: nothing is removed until state and lake are found to agree");
@@ -112,7 +112,7 @@ impl Settle {
         self.lake.remove_staged(attempt).await?;
         let (folder, by) = (self.state_folder.clone(), attempt.to_owned());
         for name in spawn_blocking(move || staged_by(&folder, &by)).await? {
-            // What was committed with a part waits for its turn.
+            // Identities committed with a part are kept until they are settled.
             if !self.store.is_to_settle(&identities_target(&name)).await? {
                 let folder = self.state_folder.clone();
                 spawn_blocking(move || remove_staged(&folder, &name)).await?;

@@ -1,8 +1,8 @@
-//! Signals: what a person and what the system asks for.
+//! Signals: what a person or the system asks for.
 //!
-//! SIGTERM asks the process to end: runs drain, and the next start goes on with them. SIGINT is a person at the terminal:
-//! in a command that carries a run out it cancels the run, in a daemon it drains. SIGHUP (a terminal that was lost) ends
-//! nothing: a night does not depend on who watches it. A second SIGTERM or SIGINT ends the process at once.
+//! SIGTERM asks the process to end: runs drain, and the next start continues them. SIGINT is a person at the terminal:
+//! in a command that carries out a run it cancels the run, in a daemon it drains. SIGHUP (a terminal that was lost)
+//! ends nothing: a night does not depend on who watches it. A second SIGTERM or SIGINT ends the process at once.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::engine::Stop;
 
-/// Hears signals while it lives.
+/// Listens for signals until it is dropped.
 pub struct Signals {
     came: Arc<AtomicI32>,
     meaning: Arc<Mutex<Interrupt>>,
@@ -23,16 +23,16 @@ pub struct Signals {
 /// What SIGINT means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interrupt {
-    /// A person wants the run to end.
+    /// A person wants to cancel the run.
     Cancels,
-    /// The process is to end, and the runs go on with the next start.
+    /// The process must end, and the next start continues the runs.
     Drains,
-    /// A person leaves what another process carries out.
+    /// A person stops watching what another process carries out.
     Leaves,
 }
 
 impl Signals {
-    /// Tells `stop` at the first signal.
+    /// Triggers `stop` at the first signal.
     pub fn listen(stop: &Stop, interrupt: Interrupt) -> Self {
         let came = Arc::new(AtomicI32::new(0));
         let meaning = Arc::new(Mutex::new(interrupt));
@@ -54,7 +54,7 @@ impl Signals {
                     }
                 };
                 if told.swap(code, Ordering::SeqCst) != 0 {
-                    // Told twice: the next start goes on with what is cut off here.
+                    // The second signal: the next start continues what is interrupted here.
                     std::process::exit(code);
                 }
                 let meaning = *means.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,7 +76,7 @@ impl Signals {
         Self { came, meaning, _listener: listener }
     }
 
-    /// Changes what the next signal means.
+    /// Changes the meaning of the next signal.
     pub fn mean(&self, interrupt: Interrupt) {
         *self.meaning.lock().unwrap_or_else(PoisonError::into_inner) = interrupt;
     }

@@ -1,9 +1,9 @@
-//! What the service manager hears of a daemon (systemd's `sd_notify`): that it is ready, how it stands, that its loop
-//! still goes round, that it is ending.
+//! Notifies the service manager (systemd's `sd_notify`) that a daemon is ready, of its status, that its loop is still
+//! running, and that it is stopping.
 //!
 //! Each message is one datagram to the socket that `NOTIFY_SOCKET` names; without one nothing is sent. `WATCHDOG=1` is
-//! sent by whoever goes round in the loop that must not hang ([`Supervisor::goes_round`]), at about half of
-//! `WATCHDOG_USEC`, and never by a timer of its own: when the loop hangs, the manager notices.
+//! sent by the loop that must not hang ([`Supervisor::goes_round`]), at about half of `WATCHDOG_USEC`, and never by a
+//! separate timer: if the loop hangs, the manager notices.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -19,22 +19,22 @@ use crate::config::Environment as Variables;
 use crate::domain::dag::Dag;
 use crate::domain::schedule::{next_after, parse_zone};
 
-/// How often the status is renewed while nothing else is to be said.
+/// How often the status is renewed when there is nothing else to send.
 const STATUS: Duration = Duration::from_secs(60);
 
-/// The longest that a round of a loop takes which has nothing to do.
+/// The longest that an idle round of the loop takes.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The service manager, or nobody.
+/// The service manager, if there is one.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     socket: Option<UnixDatagram>,
-    /// How often it wants to hear that the loop goes round; `None`: it does not ask.
+    /// How often it wants a sign that the loop is running; `None`: it does not ask.
     every: Option<Duration>,
     said: Mutex<Said>,
 }
 
-/// What was said, and when.
+/// What was sent, and when.
 #[derive(Debug, Default)]
 struct Said {
     is_ready: bool,
@@ -43,7 +43,7 @@ struct Said {
 }
 
 impl Supervisor {
-    /// Returns who started this process, as its environment says.
+    /// Returns what started this process, according to its environment.
     pub(super) fn of(variables: &Variables) -> Self {
         let address = variables.get("NOTIFY_SOCKET").filter(|address| !address.is_empty());
         let socket = address.and_then(|address| match connect(address) {
@@ -56,8 +56,8 @@ impl Supervisor {
         Self { socket, every: every(variables, std::process::id()), said: Mutex::default() }
     }
 
-    /// Says that the loop that must not hang goes round again, and the first time that the service is ready. `status` is
-    /// asked for when there is time for it.
+    /// Reports another round of the loop that must not hang, and the first time also that the service is ready.
+    /// `status` is called only when it is time for it.
     pub(super) fn goes_round(&self, status: impl FnOnce() -> String) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -77,7 +77,7 @@ impl Supervisor {
         self.say(&lines);
     }
 
-    /// Says what the service does between two loops; the next round tells its own status at once.
+    /// Reports what the service does between two loops; the next round sends its own status at once.
     pub(super) fn begins(&self, what: &str) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         (said.alive, said.status) = (Some(Instant::now()), None);
@@ -87,7 +87,7 @@ impl Supervisor {
         self.say(&lines);
     }
 
-    /// Says that the service is ending, and what it still waits for.
+    /// Reports that the service is stopping, and what it still waits for.
     pub(super) fn is_stopping(&self, why: &str) {
         self.say(&["STOPPING=1".to_owned(), format!("STATUS={}", one_line(why))]);
     }
@@ -114,7 +114,7 @@ pub(super) fn at_work(dags: &[Dag], now: Timestamp) -> String {
     }
 }
 
-/// How often `WATCHDOG_USEC` wants to hear from this process: half of it, less the time that a round may take.
+/// How often `WATCHDOG_USEC` requires a sign from this process: half of it, less the time that a round may take.
 fn every(variables: &Variables, pid: u32) -> Option<Duration> {
     let is_meant = variables.get("WATCHDOG_PID").is_none_or(|meant| meant.parse() == Ok(pid));
     let limit = variables.get("WATCHDOG_USEC")?.parse().ok().filter(|limit| *limit > 0 && is_meant)?;
@@ -128,7 +128,7 @@ fn connect(address: &str) -> io::Result<UnixDatagram> {
         None => SocketAddr::from_pathname(Path::new(address))?,
     };
     let socket = UnixDatagram::unbound()?;
-    // A manager that does not read keeps no loop from going round.
+    // A manager that does not read must not stop a loop.
     socket.set_nonblocking(true)?;
     socket.connect_addr(&address)?;
     Ok(socket)

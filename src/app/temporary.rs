@@ -1,4 +1,4 @@
-//! A folder of this process alone, below the system's folder for temporary files, that is removed when it is dropped.
+//! A private folder below the system's folder for temporary files, which is removed when it is dropped.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::config::Environment as Variables;
 
-/// A folder that nobody else may look into.
+/// A folder that only this user may read.
 #[derive(Debug)]
 pub(super) struct TemporaryFolder {
     path: PathBuf,
     is_kept: bool,
 }
 
-/// How often a folder is tried to be removed in which a process that was killed is still ending.
+/// How often removing a folder is tried while a killed process is still ending in it.
 const TRIES: u32 = 1000;
 
 impl TemporaryFolder {
-    /// Makes one below `TMPDIR`, else below `/tmp`.
+    /// Makes one below `TMPDIR`, or below `/tmp` if that is not set.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -31,14 +31,14 @@ impl TemporaryFolder {
             let path = Path::new(above).join(format!("{name}-{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self { path: path.canonicalize()?, is_kept: false }),
-                // An earlier process of this number has left it.
+                // An earlier process with the same id has left it.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 10_000 => {}
                 Err(error) => return Err(io::Error::new(error.kind(), format!("making {}: {error}", path.display()))),
             }
         }
     }
 
-    /// Lets it stay.
+    /// Keeps it.
     pub(super) fn keep(&mut self) {
         self.is_kept = true;
     }

@@ -1,10 +1,10 @@
 //! The watchdog: sends what is owed when the deadline has passed and the owner of the state store is dead.
 //!
-//! It is run by a timer, looks at the state store and changes nothing in it. For each DAG whose deadline has passed
-//! within the last day it asks who has no e-mail yet. While an owner lives, that is the owner's matter. Otherwise it
-//! sends the digest where one waits, else a notice, each through the configured transport, and leaves a claim
-//! (`claims`) that the next owner records. One watchdog works at a time. When the night is well it asks for
-//! `watchdog.ping_url`, which says nothing but that.
+//! A timer runs it; it reads the state store and changes nothing in it. For each DAG whose deadline has passed within
+//! the last day it asks who has no e-mail yet. While an owner is running, that is the owner's task. Otherwise it sends
+//! the digest if one is waiting, else a notice, through the configured transport, and leaves a claim (`claims`) that
+//! the next owner records. Only one watchdog works at a time. When the night is well it requests `watchdog.ping_url`,
+//! which tells its receiver nothing else.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -34,7 +34,7 @@ use crate::report::transport::Transport;
 use crate::store::{self, HandedOver, MailRow, Outgoing, RunFilter, StateStore, StoreError};
 use crate::telemetry::SystemClock;
 
-/// How long after a deadline it still tells.
+/// How long after a deadline it still sends e-mails.
 const TOLD_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long the state store may take to answer.
@@ -48,13 +48,13 @@ const PING: Duration = Duration::from_secs(20);
 pub enum Watch {
     /// Nobody is owed an e-mail.
     Well,
-    /// Somebody is, and a living owner sees to it.
+    /// Somebody is, and a running owner will send it.
     Owner,
-    /// Another watchdog is at work.
+    /// Another watchdog is running.
     Another,
-    /// It handed over so many e-mails.
+    /// It handed over this many e-mails.
     Sent(usize),
-    /// So many e-mails could not be handed over; some may have been.
+    /// This many e-mails could not be handed over; some may have been.
     Failed(usize),
 }
 
@@ -93,7 +93,7 @@ impl Watchdog {
         Self::with(config, transport, Arc::new(SystemClock))
     }
 
-    /// Returns a watchdog with a configuration, a transport and a clock of its own.
+    /// Returns a watchdog with the given configuration, transport and clock.
     ///
     /// # Errors
     /// When the templates are not usable.
@@ -102,7 +102,7 @@ impl Watchdog {
         Ok(Self { config: Arc::new(config), clock, transport, renderer })
     }
 
-    /// Looks once, and does what is to be done.
+    /// Checks once, and does what is needed.
     ///
     /// # Errors
     /// When neither the state store nor the claims can be used.
@@ -164,7 +164,7 @@ impl Watchdog {
     ) -> anyhow::Result<Watch> {
         let mut to_send = Vec::new();
         for night in nights {
-            // A slot that was dealt with and promised nothing owes nothing; one that nobody took owes all.
+            // A slot that was handled and promised nothing owes nothing; one that nothing took owes everything.
             let watermark = store.watermark(&night.dag.name).await?;
             let rows = store.mails_of(&night.dag.name, night.slot.date).await?;
             if rows.is_empty() && watermark.is_none_or(|taken| night.slot.at <= taken.at) {
@@ -189,10 +189,10 @@ impl Watchdog {
         self.send_all(to_send).await
     }
 
-    /// Does without the state store: everybody is told that nothing is known, once.
+    /// Works without the state store: sends every recipient one notice that the state is unknown.
     async fn watch_blind(&self, nights: &[Night<'_>], why: &str) -> anyhow::Result<Watch> {
         error!("The state store cannot be read: {why}");
-        // An owner that holds the lock of a file has it open; that this process cannot read it is another matter.
+        // An owner that holds the lock of a file has it open; that this process cannot read it is a separate problem.
         if self.config.state.url.starts_with("sqlite:") && self.owner_lives(None).await? {
             anyhow::bail!("a process owns the data folder, and the state store cannot be read from here: {why}");
         }
@@ -207,7 +207,7 @@ impl Watchdog {
         self.send_all(to_send).await
     }
 
-    /// Returns what is owed to those who have no e-mail of a night: the digest that waits, else a notice.
+    /// Returns what is owed to those who have no e-mail about a night: the waiting digest, or else a notice.
     async fn owed_of(&self, store: &dyn StateStore, due: &Night<'_>, rows: &[MailRow]) -> anyhow::Result<Vec<ToSend>> {
         let mut newest: BTreeMap<(String, String), &MailRow> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.state != MailState::Replaced) {
@@ -258,7 +258,7 @@ impl Watchdog {
             Standing::NeverBegan(_) => {
                 NightEnd::NeverBegan { why: rows.iter().rev().find_map(|row| row.skipped.clone()) }
             }
-            // It asks only when no owner lives.
+            // It asks only when no owner is running.
             Standing::Running(run) => NightEnd::CutOff { jobs: store.jobs(&run.run_id).await?, run_id: run.run_id },
             Standing::Over(run) => NightEnd::Over { jobs: store.jobs(&run.run_id).await?, run_id: run.run_id },
         })
@@ -318,7 +318,7 @@ impl Watchdog {
         ToSend { outgoing, claim }
     }
 
-    /// Hands e-mails over, each once: what a claim says was sent or refused is passed over.
+    /// Hands over e-mails, each once: one that a claim says was sent or refused is skipped.
     async fn send_all(&self, to_send: Vec<ToSend>) -> anyhow::Result<Watch> {
         let state = &self.config.paths.state;
         let ended: Vec<String> = claims::read(state)?
@@ -355,11 +355,11 @@ impl Watchdog {
         })
     }
 
-    /// Returns whether a process owns the state store. On a server this watches it for some seconds.
+    /// Returns whether a process owns the state store. On a server this watches the store for some seconds.
     async fn owner_lives(&self, store: Option<&dyn StateStore>) -> anyhow::Result<bool> {
         Ok(match store {
             Some(store) => ownership::is_owned(store).await?.is_some(),
-            // A lock can be looked at also where the file behind it cannot be read.
+            // A lock can be checked even if the file behind it cannot be read.
             None => store::keep_from_owners(&self.config.state.url)?.is_none(),
         })
     }

@@ -1,4 +1,4 @@
-//! What a run prints about itself: the line above and the lines below.
+//! What a run prints about itself: the line before it and the lines after it.
 
 use jiff::civil::Date;
 
@@ -14,7 +14,7 @@ use crate::store::{MailRow, RunRecord};
 use crate::telemetry::peak_memory_bytes;
 
 impl App {
-    /// Returns the line above a run: what, for when, on which data, and whether anything leaves the machine.
+    /// Returns the line before a run: what, for when, on which data, and whether anything leaves the machine.
     pub fn banner(&self, dag: &Dag, date: Date) -> String {
         let is_simulated = self.config.sources.values().all(|source| source.kind == SourceKind::Simulation);
         let data =
@@ -24,7 +24,7 @@ impl App {
         format!("Nocturne · {} {date} · {data}        {leaves}", dag.name)
     }
 
-    /// Returns the lines below a run: how it ended, how long it took, what waits, and where to look.
+    /// Returns the lines after a run: how it ended, how long it took, what waits, and where to look.
     ///
     /// `mails` are the e-mails of the run's night; `unsent` those of any night that were not handed over.
     pub fn closing_lines(

@@ -1,9 +1,9 @@
-//! The test that every command which the program or its documents name is one that the command line takes.
+//! Tests that the command line accepts every command that the program or its documents name.
 //!
-//! It reads the README, the templates, the configuration, `deploy/` and all sources, finds what stands behind
-//! `nocturne ` in backticks, strings and shell examples, and gives it to the parser. A command that is named without
-//! its arguments ("`nocturne runs logs`") is fine; one that does not exist, or not so, is dead advice at six in the
-//! morning. Where a source fills a value in (`{}`), any value stands for it.
+//! It reads the README, the templates, the configuration, `deploy/` and all sources, finds what follows `nocturne ` in
+//! backticks, strings and shell examples, and gives it to the parser. A command that is named without its arguments
+//! ("`nocturne runs logs`") is fine; one that does not exist, or not in that form, is useless advice at six in the
+//! morning. Where a source fills in a value (`{}`), any value is tried in its place.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use super::Cli;
 
 const DOCUMENTS: [&str; 6] = ["README.md", "ARCHITECTURE.md", "templates", "config", "deploy", "src"];
 
-/// What stands before a command's name.
+/// What precedes a command's name.
 const BEGINNINGS: [&str; 8] = [
     "`nocturne ",
     "\"nocturne ",
@@ -26,10 +26,10 @@ const BEGINNINGS: [&str; 8] = [
     "/bin/nocturne ",
 ];
 
-/// Texts that begin like a command and are none: the names of derived keys.
+/// Texts that look like commands and are not: the names of derived keys.
 const NO_COMMANDS: [&str; 4] = ["identity map ", "demo key", "quarantined line", "key id"];
 
-/// A command as it is named somewhere.
+/// A command as it is named in a text.
 #[derive(Debug)]
 struct Named {
     file: PathBuf,
@@ -47,7 +47,7 @@ fn files(path: &Path, found: &mut Vec<PathBuf>) {
 
 /// Returns the commands that a text names, each with the line on which it begins.
 fn named(file: &Path, text: &str) -> Vec<Named> {
-    // A string that goes on in the next line, and one that quotes another, read as one.
+    // A string continued on the next line, and one that quotes another, are read as one.
     let text = text.replace("\\\n", " ").replace("\\\"", "'");
     let mut found = Vec::new();
     for beginning in BEGINNINGS {
@@ -65,7 +65,7 @@ fn named(file: &Path, text: &str) -> Vec<Named> {
     found
 }
 
-/// Returns why the command line does not take the words; `a|b|c` stands for each of them.
+/// Returns why the command line refuses the words; `a|b|c` means each of them in turn.
 fn refused(words: &str) -> Option<String> {
     let words: Vec<&str> = words.split_whitespace().filter(|word| *word != "…").collect();
     let most = words.iter().map(|word| word.split('|').count()).max().unwrap_or(1);

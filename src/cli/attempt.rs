@@ -1,11 +1,11 @@
-//! `nocturne attempt`: one attempt in a process of its own, started by a daemon or a run; hidden, and of no use by hand.
+//! `nocturne attempt`: one attempt in its own process, started by a daemon or a run; hidden, and of no use by hand.
 //!
-//! It reads its order from standard input; its exit code says only whether it could hand its outcome over.
+//! It reads its order from standard input; its exit code says only whether it could hand over its outcome.
 
 use super::{ExitCode, Failure};
 use crate::app::child;
 
-/// Carry one attempt out, as the parent process says.
+/// Carry out one attempt, as the parent process orders.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
@@ -17,6 +17,6 @@ pub(super) async fn run(_: Args) -> Result<ExitCode, Failure> {
             ExitCode::Unreachable
         }
     };
-    // Work that was told to stop may still block a thread, and the runtime would wait for it.
+    // Work that was told to stop may still block a thread, and the runtime would wait for that thread.
     std::process::exit(code as i32)
 }

@@ -1,4 +1,4 @@
-//! `nocturne audit list|verify`: who did what by hand, when and why; and whether the log is unbroken.
+//! `nocturne audit list|verify`: who did what by hand, when and why; and whether the log is intact.
 
 use super::follow::unreachable;
 use super::values::time_in;
@@ -12,7 +12,7 @@ use crate::store;
 pub(super) enum Args {
     /// List entries of the audit log, newest first.
     List {
-        /// At most so many.
+        /// Show at most this many.
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },

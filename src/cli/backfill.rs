@@ -1,6 +1,6 @@
-//! `nocturne backfill`: a DAG's runs for a range of dates, asked for at once.
+//! `nocturne backfill`: a DAG's runs for a range of dates, requested together.
 //!
-//! All runs are made in one transaction, so a backfill that is cut off is whole: the same command goes on with it, and so
+//! All runs are made in one transaction, so an interrupted backfill is complete: the same command continues it, and so
 //! does a daemon. Its runs wait for scheduled ones and send no e-mail.
 
 use jiff::civil::Date;
@@ -20,11 +20,11 @@ use crate::engine::repair::{self, Does, Order, PlannedDate, Reprocess};
 use crate::engine::{Stop, tick};
 use crate::store::{Backfill, NewRun, RunFilter, RunRecord, Tenure};
 
-/// Run a DAG for each date of a range.
+/// Run a DAG for each date in a range.
 ///
-/// Dates are those on which the DAG's schedule has a slot. For dates before the newest run's, each run makes the report of
-/// its own date and leaves what is current: tables, features, models and cursors. No e-mail goes out. The same command
-/// goes on with a backfill that was cut off.
+/// The dates are those on which the DAG's schedule has a slot. For dates before the newest run's, each run makes the
+/// report of its own date and leaves what is current: tables, features, models and cursors. No e-mail is sent. The same
+/// command continues a backfill that was interrupted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The DAG.
@@ -35,25 +35,25 @@ pub(super) struct Args {
     /// The last date, inclusive.
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = values::parse_date)]
     to: Date,
-    /// Which dates that have a run already are run again.
+    /// Which dates that already have a run are run again.
     #[arg(long, value_enum, default_value_t = Again::None)]
     reprocess: Again,
     /// Begin with the newest date.
     #[arg(long)]
     newest_first: bool,
-    /// How many runs may be carried out at once.
+    /// How many runs may be carried out at the same time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     parallel: u32,
-    /// Rebuild also what is up to date.
+    /// Also rebuild what is up to date.
     #[arg(long)]
     force: bool,
-    /// Say what would be run, and run nothing.
+    /// Show what would be run, and run nothing.
     #[arg(long)]
     dry_run: bool,
     /// With a daemon: enqueue and return at once.
     #[arg(long)]
     detach: bool,
-    /// Warnings fail the command (exit code 1 in place of 9).
+    /// Make warnings fail the command (exit code 1 instead of 9).
     #[arg(long)]
     strict: bool,
     /// Why, for the audit log.
@@ -129,7 +129,7 @@ async fn plan(app: &App, dag: &Dag, args: &Args) -> Result<Vec<PlannedDate>, Fai
     Ok(repair::plan_backfill(&dates, &runs, args.reprocess.into(), order))
 }
 
-/// Returns the backfill of the same question that has runs to do.
+/// Returns an earlier backfill with the same request that still has runs to do.
 async fn find_open(app: &App, dag: &Dag, args: &Args) -> Result<Option<Backfill>, Failure> {
     let open = app.store.open_backfills().await.map_err(unreachable)?;
     let reprocess = Reprocess::from(args.reprocess).as_str();
@@ -155,7 +155,7 @@ async fn make(
         asked_at: now,
     };
     let dates = planned.iter().filter(|one| matches!(one.does, Does::Run(_)));
-    // A microsecond apart: in the order in which they are to be done.
+    // A microsecond apart, in the order in which they are to be done.
     let new = |(n, one): (i64, &PlannedDate)| NewRun {
         dag: dag.clone(),
         logical_date: one.date,
@@ -188,7 +188,7 @@ fn nothing_to_do(planned: &[PlannedDate], global: &Global) -> Result<ExitCode, F
     Ok(ExitCode::Done)
 }
 
-/// Shows what would be run, what it would make current, and what it would leave.
+/// Shows what would be run, what it would make current, and what it would leave unchanged.
 async fn show_plan(
     app: &App,
     dag: &Dag,
@@ -227,7 +227,7 @@ fn does(one: &PlannedDate) -> String {
     }
 }
 
-/// Says what a backfill makes current, and what it leaves.
+/// Says what a backfill makes current, and what it leaves unchanged.
 fn what_becomes_current(newest: Option<Date>, planned: &[PlannedDate]) -> String {
     let runs: Vec<Date> = planned.iter().filter(|one| matches!(one.does, Does::Run(_))).map(|one| one.date).collect();
     let older = runs.iter().filter(|date| newest.is_some_and(|newest| **date < newest)).count();
@@ -291,7 +291,7 @@ impl Work<'_> {
         Ok(launch::signal_code(&signals, code))
     }
 
-    /// Carries the runs out in this process, at most so many at once as was said.
+    /// Carries out the runs in this process, no more at a time than requested.
     async fn here(&self, tenure: &Tenure, stop: &Stop, listener: &mut Listener) -> Result<(), Failure> {
         let app = self.app;
         app.begin_tenure().await?;
@@ -315,7 +315,7 @@ impl Work<'_> {
         loop {
             let filter = RunFilter { open: true, dag: Some(self.backfill.dag.clone()), ..RunFilter::default() };
             let open = app.store.runs(&filter).await.map_err(unreachable)?;
-            // Runs of others are theirs to carry out; those that were left running come first.
+            // Runs that others carry out are left to them; those left running come first.
             let is_ours =
                 |run: &&RunRecord| run.backfill.as_deref() == Some(&self.backfill.id) || run.state == RunState::Running;
             let open: Vec<RunRecord> = open.iter().filter(is_ours).cloned().collect();
@@ -344,7 +344,7 @@ impl Work<'_> {
     async fn follow_all(&self, enough: &CancellationToken, listener: &mut Listener) -> Result<(), Failure> {
         let mut said = std::collections::BTreeSet::new();
         loop {
-            // Asked before the runs are read: what ended before it is told.
+            // Asked before the runs are read, so that what ended before it is printed.
             let is_enough = enough.is_cancelled();
             let runs = self.app.store.runs_of_backfill(&self.backfill.id).await.map_err(unreachable)?;
             for run in runs.iter().filter(|run| run.state.is_done()) {

@@ -1,4 +1,4 @@
-//! `nocturne config show|check|schema`: what is in force, and from where.
+//! `nocturne config show|check|schema`: which values are in force, and where they come from.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::jobs::KindNames;
 pub(super) enum Args {
     /// Show every key, its value and the layer it comes from. Secrets are references and never shown.
     Show,
-    /// Check the configuration; say nothing when it is right.
+    /// Check the configuration; print nothing when it is valid.
     Check,
     /// Print the JSON schema of the configuration, for editors.
     Schema,
@@ -48,7 +48,7 @@ pub(super) fn load(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
     Ok((config, layers))
 }
 
-/// Reads the layers and the configuration they make, as far as looking needs it.
+/// Reads the layers and the configuration they make, as far as a command that only reads needs it.
 pub(super) fn load_to_look(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
     let layers = Layers::read(files, process_environment()).map_err(invalid)?.with_kinds(KindNames.kinds());
     let config = layers.config_for(Use::Looking).map_err(invalid)?;

@@ -11,7 +11,7 @@ use crate::store::Role;
 /// Run the schedules of all DAGs, until told to stop.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Wait while another scheduler owns the state store, and take over when it dies.
+    /// Wait while another scheduler owns the state store, and take over when it ends.
     #[arg(long)]
     standby: bool,
 }
@@ -33,7 +33,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         return Err(Failure::new(ExitCode::Owned, error));
     };
     app.daemon(&tenure, &stop.drain).await?;
-    // A daemon that is told to stop has done what it was asked.
+    // A daemon that stops when told to has succeeded.
     drop(signals);
     Ok(ExitCode::Done)
 }

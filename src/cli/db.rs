@@ -1,4 +1,4 @@
-//! `nocturne db migrate|check|backup|restore|restored`: looking after the state store.
+//! `nocturne db migrate|check|backup|restore|restored`: maintains the state store.
 
 use std::path::{Path, PathBuf};
 
@@ -12,24 +12,24 @@ use crate::domain::clock::Clock as _;
 use crate::store::{self, CheckReport, Role, StoreError};
 use crate::telemetry::SystemClock;
 
-/// Look after the state store.
+/// Maintain the state store.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
-    /// Bring the database to this program's version.
+    /// Migrate the database to this program's schema.
     Migrate,
-    /// Check that the database is whole and its audit log unbroken.
+    /// Check that the database and its audit log are intact.
     Check,
     /// Write a consistent copy of an SQLite state store, while it is in use.
     Backup {
         /// The file to write; it must not exist.
         to: PathBuf,
     },
-    /// Put a backup in the place of an SQLite state store; the one that is there is kept beside it.
+    /// Replace an SQLite state store with a backup; the existing one is kept beside it.
     Restore {
         /// The backup, as `db backup` wrote it.
         from: PathBuf,
     },
-    /// Say that a backup was put back by other means, such as `pg_restore`.
+    /// Record that a backup was restored by other means, such as `pg_restore`.
     Restored,
 }
 
@@ -85,7 +85,7 @@ fn show_check(report: &CheckReport, global: &Global) -> Result<(), Failure> {
     report.problems.iter().try_for_each(|problem| output::line(problem))
 }
 
-/// Puts a backup back while nobody owns the data folder, and looks whether the lake agrees with it.
+/// Restores a backup while nothing owns the data folder, and checks whether the lake agrees with it.
 async fn restore(from: &Path, global: &Global) -> Result<ExitCode, Failure> {
     let (config, _) = super::config::load(&global.config)?;
     std::fs::create_dir_all(&config.paths.state).map_err(|error| Failure::new(ExitCode::Unreachable, error))?;
@@ -106,7 +106,7 @@ async fn restore(from: &Path, global: &Global) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
-/// Notes that a backup was put back, and looks whether the lake agrees with it.
+/// Records that a backup was restored, and checks whether the lake agrees with it.
 async fn restored(global: &Global) -> Result<ExitCode, Failure> {
     let app = App::open(&global.config, Use::Acting).await?;
     let Some(tenure) = app.own(Role::Command).await? else { return Err(owned(&app.config.paths.state)) };

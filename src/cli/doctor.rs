@@ -9,9 +9,9 @@ use std::io::Write as _;
 use super::{ExitCode, Failure, Global, output};
 use crate::app::doctor::{Checked, Report, Verdict, examine};
 
-/// Look at everything that a night needs, and say what is wrong and what to do. Nothing is changed.
+/// Check everything that a night needs, and say what is wrong and what to do. Nothing is changed.
 ///
-/// Ends with 0 when all is well, with 9 when something needs attention.
+/// Exits with 0 when all is well, with 9 when something needs attention.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
@@ -23,12 +23,12 @@ pub(super) async fn run(_: Args, global: &Global) -> Result<ExitCode, Failure> {
         output::line(&text(&report))?;
     }
     let code = if report.verdict.is_finding() { ExitCode::Warnings } else { ExitCode::Done };
-    // What hung still blocks a thread, and the runtime would wait for it.
+    // A check that hangs still blocks a thread, and the runtime would wait for that thread.
     std::io::stdout().flush().unwrap_or_default();
     std::process::exit(code as i32)
 }
 
-/// Returns the checks by subject, a line each, with what to do below those that are not well.
+/// Returns the checks by subject, one line each, followed by what to do where something is not well.
 fn text(report: &Report) -> String {
     let width = report.checks.iter().map(|check| check.check.chars().count()).max().unwrap_or(0);
     let mut lines = Vec::new();

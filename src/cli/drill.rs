@@ -15,17 +15,17 @@ use crate::domain::clock::Clock as _;
 use crate::engine::Stop;
 use crate::telemetry::SystemClock;
 
-/// Try on this machine what is promised.
+/// Prove on this machine that a night survives being killed.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
     /// Kill nights of an invented institution at random moments, and compare them with undisturbed ones.
     ///
-    /// It runs in a scratch folder of its own and touches nothing else; nothing leaves the machine.
+    /// It runs in its own scratch folder and touches nothing else; nothing leaves the machine.
     Kill9 {
         /// How many nights.
         #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=100))]
         nights: u32,
-        /// What the moments are drawn from; without it another one each time.
+        /// The seed of the random moments; a new one each time if not given.
         #[arg(long)]
         seed: Option<u64>,
         /// Keep the scratch folder; it is kept anyway when something was lost or doubled.

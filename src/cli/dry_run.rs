@@ -10,7 +10,7 @@ use crate::domain::ids::JobName;
 use crate::domain::job::Force;
 use crate::engine::foresee::{self, Foreseen, Will};
 
-/// The run that is only thought of.
+/// The run that is only simulated.
 pub(super) struct Wanted {
     pub(super) dag: String,
     pub(super) date: Option<Date>,

@@ -1,6 +1,6 @@
 //! The exit codes: a documented, pinned table that scripts rely on.
 
-/// How the program ends.
+/// How the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExitCode {
     /// Done.
@@ -11,7 +11,7 @@ pub enum ExitCode {
     Usage = 2,
     /// A configuration or a DAG is invalid.
     Invalid = 3,
-    /// What was asked for is not there.
+    /// What was asked for does not exist.
     NotFound = 4,
     /// Refused: a gate, an overlap, a paused DAG, a duplicate.
     Refused = 5,
@@ -25,7 +25,7 @@ pub enum ExitCode {
     Warnings = 9,
     /// Interrupted (Ctrl-C).
     Interrupted = 130,
-    /// Told to end (SIGTERM).
+    /// Terminated (SIGTERM).
     Terminated = 143,
 }
 

@@ -1,6 +1,7 @@
-//! Follows a run to its end, whoever carries it out: this process or a daemon.
+//! Follows a run to its end, whether this process or a daemon carries it out.
 //!
-//! It reads the state store and prints one line per job that is done; on a terminal a moving line shows what runs.
+//! It reads the state store and prints one line per job that is done; on a terminal a status line shows what is
+//! running.
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
@@ -20,7 +21,7 @@ use crate::domain::run::{JobState, RunState};
 use crate::store::{MailRow, RunRecord, StoreError};
 use crate::telemetry::{attempt_log, progress};
 
-/// How often the store is asked. A job of a second is shown within a fifth of it.
+/// How often the state store is read: a job that takes a second is shown within a fifth of it.
 pub(super) const POLL: Duration = Duration::from_millis(150);
 
 /// How long a run goes on before its progress is told where there is no terminal, and how long until it is told again.
@@ -30,7 +31,7 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 /// How long a state store that does not answer is asked again by whoever only watches.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Prints the jobs of a run as they end, and returns the run and its jobs as they are then.
+/// Prints the jobs of a run as they end, and returns the final state of the run and its jobs.
 pub(super) async fn follow(
     app: &App,
     run_id: &RunId,
@@ -44,7 +45,7 @@ pub(super) async fn follow(
     loop {
         let (run, jobs) = match look(app, run_id).await {
             Ok(found) => found,
-            // Whoever carries the run out asks again as well; a busy moment of the store ends nothing.
+            // The process that carries out the run retries as well; a brief outage of the store ends nothing.
             Err(error) if error.is_transient() && silent_since.is_none_or(|since| since.elapsed() < PATIENCE) => {
                 silent_since = silent_since.or_else(|| Some(Instant::now()));
                 tokio::time::sleep(POLL).await;
@@ -121,7 +122,7 @@ pub(super) enum Talk {
 pub(super) fn exit_code(run: &RunRecord, jobs: &[JobView], waiting: &[MailRow], strict: Strict) -> ExitCode {
     match run.state {
         RunState::Cancelled => ExitCode::Interrupted,
-        // Left for the next start: its process was told to end.
+        // Left for the next start: its process was told to stop.
         RunState::Queued | RunState::Running => ExitCode::Terminated,
         RunState::Failed => ExitCode::RunFailed,
         _ if waiting.is_empty() && !has_warnings(jobs) => ExitCode::Done,
@@ -139,7 +140,8 @@ pub(super) enum Strict {
     No,
 }
 
-/// Returns whether a job that did work this time warned of something. What an up-to-date job once found was said then.
+/// Returns whether a job that did work this time warned of something. The findings of an up-to-date job were reported
+/// when it ran.
 fn has_warnings(jobs: &[JobView]) -> bool {
     jobs.iter().filter_map(|job| job.outcome.as_ref()).any(|outcome| {
         outcome.reason != Some(Reason::UpToDate)

@@ -1,4 +1,4 @@
-//! `nocturne kinds list|show`: what a job can be.
+//! `nocturne kinds list|show`: the kinds of job.
 
 use super::{ExitCode, Failure, Global, output};
 use crate::jobs;
@@ -6,7 +6,7 @@ use crate::jobs;
 /// List the kinds of job, or show one.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
-    /// List the kinds, with a sentence each.
+    /// List the kinds, each with a one-sentence summary.
     List,
     /// Show a kind: its parameters' schema and an example.
     Show {

@@ -1,8 +1,9 @@
-//! Has a run carried out and follows it to its end: in this process, or by the daemon that owns the state store.
+//! Gets a run carried out and follows it to its end: in this process, or by the daemon that owns the state store.
 //!
-//! Without a daemon this process owns the state store: it goes on with what a process that died or was told to end has
-//! left, then does what is asked. With a daemon it enqueues the run there; beside another command it waits for its end.
-//! A run never depends on who watches it: closed output, a lost terminal and leaving a daemon's run end nothing.
+//! Without a daemon this process owns the state store: it continues what a process that died or was told to stop has
+//! left, then does what was requested. With a daemon it enqueues the run there; if another command is running, it waits
+//! for that to end. A run never depends on who watches it: closed output, a lost terminal, or no longer following a
+//! daemon's run ends nothing.
 
 use std::time::Duration;
 
@@ -19,21 +20,21 @@ use crate::engine::{Stop, tick};
 use crate::report::mail::masked;
 use crate::store::{MailRow, NewRun, Role, RunFilter, RunRecord, Tenure, ToSettle};
 
-/// How often whoever follows a daemon's run looks whether the daemon lives, and after how many looks without one it
-/// stops waiting: longer than the service manager takes to start it again.
+/// How often a follower of a daemon's run checks that the daemon is running, and after how many checks without one it
+/// stops waiting: longer than the service manager takes to restart it.
 const OWNER_LOOK: Duration = Duration::from_secs(3);
 const ABSENT_LOOKS: u32 = 5;
 
-/// How runs are launched: the arguments of every command that asks for one.
+/// How runs are launched: the arguments shared by all commands that request a run.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Launch {
     /// With a daemon: enqueue and return at once.
     #[arg(long)]
     detach: bool,
-    /// With a daemon: wait at most so long (`30m`); the run goes on (exit code 7).
+    /// With a daemon: wait at most this long (`30m`); the run goes on (exit code 7).
     #[arg(long, value_name = "DURATION", value_parser = values::parse_wait, conflicts_with = "detach")]
     wait: Option<Duration>,
-    /// Warnings fail the command (exit code 1 in place of 9).
+    /// Make warnings fail the command (exit code 1 instead of 9).
     #[arg(long)]
     strict: bool,
 }
@@ -44,7 +45,7 @@ impl Launch {
     }
 }
 
-/// Has `new` carried out, as `launch` says, and returns how it ended.
+/// Gets `new` carried out, as `launch` says, and returns how it ended.
 pub(super) async fn launch(app: &App, new: NewRun, launch: &Launch, talk: Talk) -> Result<ExitCode, Failure> {
     let launching = Launching { app, talk, strict: launch.strict() };
     if launch.detach {
@@ -66,7 +67,7 @@ pub(super) async fn launch(app: &App, new: NewRun, launch: &Launch, talk: Talk) 
     }
 }
 
-/// Who carries a run out.
+/// What carries out a run.
 pub(super) enum Site {
     /// This process, which owns the state store.
     Here(Tenure),
@@ -74,7 +75,7 @@ pub(super) enum Site {
     Daemon,
 }
 
-/// Becomes the owner of the state store, or finds the daemon that is; waits while another command is at work.
+/// Becomes the owner of the state store, or finds the daemon that is; waits while another command is running.
 pub(super) async fn find_site(app: &App, talk: Talk) -> Result<Site, Failure> {
     let mut has_said = false;
     loop {
@@ -124,7 +125,7 @@ impl Limit {
     }
 }
 
-/// Returns the exit code when a person leaves, or the time is over, before anything was begun here.
+/// Returns the exit code when a person leaves, or the time is up, before anything was begun here.
 async fn left_or_late(stop: &Stop, signals: &Signals, limit: &Limit) -> ExitCode {
     tokio::select! {
         () = limit.passes() => ExitCode::TimedOut,
@@ -133,7 +134,7 @@ async fn left_or_late(stop: &Stop, signals: &Signals, limit: &Limit) -> ExitCode
     }
 }
 
-/// A run on its way.
+/// A run being launched.
 struct Launching<'a> {
     app: &'a App,
     talk: Talk,
@@ -141,7 +142,7 @@ struct Launching<'a> {
 }
 
 impl Launching<'_> {
-    /// Carries the run out in this process.
+    /// Carries out the run in this process.
     async fn here(&self, tenure: &Tenure, new: NewRun, stop: &Stop, signals: &Signals) -> Result<ExitCode, Failure> {
         let app = self.app;
         signals.mean(Interrupt::Cancels);
@@ -166,7 +167,7 @@ impl Launching<'_> {
         Ok(signal_code(signals, code))
     }
 
-    /// Goes on with the runs that a process has left; returns the one that is the run asked for, not yet carried out.
+    /// Continues the runs that a process has left; returns the one that was requested, not yet carried out.
     async fn go_on_with_what_was_left(
         &self,
         tenure: &Tenure,
@@ -193,7 +194,7 @@ impl Launching<'_> {
                 if self.talk == Talk::Lines {
                     listener.line(&format!("Going on with {run_id}, which was left open"));
                 }
-                // One that cannot be carried out keeps nobody from the run that was asked for.
+                // One that cannot be carried out must not prevent the run that was requested.
                 if let Err(failure) = app.engine.execute(tenure, &run_id, stop).await {
                     tracing::error!(run.id = %run_id, "It stays open: {:#}", anyhow::Error::new(failure));
                 }
@@ -269,8 +270,8 @@ fn daemon_is_gone(run: &RunRecord) -> Failure {
     Failure::new(ExitCode::Unreachable, error)
 }
 
-/// Returns the runs that another process has left and that a command goes on with: not those of a backfill that have not
-/// begun, which would keep whoever wants tonight's run waiting.
+/// Returns the runs that another process has left and that a command continues: not those of a backfill that have not
+/// begun, which would delay tonight's run.
 fn left_by_others(open: &[RunRecord]) -> Vec<crate::domain::ids::RunId> {
     let is_left = |run: &&RunRecord| run.trigger != Trigger::Backfill || run.state == RunState::Running;
     let open: Vec<RunRecord> = open.iter().filter(is_left).cloned().collect();
@@ -279,7 +280,7 @@ fn left_by_others(open: &[RunRecord]) -> Vec<crate::domain::ids::RunId> {
     tick::to_take_up(tick::Runs { open: &open, taken_up: &none }, &any)
 }
 
-/// Carries a run out and follows it meanwhile.
+/// Carries out a run and follows it meanwhile.
 pub(super) async fn carry_out(
     app: &App,
     tenure: &Tenure,
@@ -291,7 +292,7 @@ pub(super) async fn carry_out(
     let ended = CancellationToken::new();
     let execution = async {
         let executed = app.engine.execute(tenure, &run.run_id, stop).await;
-        // A run that was left open, or could not be carried out, never says that it is done.
+        // A run that was left open, or could not be carried out, will never be reported as done.
         if !executed.as_ref().is_ok_and(|run| run.state.is_done()) {
             ended.cancel();
         }
@@ -309,7 +310,7 @@ pub(super) async fn carry_out(
     }
 }
 
-/// Does what an owner owes at its end: sends, settles, keeps within the limits, and gives the state store free.
+/// Does what an owner must do at its end: sends, settles, keeps within the limits, and releases the state store.
 pub(super) async fn end_tenure(app: &App, tenure: &Tenure) -> Result<Left, Failure> {
     let waiting = app.send_due_mail().await.map_err(follow::unreachable)?;
     let unsettled = app.settle_all().await.map_err(follow::unreachable)?;
@@ -327,12 +328,12 @@ pub(super) fn signal_code(signals: &Signals, otherwise: ExitCode) -> ExitCode {
     }
 }
 
-/// Waits until nobody has owned the state store for a while: a daemon that is started again comes back sooner.
+/// Waits until nothing has owned the state store for a while: a daemon that is restarted comes back sooner.
 pub(super) async fn until_nobody_owns(app: &App) {
     let mut absent = 0;
     while absent < ABSENT_LOOKS {
         tokio::time::sleep(OWNER_LOOK).await;
-        // A store that does not answer is told by whoever follows the run.
+        // The follower of the run reports a store that does not answer.
         match app.owner().await {
             Ok(None) => absent += 1,
             Ok(Some(_)) | Err(_) => absent = 0,
@@ -340,8 +341,8 @@ pub(super) async fn until_nobody_owns(app: &App) {
     }
 }
 
-/// Makes the run; returns it with the open run of its DAG for which it waits. Where the DAG says so it replaces what is
-/// open, or waits for nothing.
+/// Makes the run; returns it with the open run of its DAG for which it waits. If the DAG says so, it replaces open
+/// runs, or waits for nothing.
 async fn create(app: &App, new: NewRun) -> Result<(RunRecord, Option<crate::domain::ids::RunId>), Failure> {
     let filter = RunFilter { open: true, dag: Some(new.dag.name.clone()), ..RunFilter::default() };
     let open = app.store.runs(&filter).await.map_err(follow::unreachable)?;
@@ -366,7 +367,7 @@ async fn create(app: &App, new: NewRun) -> Result<(RunRecord, Option<crate::doma
     Ok((run, waits_for))
 }
 
-/// What a run leaves to be done.
+/// What remains to be done after a run.
 pub(super) struct Left {
     /// E-mails that were not handed over.
     pub(super) waiting: Vec<MailRow>,

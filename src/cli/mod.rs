@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, results to standard output, talk to standard error.
+//! The command line: one file per subcommand; results go to standard output, messages to standard error.
 //!
 //! Every subcommand that shows something has `--json`, a stable shape. No colour and no progress bar where there is
 //! no terminal. An error is printed once, here, with its chain of causes, and ends in the exit code of its kind.
@@ -38,11 +38,11 @@ use clap::{Parser, Subcommand};
 pub use exit_code::ExitCode;
 pub use failure::Failure;
 
-/// A university's learning-analytics night in one binary.
+/// Runs a university's learning-analytics night, in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "nocturne", version, about, propagate_version = true, max_term_width = 110)]
 pub struct Cli {
-    /// A configuration file over the defaults; may be given several times, later ones win.
+    /// A configuration file that overrides the defaults; may be given several times, later ones win.
     #[arg(long, global = true, value_name = "FILE")]
     config: Vec<PathBuf>,
 
@@ -61,7 +61,7 @@ enum Command {
     Run(run::Args),
     /// Run the schedules of all DAGs, until told to stop.
     Daemon(daemon::Args),
-    /// Run a DAG for each date of a range.
+    /// Run a DAG for each date in a range.
     Backfill(backfill::Args),
     /// List, show and check the DAGs; pause and resume their schedules.
     #[command(subcommand)]
@@ -72,10 +72,10 @@ enum Command {
     /// List the kinds of job, or show one.
     #[command(subcommand)]
     Kinds(kinds::Args),
-    /// Browse the lake: the same on a folder and on S3.
+    /// Browse the lake, in the same way on a folder and on S3.
     #[command(subcommand)]
     Lake(lake::Args),
-    /// The simulated institution.
+    /// Generate the data of the simulated institution.
     #[command(subcommand)]
     Sim(sim::Args),
     /// Show and check the configuration.
@@ -84,19 +84,19 @@ enum Command {
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Args),
-    /// Look after the state store.
+    /// Maintain the state store.
     #[command(subcommand)]
     Db(db::Args),
-    /// Look at everything that a night needs, and say what is wrong and what to do. Nothing is changed.
+    /// Check everything that a night needs, and say what is wrong and what to do. Nothing is changed.
     Doctor(doctor::Args),
-    /// Try on this machine what is promised.
+    /// Prove on this machine that a night survives being killed.
     #[command(subcommand)]
     Drill(drill::Args),
-    /// Send what is owed when the deadline has passed and no daemon lives; run by a timer.
+    /// Send the e-mails that are owed when the deadline has passed and no daemon is running; run by a timer.
     Watchdog(watchdog::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
-    /// Carry one attempt out, as the parent process says: not for people.
+    /// Carry out one attempt, as the parent process orders: not for people.
     #[command(hide = true)]
     Attempt(attempt::Args),
 }
@@ -107,7 +107,7 @@ struct Global {
     json: bool,
 }
 
-/// Runs the program and returns how it ended.
+/// Runs the program and returns its exit code.
 pub async fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -132,7 +132,7 @@ pub async fn main() -> std::process::ExitCode {
 impl Command {
     async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
         if matches!(self, Self::Run(_) | Self::Daemon(_) | Self::Backfill(_) | Self::Runs(runs::Args::Retry(_))) {
-            // They start programs, which must find no secret in the environment of their parent.
+            // They start programs, which must not find a secret in their parent's environment.
             crate::app::secrets::give_up(&global.config)?;
         }
         match self {

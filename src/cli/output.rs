@@ -55,19 +55,19 @@ fn written(done: std::io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// Whoever reads what a command prints while it works: the work goes on when nobody does any more.
+/// The reader of what a command prints while it works: the work continues when nobody reads any more.
 #[derive(Debug, Default)]
 pub(super) struct Listener {
     has_left: bool,
 }
 
 impl Listener {
-    /// Prints one line, if somebody still reads.
+    /// Prints one line, if the output is still being read.
     pub(super) fn line(&mut self, text: &str) {
         self.print(&printable::lines(text));
     }
 
-    /// Prints `value` as indented JSON, if somebody still reads.
+    /// Prints `value` as indented JSON, if the output is still being read.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(ExitCode::RunFailed, e))?;
         self.print(&printable::json(&text));

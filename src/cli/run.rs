@@ -15,8 +15,8 @@ use crate::store::{NewRun, Pause};
 
 /// Run a DAG once and follow it to its end.
 ///
-/// Without a daemon this command carries the run out; with one it hands the run over. While an earlier run of the DAG is
-/// open the new one waits for it.
+/// Without a daemon this command carries out the run; with one it hands the run over. While an earlier run of the DAG
+/// is open, the new one waits for it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The DAG: the name of a file in the jobs folder.
@@ -30,16 +30,16 @@ pub(super) struct Args {
     /// Only this job and all that need it.
     #[arg(long, value_name = "JOB")]
     from: Option<JobName>,
-    /// Rebuild also what is up to date; no e-mail goes out twice.
+    /// Also rebuild what is up to date; no e-mail is sent twice.
     #[arg(long)]
     force: bool,
     /// Set a parameter: `JOB.KEY=VALUE`, the value as TOML.
     #[arg(long = "set", value_name = "JOB.KEY=VALUE")]
     set: Vec<String>,
-    /// Say what each job would do and why, and run nothing.
+    /// Show what each job would do and why, and run nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Run it although its schedule is paused.
+    /// Run it even though its schedule is paused.
     #[arg(long)]
     even_if_paused: bool,
     /// Why, for the audit log.
@@ -101,7 +101,7 @@ async fn refuse_while_paused(app: &App, dag: &Dag) -> Result<(), Failure> {
     Err(Failure::new(ExitCode::Refused, error))
 }
 
-/// Returns the jobs that were asked for; `None`: all.
+/// Returns the jobs that were requested; `None`: all.
 pub(super) fn wanted(dag: &Dag, jobs: &[JobName], from: Option<&JobName>) -> Result<Option<Vec<JobName>>, Failure> {
     for job in jobs.iter().chain(from) {
         if !dag.jobs.contains_key(job) {

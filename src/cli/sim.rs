@@ -8,20 +8,20 @@ use super::{ExitCode, Failure, Global, output};
 use crate::canvas::sim;
 use crate::telemetry;
 
-/// The simulated institution.
+/// Generate the data of the simulated institution.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
-    /// Write an export of Canvas Data 2 as it would look on a date: the same seed and date give the same bytes.
+    /// Write an export of Canvas Data 2 as it would look on a date; the same seed and date give the same bytes.
     Generate {
         /// The folder to write to.
         out: PathBuf,
         /// The date: the export covers through the end of the day before.
         #[arg(long, value_name = "YYYY-MM-DD", value_parser = super::values::parse_date)]
         date: Date,
-        /// The seed; without it the configured one.
+        /// The seed; the configured one if not given.
         #[arg(long)]
         seed: Option<u64>,
-        /// How many students; without it as configured.
+        /// How many students; the configured number if not given.
         #[arg(long)]
         students: Option<u32>,
     },

@@ -1,7 +1,7 @@
-//! Values on the command line that need more words than their parser's own when they are wrong.
+//! Values on the command line whose parsers' own error messages would say too little.
 //!
-//! How to add one: a function from the text to the value, or to a sentence that says what is wanted; an argument names
-//! it as its `value_parser`.
+//! How to add one: a function from the text to the value, or to a sentence that says what is expected; an argument
+//! names it as its `value_parser`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use jiff::{Span, Timestamp};
 use crate::domain::schedule::parse_zone;
 use crate::domain::spec::parse_duration;
 
-/// Returns the date that `text` means.
+/// Returns the date given by `text`.
 ///
 /// # Errors
-/// With what is wanted.
+/// With what is expected.
 pub(super) fn parse_date(text: &str) -> Result<Date, String> {
     let wanted = "write a date of the calendar as year, month and day, such as `2026-11-20`";
     let is_plain = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
@@ -27,22 +27,22 @@ pub(super) fn parse_date(text: &str) -> Result<Date, String> {
 /// Returns how long to wait, such as `30m`: a day at most.
 ///
 /// # Errors
-/// With what is wanted.
+/// With what is expected.
 pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
     parse_duration(text, "24h")
 }
 
-/// Since when something is asked for: a date, or a time before now.
+/// A point in time from which on to list: a date, or a time before now.
 #[derive(Debug, Clone)]
 pub(super) enum Since {
-    /// The beginning of a date, in the zone of whoever asks.
+    /// The beginning of a date, in the given zone.
     Date(Date),
-    /// So long before now.
+    /// This long before now.
     Before(Span),
 }
 
 impl Since {
-    /// Returns the instant that is meant at `now`; dates begin in `zone`.
+    /// Returns the instant meant at `now`; dates begin in `zone`.
     pub(super) fn before(&self, now: Timestamp, zone: &str) -> Timestamp {
         let zone = parse_zone(zone).unwrap_or(TimeZone::UTC);
         match self {
@@ -65,7 +65,7 @@ impl FromStr for Since {
     }
 }
 
-/// Returns an instant as local time in `zone`, such as `Fri 20 Nov 2026 02:30 EST`; in UTC where the zone is not known.
+/// Returns an instant as local time in `zone`, such as `Fri 20 Nov 2026 02:30 EST`; in UTC if the zone is not known.
 pub(super) fn time_in(at: Timestamp, zone: &str) -> String {
     let zone = parse_zone(zone).unwrap_or(TimeZone::UTC);
     at.to_zoned(zone).strftime("%a %d %b %Y %H:%M %Z").to_string()

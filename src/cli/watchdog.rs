@@ -1,11 +1,11 @@
-//! `nocturne watchdog`: sends what a dead daemon owes, and says to a URL that the night is well. Run by a timer.
+//! `nocturne watchdog`: sends what a dead daemon owes, and reports to a URL that the night is well. Run by a timer.
 
 use super::{ExitCode, Failure, Global, output};
 use crate::app::{Watch, Watchdog};
 
-/// Send what is owed when the deadline has passed and no daemon lives; run by a timer.
+/// Send the e-mails that are owed when the deadline has passed and no daemon is running; run by a timer.
 ///
-/// Ends with 0 when nobody is owed an e-mail, with 9 when it had to send one, with 6 when it could not.
+/// Exits with 0 when nobody is owed an e-mail, with 9 when it had to send one, with 6 when it could not.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

@@ -1,8 +1,8 @@
 //! Builds one partition of a feature set or a label.
 //!
 //! Promises the same bytes for the same inputs, whatever the number of threads: rows sorted by key, columns in the
-//! contract's order, no sum of floats (the lint sees to that). A frame that breaks its contract is an error and never
-//! leaves here. Nothing is written; the caller publishes the frame with its basis, its counts and its fingerprint.
+//! contract's order, no sums of floats (the lint ensures that). A frame that breaks its contract is an error and is
+//! never returned. Nothing is written; the caller publishes the frame with its basis, its counts and its fingerprint.
 
 use polars::prelude::*;
 use polars::sql::SQLContext;
@@ -85,9 +85,9 @@ fn build(set: &FeatureSet, as_of: &AsOf, inputs: &Inputs) -> Result<Built, Featu
     Ok(Built { frame, basis, rendered_sql: rendered.sql, check, population, left_out })
 }
 
-/// Returns the WITH steps of a query, by name in their order, and the query that is left when they are tables.
+/// Returns the WITH steps of a query, named and in order, and the query that remains once they are tables.
 ///
-/// polars plans a step anew at every place that names it; computed on its own, each is planned and computed once.
+/// polars plans a step again wherever it is named; computed separately, each is planned and computed once.
 fn steps(sql: &str) -> (Vec<(String, String)>, String) {
     let mut statements = Parser::parse_sql(&GenericDialect, sql).unwrap_or_default();
     let Some(Statement::Query(query)) = statements.first_mut() else { return (Vec::new(), sql.to_owned()) };

@@ -1,8 +1,8 @@
-//! The catalogue: every feature set and label there is, with its SQL and its contract.
+//! The catalogue: every feature set and label, with its SQL and its contract.
 //!
-//! The sets of the binary are embedded; a folder laid out like `sql/` replaces them all, so that what runs is what
-//! stands in one place. A set is refused, with all its mistakes at once, before anything is built: its contract is
-//! checked and its SQL rendered and linted for an arbitrary cutoff.
+//! The sets of the binary are embedded; a folder laid out like `sql/` replaces them all, so that everything that runs
+//! is in one place. A set is refused, with all its mistakes at once, before anything is built: its contract is checked
+//! and its SQL rendered and linted for an arbitrary cutoff.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -161,7 +161,7 @@ impl Catalogue {
 /// The texts that a set is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct SetSource<'a> {
-    /// Whether it is of features or a label.
+    /// Whether it is a feature set or a label.
     pub role: Role,
     /// Its name.
     pub name: &'a str,
@@ -174,7 +174,7 @@ pub struct SetSource<'a> {
 }
 
 impl FeatureSet {
-    /// Returns the set that these texts make.
+    /// Returns the set made from these texts.
     ///
     /// # Errors
     /// When the contract or the SQL is refused.
@@ -205,7 +205,7 @@ impl FeatureSet {
         Ok(set)
     }
 
-    /// Returns the set with other values of some parameters.
+    /// Returns the set with some of its parameters changed.
     ///
     /// # Errors
     /// When the contract does not name one of them.
@@ -275,7 +275,7 @@ fn read(path: &Path) -> Result<String, FeatureError> {
     std::fs::read_to_string(path).map_err(|source| FeatureError::File { path: path.to_owned(), source })
 }
 
-/// The sets of a folder, by name: its `.sql` files, but for the population's.
+/// The sets of a folder, by name: its `.sql` files except the population's.
 fn names(folder: &Path) -> Result<BTreeSet<String>, FeatureError> {
     let failed = |source| FeatureError::File { path: folder.to_owned(), source };
     let mut names = BTreeSet::new();

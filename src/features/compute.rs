@@ -1,9 +1,9 @@
 //! Runs queries on polars' streaming engine, which keeps memory bounded where it can, on a stack that is deep enough.
 //!
 //! Synchronous: callers on the async runtime wrap a whole build in `telemetry::spawn_blocking`. polars plans a query by
-//! recursion over its steps, and a feature set of a dozen WITH steps needs more than the 2 MiB of a worker's stack
-//! where polars is built without optimisation; a build therefore has a thread of its own. The row order of a result is
-//! what the query's sort says; nobody may rely on another.
+//! recursion over its steps, and a feature set of a dozen WITH steps needs more than the 2 MiB of a worker's stack when
+//! polars is built without optimisation; so each build runs on its own thread. The row order of a result is that of the
+//! query's sort; nothing may rely on any other order.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -42,10 +42,10 @@ fn typed(mut frame: DataFrame) -> PolarsResult<DataFrame> {
     Ok(frame)
 }
 
-/// Runs `work` on a thread with a deep stack and waits for it; a panic goes on in the caller.
+/// Runs `work` on a thread with a deep stack and waits for it; a panic is propagated to the caller.
 ///
 /// # Errors
-/// Those of `work`, and when the system gives no thread.
+/// Those of `work`, or when the system cannot start a thread.
 pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, FeatureError> + Send) -> Result<T, FeatureError> {
     thread::scope(|scope| {
         thread::Builder::new()

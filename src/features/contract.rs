@@ -2,8 +2,8 @@
 //!
 //! Checked twice: the contract itself when it is read (all mistakes at once), and each built frame against it. A breach
 //! is an error, so a partition that breaks its contract is never published. Demographic columns are refused as
-//! features: they are for the fairness audit, which reads them from their own table. Counts and names of columns may
-//! stand in a message, never a value.
+//! features: they are for the fairness audit, which reads them from their own table. A message may hold counts and
+//! column names, never a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +48,7 @@ pub struct SetContract {
     pub grain: String,
     /// The columns that, with `as_of`, make a row unique; never null. Rows are sorted by them.
     pub key: Vec<String>,
-    /// Who answers for the set.
+    /// Who is responsible for the set.
     pub owner: String,
     /// Raised when a column changes its meaning.
     pub version: u32,
@@ -60,7 +60,7 @@ pub struct SetContract {
     /// Numbers that the SQL names, with their defaults.
     #[serde(default)]
     pub params: BTreeMap<String, f64>,
-    /// The columns, by name; `as_of` comes by itself.
+    /// The columns, by name; `as_of` is added automatically.
     pub columns: BTreeMap<String, FeatureColumn>,
 }
 
@@ -81,15 +81,15 @@ pub struct FeatureColumn {
     /// What it holds.
     #[serde(rename = "type")]
     pub kind: ColumnType,
-    /// What it says, in a sentence.
+    /// What it means, in a sentence.
     pub about: String,
     /// The unit, such as `days`, `views`, `share`.
     #[serde(default)]
     pub unit: Option<String>,
-    /// What a null says; without it the column is never null.
+    /// What a null means; without this, the column is never null.
     #[serde(default)]
     pub null_means: Option<String>,
-    /// The smallest and largest value that can be, by the way the column is made; what the sources may say wrongly is for
+    /// The smallest and largest possible value, given how the column is computed. Wrong values in the sources are for
     /// the quality checks, because a breach here stops the partition.
     #[serde(default)]
     pub range: Option<(f64, f64)>,
@@ -101,7 +101,7 @@ pub struct FeatureColumn {
     /// Whether it says what a person is; refused in feature sets.
     #[serde(default)]
     pub sensitive: bool,
-    /// Who answers for it, where it is not the set's owner.
+    /// Who is responsible for it, where it is not the set's owner.
     #[serde(default)]
     pub owner: Option<String>,
 }
@@ -110,7 +110,7 @@ pub struct FeatureColumn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CalendarClass {
-    /// It names the row and is no feature.
+    /// It identifies the row and is not a feature.
     Key,
     /// The date.
     Calendar,

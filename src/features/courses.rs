@@ -1,8 +1,9 @@
 //! The courses that may be planned: published, dated, of the chosen accounts.
 //!
-//! A course that stands aside is named with its reason, never dropped in silence. A course is a *sandbox* when neither
-//! it nor its term has both a start and an end; it is *unpublished* unless its state is `available` or `completed`.
-//! Dates of the course win over its term's. A time zone that IANA does not know is replaced by the DAG's, and said.
+//! A course that is set aside is reported with its reason, never dropped silently. A course is a *sandbox* when neither
+//! it nor its term has both a start and an end; it is *unpublished* unless its state is `available` or `completed`. A
+//! course's own dates take precedence over its term's. A time zone that IANA does not know is replaced by the DAG's,
+//! and this is reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,7 +59,7 @@ pub struct Courses {
 pub enum SetAside {
     /// It was never published, or was deleted.
     Unpublished,
-    /// Neither it nor its term has a start and an end.
+    /// Neither it nor its term has both a start and an end.
     Sandbox,
     /// It ends before it begins.
     EndsBeforeStart,
@@ -184,7 +185,7 @@ fn rows_of(frame: &DataFrame) -> PolarsResult<Vec<Row<'_>>> {
 }
 
 impl Courses {
-    /// Returns how many courses stand aside, by reason.
+    /// Returns how many courses are set aside, by reason.
     pub fn set_aside_by_reason(&self) -> BTreeMap<SetAside, usize> {
         let mut counts = BTreeMap::new();
         for (_, reason) in &self.set_aside {

@@ -2,15 +2,15 @@
 //!
 //! Promises that week `w` of a course sees through the end of its day `7w` in the course's own zone (the local date of
 //! the course's start is day 0), and that the logical date `D` sees through the end of `D - 1` in the DAG's zone.
-//! `known_by` lies a grace after that instant: what the night that follows the cutoff could have been told.
-//! It deliberately knows no clock, no table and no course list: `plan` decides which cutoffs are built.
+//! `known_by` is a grace period after that instant: what the night that follows the cutoff could have learned. It
+//! deliberately has no clock, no table and no course list: `plan` decides which cutoffs are built.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-/// A date or a duration that leads out of the calendar.
+/// A date or a duration that falls outside the calendar.
 #[derive(Debug, thiserror::Error)]
 #[error("the calendar does not reach {what}")]
 pub struct CalendarError {
@@ -28,10 +28,10 @@ pub struct Cutoff {
 }
 
 impl Cutoff {
-    /// Returns the cutoff at `event_before`, to which deliveries belong that came within `grace` after it.
+    /// Returns the cutoff at `event_before`, which includes deliveries that came within `grace` after it.
     ///
     /// # Errors
-    /// When the sum leaves the calendar.
+    /// When the sum falls outside the calendar.
     pub fn at(event_before: Timestamp, grace: SignedDuration) -> Result<Self, CalendarError> {
         let known_by = event_before
             .checked_add(grace)

@@ -58,7 +58,7 @@ pub enum FeatureError {
         /// Where and why.
         source: Box<minijinja::Error>,
     },
-    /// The SQL uses what is not known to be right.
+    /// The SQL uses a construct that is not known to be right.
     #[error("the SQL of `{set}` is refused:\n  {}", list(refusals))]
     Lint {
         /// The set.
@@ -90,7 +90,7 @@ pub enum FeatureError {
         /// The type of the contract.
         wanted: String,
     },
-    /// A contract's value before does not fit its column.
+    /// A contract's `before` value does not fit its column.
     #[error("the contract of table `{table}` gives `{column}` a value before that is no {wanted}")]
     ValueBefore {
         /// The table.
@@ -100,7 +100,7 @@ pub enum FeatureError {
         /// The type of the column.
         wanted: String,
     },
-    /// The system gave no thread for a build.
+    /// No thread could be started for a build.
     #[error("no thread could be started for a build; is the system out of memory or of threads?")]
     Thread(#[source] std::io::Error),
     /// polars could not compute.

@@ -1,4 +1,4 @@
-//! When a built partition still stands: the hash of all that went into it.
+//! Whether a built partition is still current: a hash of everything that went into it.
 //!
 //! Covers the SQL as rendered for the cutoff, the contract, the plan's courses and weeks, the code that builds it, and of
 //! each table read its contract, when it was first known, and the content hashes of the parts of the partition's terms.

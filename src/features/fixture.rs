@@ -1,4 +1,4 @@
-//! Invented tables for the tests of this module: contracts as a source would give them, and parts written aside.
+//! Invented tables for the tests of this module: contracts as a source would give them, and part files.
 //!
 //! The contracts hold the columns that the embedded sets read. No row is real.
 
@@ -158,7 +158,7 @@ pub(super) fn part(folder: &Path, table: &str, term: &str, frame: &mut DataFrame
 }
 
 /// Returns a frame of `table` from lines of `column=value` pairs; a column that a line does not name is null.
-/// `_known_from` and `_known_to` may be named too; the first stands at `known` unless a line says otherwise.
+/// `_known_from` and `_known_to` may be named too; the first is `known` unless a line says otherwise.
 pub(super) fn rows(table: &str, known: &str, lines: &[String]) -> DataFrame {
     let contract = contract(table);
     let mut columns: Vec<(String, DataType)> =

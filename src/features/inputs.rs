@@ -1,7 +1,7 @@
-//! What a build reads: for each table its contract, since when it is known, and the local copies of its parts.
+//! What a build reads: for each table its contract, when it was first known, and the local copies of its parts.
 //!
-//! The caller (a job) fetches the parts from the lake; nothing here knows a store. A part carries its manifest entry,
-//! so that a fingerprint covers content hashes and a build reads only the parts of its terms.
+//! The caller (a job) fetches the parts from the lake; nothing here accesses a store. A part carries its manifest
+//! entry, so that a fingerprint covers content hashes and a build reads only the parts of its terms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

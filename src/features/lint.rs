@@ -52,9 +52,9 @@ pub fn lint(sql: &str, times: &[String]) -> Result<Linted, Vec<Refusal>> {
 }
 
 impl Walk<'_> {
-    /// What the parser forgets or reads in its own way is refused by its tokens.
+    /// Refuses, by their tokens, constructs that the parser drops or reads in its own way.
     fn tokens(&mut self, sql: &str) {
-        // What does not tokenise does not parse either; the parser says so.
+        // What does not tokenise does not parse either; the parser reports it.
         let tokens = Tokenizer::new(&GenericDialect, sql).tokenize_with_location().unwrap_or_default();
         for token in tokens {
             match &token.token {
@@ -83,7 +83,7 @@ impl Walk<'_> {
             self.refuse(statement.span(), "a statement that is no query", "write one SELECT");
             return;
         };
-        // The walk never breaks off, so that all refusals come at once.
+        // The walk never stops early, so that all refusals come at once.
         let std::ops::ControlFlow::Continue(()) = query.visit(self);
     }
 

@@ -1,9 +1,11 @@
 //! Feature sets and labels, built from what was visible at a cutoff.
 //!
-//! The way of a partition: `courses` reads which courses count, `plan` decides the cutoffs, `catalogue` holds the sets
-//! (SQL and contract), `build` renders and lints the SQL, shows it the tables as they looked at the cutoff (`visible`),
-//! and checks the frame against its contract. `fingerprint` says when a built partition still stands.
-//! Nothing here knows a store: tables come as local Parquet files, frames go out as values. Everything is synchronous.
+//! The path of a partition: `courses` reads which courses count, `plan` decides the cutoffs, `catalogue` holds the sets
+//! (SQL and contract), `build` renders and lints the SQL, runs it on the tables as they looked at the cutoff
+//! (`visible`), and checks the frame against its contract. `fingerprint` says whether a built partition is still
+//! current.
+//! Nothing here accesses a store: tables come as local Parquet files, frames go out as values. Everything is
+//! synchronous.
 //!
 //! How to add a feature column:
 //!
@@ -11,7 +13,7 @@
 //!    `population` (the enrolments that the rows are about) and `calendar` (how far each course had come); its only time is
 //!    `{{ as_of }}` (`template`), and it may use only what `lint` admits.
 //! 2. In `sql/features/<set>.toml`, add a table `[columns.<column>]` with `type`, `about` and `class`, with `null_means`
-//!    where it can be null and `range` where it has one (`FeatureColumn`). A column that stands in only one of the two
+//!    where it can be null and `range` where it has one (`FeatureColumn`). A column that is in only one of the two
 //!    files is refused when a partition is built.
 //! 3. `cargo test --lib features` builds the shipped sets on a small institution and checks them against their contracts.
 //!    The first row of each set is a snapshot in `build/tests.rs`: accept the new value once it is right.

@@ -38,7 +38,7 @@ impl PlanRequest {
     }
 }
 
-/// Why a course stands in a partition.
+/// Why a course is in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -69,7 +69,7 @@ pub struct CourseWeek {
     pub course_week: i64,
     /// The last day seen; the day of the start is 0.
     pub last_day: i64,
-    /// Why it stands here.
+    /// Why it is here.
     pub stage: Stage,
 }
 
@@ -120,7 +120,7 @@ pub fn plan_partitions(courses: &[Course], request: &PlanRequest) -> Result<Vec<
 }
 
 /// Plans the label partitions: one for each instant, up to the logical date, at which courses' labels become known
-/// together, `lag` after their end. What is known then stays what a label says.
+/// together, `lag` after their end. A label keeps what was known then.
 ///
 /// # Errors
 /// When a cutoff lies outside the calendar.

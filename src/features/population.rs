@@ -1,8 +1,8 @@
 //! Whom a partition is about: its courses' calendar and, by `sql/features/population.sql`, the enrolled students.
 //!
 //! The calendar takes a course's dates from the courses as they were known at the cutoff, so that a later change of a
-//! course's end never reaches a past partition; which courses stand in it, and their week, is the plan's decision.
-//! Test students, sandboxes and unpublished courses never get here.
+//! course's end never reaches a past partition; the plan decides which courses are in it, and at which week. Test
+//! students, sandboxes and unpublished courses never get here.
 
 use std::collections::BTreeSet;
 

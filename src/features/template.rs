@@ -1,10 +1,10 @@
 //! SQL templates: the few macros that hide where SQL dialects differ, and `{{ as_of }}`, the only source of time (with
 //! `{{ as_of_date }}`, the start of the first calendar date that was not over, for columns that hold dates).
 //!
-//! Strict: an unknown name is an error, so a typing mistake never becomes an empty string. Every macro renders on one
-//! line; a place in the rendered SQL is the same line of the template. The macros write only what the lint admits,
-//! so the rendered text is linted like any other. Sums and means go through whole millionths: adding integers has one
-//! result in any order, adding floats has not.
+//! Strict: an unknown name is an error, so a typo never becomes an empty string. Every macro renders on one line; a
+//! place in the rendered SQL is the same line of the template. The macros write only what the lint admits, so the
+//! rendered text is linted like any other. Sums and means go through whole millionths: integers add up to the same
+//! result in any order, floats do not.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::error::FeatureError;
 /// Renders the template `sql` of `set` for `cutoff`, with the set's parameters.
 ///
 /// # Errors
-/// When the template is malformed or names what there is not.
+/// When the template is malformed or uses an unknown name.
 pub(super) fn render(
     set: &str,
     sql: &str,
@@ -73,7 +73,7 @@ fn add_macros(environment: &mut Environment<'_>) {
     });
 }
 
-/// polars divides by a literal as it multiplies by the reciprocal, except where a batch holds a single row; so the last
+/// polars divides by a literal by multiplying by its reciprocal, except where a batch holds a single row; so the last
 /// digit of a quotient would depend on how rows are divided among threads. A product has one result.
 fn per(x: &str, n: u32) -> String {
     format!("(CAST({x} AS DOUBLE) * {})", 1.0 / f64::from(n))

@@ -1,11 +1,11 @@
 //! A table as it looked at a cutoff.
 //!
 //! Promises that nothing learned later, and nothing that happened later, is in the view. Where the table was already
-//! known at the cutoff, the view holds the versions that stood then (*as known*). A cutoff before the first delivery
-//! cannot know what was known: the versions of that first delivery are cut back by the contract's visibility times
-//! (*reconstructed*), and no later delivery, back-dated or not, changes the view.
-//! Instants are handed out as naive UTC, so that SQL literals compare with them. It deliberately decides nothing about
-//! which rows count: populations are SQL.
+//! known at the cutoff, the view holds the versions that were current then (*as known*). A cutoff before the first
+//! delivery cannot know what was known: the versions of that first delivery are cut back by the contract's visibility
+//! times (*reconstructed*), and no later delivery, back-dated or not, changes the view.
+//! Instants are returned as naive UTC, so that SQL literals compare with them. It deliberately does not decide which
+//! rows count: populations are SQL.
 
 use std::collections::BTreeSet;
 
@@ -64,7 +64,7 @@ pub fn visible(table: &TableInput, cutoff: Cutoff, terms: Option<&BTreeSet<&str>
     Ok(rows.select(columns))
 }
 
-/// Returns the polars type in which a table's column is kept.
+/// Returns the polars type in which a table's column is stored.
 pub fn stored_type(column: &ColumnContract) -> DataType {
     match column.kind {
         ColumnType::Id if column.person.is_some() => DataType::String,
@@ -123,7 +123,7 @@ fn open(table: &str, file: &PartFile, wanted: &[(&str, DataType)]) -> Result<Laz
     Ok(part.select(columns))
 }
 
-/// A date counts once its day was over (`Cutoff::date`). Null where the column is null.
+/// A date counts once its day is over (`Cutoff::date`). Null where the column is null.
 fn happened_before(contract: &TableContract, column: &str, cutoff: Cutoff) -> Expr {
     let before = instant(cutoff.event_before);
     match contract.columns.get(column).map(|found| found.kind) {

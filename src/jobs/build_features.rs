@@ -1,9 +1,9 @@
-//! `build_features`: builds feature sets and labels for every cutoff that is needed, and keeps what still stands.
+//! `build_features`: builds feature sets and labels for every cutoff that is needed, and keeps what is still current.
 //!
 //! Reads the tables; writes `restricted/features/<set>` and `restricted/labels/<label>`, one part per as-of date: the
-//! configured course weeks of past courses, and the logical date for those in progress. A part whose fingerprint (SQL,
-//! contract, and the table parts that it reads) is that of the last snapshot's is kept. Another try makes sense when the
-//! lake could not be reached.
+//! configured course weeks of past courses, and the logical date for those in progress. A part is kept when its
+//! fingerprint (SQL, contract, and the table parts that it reads) is the one in the last snapshot. Another try makes
+//! sense when the lake could not be reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -124,7 +124,7 @@ impl JobKind for BuildFeatures {
     }
 }
 
-/// Takes a staged snapshot of a set into the outcome.
+/// Adds a staged snapshot of a set to the outcome.
 fn record(outcome: &mut Outcome, set: &FeatureSet, staged: Option<SnapshotRef>) {
     let Some(staged) = staged else { return };
     let rows = Measurement::new("features.rows", staged.rows as f64).unit("rows");
@@ -181,12 +181,12 @@ impl Tally {
     }
 }
 
-/// How many partitions are built at once: planning a query is work for one core.
+/// How many partitions are built at once: planning a query keeps one core busy.
 const AT_ONCE: usize = 2;
 
-/// A partition as it was found or made.
+/// A partition, either found or built.
 enum Partition {
-    /// It was built before from the same parts.
+    /// It was built before, from the same parts.
     Stands(Part, Basis),
     /// It was built now.
     Built(Box<Built>, PartName),
@@ -201,14 +201,14 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Builds the partition `as_of`, unless a part of the snapshot `before` is what it would be.
+    /// Builds the partition `as_of`, unless the snapshot `before` already has the same part.
     async fn partition(&self, set: &FeatureSet, as_of: AsOf, before: Option<&Manifest>) -> Result<Partition, JobError> {
         let (of_set, of_date, of_inputs) = (set.clone(), as_of.clone(), Arc::clone(&self.inputs));
         let fingerprint = spawn_blocking(move || features::fingerprint(&of_set, &of_date, &of_inputs))
             .await
             .map_err(JobError::fail)?;
         let is_it = |name: &PartName| name.as_of == as_of.key && name.fingerprint == fingerprint;
-        // A part that an older program named in another way does not stand: it is built again.
+        // A part that an older program named differently is not kept: it is built again.
         let standing = before.into_iter().flat_map(|manifest| &manifest.parts).find_map(|part| {
             let name = PartName::of(part).ok().filter(is_it)?;
             Some((part.clone(), name.basis))
@@ -225,7 +225,8 @@ impl Build<'_> {
         Ok(Partition::Built(Box::new(built), name))
     }
 
-    /// Builds a set's partitions that do not stand, and stages its snapshot; `None` where it has no partition.
+    /// Builds those of a set's partitions that are not current, and stages its snapshot; `None` where it has no
+    /// partition.
     async fn set(&self, set: &FeatureSet, as_ofs: &[AsOf], tally: &mut Tally) -> Result<Option<SnapshotRef>, JobError> {
         let cx = self.cx;
         let dataset = match set.role {

@@ -1,11 +1,11 @@
-//! `canvas_pull`: reads what a source has delivered and makes new versions of the tables.
+//! `canvas_pull`: reads what a source has delivered and makes new versions of the tables from it.
 //!
 //! Reads the source's deliveries that are newer than each table's cursor; writes `restricted/tables/<table>` and, for
 //! rows that do not fit, `restricted/quarantine/<table>`. Each table of a delivery is committed as soon as it is done:
-//! what is cut off later is not read again. Another try makes sense when the source or the lake could not be reached.
-//! A table whose delivery is damaged keeps its last good snapshot, marked stale; without one the job fails, after it has
-//! renewed the others. A delivery later than the night of the logical date is left for its own night, unless it is the
-//! source's first.
+//! if the job is interrupted later, it is not read again. Another try makes sense when the source or the lake could not
+//! be reached. A table whose delivery is damaged keeps its last good snapshot, marked stale; without one the job fails,
+//! after it has renewed the others. A delivery later than the night of the logical date is left for its own night,
+//! unless it is the source's first.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(super) struct CanvasPull;
 pub(super) struct Params {
     /// The source, by its name in the configuration (`sources.<name>`).
     source: String,
-    /// Only these tables; without it all that the source has.
+    /// Only these tables; without it, all that the source has.
     #[serde(default)]
     tables: Vec<String>,
 }
@@ -65,8 +65,8 @@ impl JobKind for CanvasPull {
         for delivery in std::mem::take(&mut pull.deliveries) {
             pull.learn_terms(cx).await?;
             pull.introduce(cx, &delivery).await?;
-            // What other tables' rows get their terms from is committed last: an attempt that begins in the middle of
-            // a delivery learns the same terms from what stands as the one before it.
+            // The tables from which other tables' rows get their terms are committed last: an attempt that begins in
+            // the middle of a delivery learns the same terms from the committed tables as the attempt before it.
             let (teaching, others): (Vec<_>, Vec<_>) =
                 pull.contracts.clone().into_iter().partition(TermLookup::is_taught_by);
             for contract in teaching.iter().chain(&others) {
@@ -86,7 +86,7 @@ impl JobKind for CanvasPull {
     }
 }
 
-/// The outcome: what the parts say together, and what is not handed over.
+/// The outcome: what the parts say together, and what has not been handed over.
 fn outcome(mut pull: Pull, cx: &JobContext) -> Result<Outcome, JobError> {
     if let Some(again) = nothing_new(&pull, cx)? {
         return Ok(again);
@@ -135,7 +135,7 @@ fn outcome(mut pull: Pull, cx: &JobContext) -> Result<Outcome, JobError> {
     Ok(outcome)
 }
 
-/// What this job said of the same date before, when no delivery has come since: a forced night tells the same.
+/// What this job said for the same date before, if no delivery has come since: a forced night says the same.
 fn nothing_new(pull: &Pull, cx: &JobContext) -> Result<Option<Outcome>, JobError> {
     let is_new = |table: &Pulled| table.is_changed || table.is_stale;
     let Some(before) = cx.input.last_success.clone() else { return Ok(None) };

@@ -1,16 +1,17 @@
 //! `command`: runs any program, with the run's facts in its environment.
 //!
-//! Reads nothing of the lake; writes only what the program writes. The program gets `NOCTURNE_RUN_ID`,
-//! `NOCTURNE_DAG`, `NOCTURNE_JOB`, `NOCTURNE_ATTEMPT`, `NOCTURNE_LOGICAL_DATE`, `NOCTURNE_TIMEZONE` and, of the
-//! environment of Nocturne itself, only `PATH`, `HOME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR`, so that it inherits no secret.
-//! A secret that it needs goes into `secrets` as a reference (`env:NAME`, `file:PATH`): the DAG, its stored versions and
-//! the log have the reference only. `env` is literal and shows wherever the DAG does.
+//! Reads nothing from the lake; writes only what the program writes. The program gets `NOCTURNE_RUN_ID`,
+//! `NOCTURNE_DAG`, `NOCTURNE_JOB`, `NOCTURNE_ATTEMPT`, `NOCTURNE_LOGICAL_DATE`, `NOCTURNE_TIMEZONE` and, from the
+//! environment of Nocturne itself, only `PATH`, `HOME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR`, so that it inherits no
+//! secret. A secret that it needs goes into `secrets` as a reference (`env:NAME`, `file:PATH`): the DAG, its stored
+//! versions and the log hold only the reference. `env` is literal and is shown wherever the DAG is.
 //!
-//! What it prints goes to the attempt's log, a line beyond 16 KiB cut, all of it bounded (`log.attempt_bytes`). Exit
-//! code 0 is success, 75 (a temporary failure, as in `sysexits.h`) asks for another try, as does an end by a signal;
-//! any other code fails. With its time limit, or when the run is cancelled, it gets TERM, and KILL before the grace
-//! (`engine.stop_grace_secs`) is over. What it leaves running when it ends is ended too: an attempt that is over does
-//! nothing more, or it would work beside the next. A service that is to stay is the service manager's to start.
+//! What it prints goes to the attempt's log, with each line cut after 16 KiB and the whole limited
+//! (`log.attempt_bytes`). Exit code 0 is success; 75 (a temporary failure, as in `sysexits.h`) asks for another try, as
+//! does death by a signal; any other code fails. At its time limit, or when the run is cancelled, it gets TERM, and
+//! KILL before the grace (`engine.stop_grace_secs`) is over. Any processes that it leaves running are ended too: an
+//! attempt that is over must do nothing more, or it would work alongside the next. A service that should keep running
+//! is for the service manager to start.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
@@ -44,10 +45,10 @@ pub(super) struct Params {
     /// Its arguments.
     #[serde(default)]
     args: Vec<String>,
-    /// More environment variables, as they stand here.
+    /// More environment variables, as they are written here.
     #[serde(default)]
     env: BTreeMap<String, String>,
-    /// Environment variables whose values are secrets: each a reference, resolved when the program starts.
+    /// Environment variables whose values are secrets: each is a reference, resolved when the program starts.
     #[serde(default)]
     secrets: BTreeMap<String, SecretReference>,
 }
@@ -68,7 +69,7 @@ impl JobKind for Command {
     type Params = Params;
 
     async fn inputs(_: &Params, _: &JobContext) -> Result<Option<DependsOn>, JobError> {
-        // What a program reads is not known, so it is never up to date.
+        // What a program reads is unknown, so it is never up to date.
         Ok(None)
     }
 
@@ -131,7 +132,8 @@ fn program(params: &Params, cx: &JobContext) -> Result<Program, JobError> {
         args: params.args.clone(),
         environment,
         secrets,
-        // The engine drops what has not ended within its grace; the program is killed before, so that it is told.
+        // The engine drops what has not ended within its grace; the program is killed earlier, so that its end is
+        // reported.
         grace: engine_grace * 4 / 5,
     })
 }

@@ -34,7 +34,7 @@ pub(super) struct DriftReport;
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Params {
-    /// The model whose features and scores are looked at.
+    /// The model whose features and scores are examined.
     #[schemars(with = "String")]
     model: TableName,
 }
@@ -103,11 +103,11 @@ struct Comparison {
     current: Rows,
     past: Rows,
     model: Option<FittedModel>,
-    /// What is taught again term after term, by course.
+    /// What is taught again each term, by course.
     series: BTreeMap<i64, String>,
-    /// The features that only say how far a course is.
+    /// The features that only say how far a course has come.
     calendar: BTreeSet<String>,
-    /// The threshold where earlier terms teach none.
+    /// The threshold where there are too few earlier terms to learn one from.
     fallback: f64,
 }
 
@@ -146,7 +146,7 @@ impl Comparison {
     }
 }
 
-/// How much the champion relies on each feature; nothing for a model of a form that did not state it.
+/// How much the champion relies on each feature; empty for a model whose form did not record it.
 fn importances(champion: &ModelRecord) -> Result<BTreeMap<String, f64>, JobError> {
     let Some(stated) = champion.card.get("importances") else { return Ok(BTreeMap::new()) };
     let stated: Vec<(String, f64)> = serde_json::from_value(stated.clone()).with_context(|| {

@@ -28,22 +28,23 @@ pub trait JobKind: Send + Sync + 'static {
     const SUMMARY: &'static str;
     /// A job as a DAG file has it; a test parses it.
     const EXAMPLE: &'static str;
-    /// Whether it runs a program in a process group of its own, which it stops itself when it is told to: then no child
-    /// process is made around it.
+    /// Whether it runs a program in its own process group, which it stops itself when told to; no child process is then
+    /// put around it.
     const RUNS_IN_PARENT: bool = false;
     /// The parameters (`with`).
     type Params: DeserializeOwned + Serialize + JsonSchema + Send + Sync;
 
-    /// Returns what the outcome depends on besides parameters and code, by names that a person knows; `None`: always run.
+    /// Returns what the outcome depends on besides parameters and code, under names that a person knows; `None`: always
+    /// run.
     ///
     /// # Errors
-    /// When the inputs cannot be looked at.
+    /// When the inputs cannot be read.
     async fn inputs(params: &Self::Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError>;
 
     /// Does the job.
     ///
     /// # Errors
-    /// With whether another try might help.
+    /// Saying whether another try might help.
     async fn run(params: Self::Params, cx: &JobContext) -> Result<Outcome, JobError>;
 }
 
@@ -51,16 +52,16 @@ pub trait JobKind: Send + Sync + 'static {
 pub struct JobContext {
     /// What it is given.
     pub input: JobInput,
-    /// What every body may use.
+    /// What all bodies share.
     pub environment: Arc<Environment>,
-    /// Takes parts of the outcome that are to be true before the job's end.
+    /// Takes parts of the outcome that must be committed before the job's end.
     pub parts: Arc<dyn Parts>,
-    /// Whether it is to stop.
+    /// Whether it must stop.
     pub cancel: CancellationToken,
 }
 
 impl JobContext {
-    /// Returns an error when the job was told to stop: bodies ask between their steps.
+    /// Returns an error when the job was told to stop: bodies call it between their steps.
     ///
     /// # Errors
     /// When it was told to stop.
@@ -139,7 +140,7 @@ impl<K: JobKind> JobRunner for Adapter<K> {
     }
 }
 
-/// Where nothing is handed over: looking at the inputs has no effect.
+/// For looking at the inputs, which has no effect: nothing is handed over.
 struct NoParts;
 
 #[async_trait]

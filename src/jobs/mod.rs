@@ -13,7 +13,7 @@
 //! then two lines here: `mod <kind>;` and `register::<<kind>::<Kind>>()` in [`registry`], in order of names. The list is
 //! explicit, because grep must find it.
 //!
-//! `run` has no effect of its own: it stages data in the lake and returns an `Outcome` that names all that is to be
+//! `run` has no effect of its own: it stages data in the lake and returns an `Outcome` that names everything to be
 //! committed. What it leaves for later jobs or for the report is a fact: a line in `shared/facts.rs`. It asks
 //! [`JobContext::go_on`] between its steps, and computes in `telemetry::spawn_blocking`.
 //!
@@ -67,7 +67,7 @@ impl Runners for Kinds {
     }
 }
 
-/// The kinds as a DAG file's reader asks for them: names and parameter schemas, without an environment.
+/// The kinds as the reader of a DAG file needs them: names and parameter schemas, without an environment.
 pub struct KindNames;
 
 impl KindCatalogue for KindNames {

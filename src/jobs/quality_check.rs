@@ -31,7 +31,7 @@ pub(super) struct QualityCheck;
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Params {
-    /// Only these tables; without it all.
+    /// Only these tables; without it, all.
     #[serde(default)]
     tables: Vec<String>,
 }
@@ -134,7 +134,7 @@ fn outcome(checks: &[CheckOutcome]) -> Result<Outcome, JobError> {
     Ok(outcome)
 }
 
-/// Whether the table's newest delivery is of the logical date's eve, give or take the days allowed.
+/// Whether the table's newest delivery is from the eve of the logical date, within the number of days allowed.
 fn freshness(name: &str, manifest: &Manifest, cx: &JobContext) -> CheckOutcome {
     let limit = cx.environment.config.quality.fresh_days;
     let known = manifest.instant("known_at").map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date());

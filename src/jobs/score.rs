@@ -1,8 +1,8 @@
 //! `score`: scores every current enrolment with the champion.
 //!
 //! Reads the features of the logical date and the champion; writes `restricted/predictions/<model>`. Scores inform a
-//! person; they never act. Between terms there is nobody to score and the job says so. Another try makes sense when the
-//! lake could not be reached.
+//! person; they never trigger an action. Between terms there is nobody to score, and the job says so. Another try makes
+//! sense when the lake could not be reached.
 
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ impl JobKind for Score {
     }
 }
 
-/// Stages the predictions of tonight.
+/// Stages tonight's predictions.
 async fn stage(
     cx: &JobContext,
     model: &TableName,

@@ -1,9 +1,9 @@
 //! `send_report`: writes the night's report and puts the digest in the outbox.
 //!
 //! Reads what the run's other jobs left; writes `published/reports/<dag>/<date>/` (the report, its figures as JSON, its
-//! charts; the night's times in `timings.json` alone) and one e-mail per night, whatever happens in it. It runs when all
-//! is done, however it ended. The e-mail needs neither the lake nor a chart: what of these fails is a finding. Whether
-//! the same night mails again is the outbox's to decide: only where it says something else.
+//! charts; the night's times only in `timings.json`) and one e-mail per night, whatever happens in it. It runs when all
+//! other jobs are done, however they ended. The e-mail needs neither the lake nor a chart: if one of these fails, that
+//! is a finding. The outbox decides whether the same night sends another e-mail: only if it says something else.
 
 use std::time::Duration;
 
@@ -44,13 +44,13 @@ pub(super) struct SendReport;
 pub(super) struct Params {
     /// The report: `digest`.
     report: Report,
-    /// Who gets it; without it the configured ones (`mail.to`).
+    /// Who gets it; without it, the configured recipients (`mail.to`).
     #[serde(default)]
     #[schemars(with = "Vec<MailAddress>")]
     to: Vec<String>,
 }
 
-/// The reports there are.
+/// The available reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Report {
@@ -117,8 +117,8 @@ impl JobKind for SendReport {
     }
 }
 
-/// Returns the e-mails that a slot of `dag` owes: one for each of its reports and recipients. Addresses that are none
-/// are left out; the configuration's check and the job itself refuse them.
+/// Returns the e-mails that a slot of `dag` owes: one for each of its reports and recipients. Invalid addresses are
+/// left out; the configuration's check and the job itself refuse them.
 pub fn promised_mail(dag: &Dag, config: &Config) -> Vec<(JobName, Recipient)> {
     let reports = dag.jobs.values().filter(|job| job.kind.as_str() == SendReport::NAME);
     let each = reports.flat_map(|job| {

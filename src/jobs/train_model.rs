@@ -2,7 +2,7 @@
 //!
 //! Reads features and labels; writes the model's artefact and evaluation to `restricted/models/<model>/<version>/` and
 //! a summary for `published/`. Another try makes sense when the lake could not be reached. With too little history the
-//! job succeeds and says so: nothing is wrong in a young lake.
+//! job succeeds and says so: a young lake is not an error.
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -87,7 +87,8 @@ impl JobKind for TrainModel {
         let decision = gate(&recipe.acceptance, &trained.evaluation, champion_auc);
         let fitted =
             Fitted { name: &params.model, recipe: &recipe, trained, basis, inputs, version, champion, decision };
-        // The model itself is named by its content, so it lies in its place before the commit, where later jobs read it.
+        // The model itself is named by its content, so it is stored in its place before the commit, where later jobs
+        // read it.
         let place = keys::browsed(&fitted.artefact()).map_err(JobError::fail)?;
         cx.environment.lake.put_new(&place, bytes.into()).await.map_err(lake_error)?;
         fitted.outcome(cx).await
@@ -107,7 +108,7 @@ fn too_young(why: &str) -> Outcome {
     Outcome { summary: format!("no model: {why}"), reason: Some(Reason::NotEnoughHistory), ..Outcome::default() }
 }
 
-/// A model that was fitted tonight, and what the gate says of it.
+/// A model that was fitted tonight, and the gate's decision on it.
 struct Fitted<'a> {
     name: &'a TableName,
     recipe: &'a Recipe,
@@ -225,7 +226,7 @@ impl Fitted<'_> {
     }
 }
 
-/// Returns the AUC, or that of chance where there is none.
+/// Returns the AUC, or that of chance if it is not defined.
 fn auc(figures: &Figures) -> f64 {
     figures.auc.map_or(0.5, |auc| auc.value)
 }

@@ -1,8 +1,8 @@
-//! Frames become matrices: rows with their keys, features as columns of numbers, gaps filled and said.
+//! Frames become matrices: rows with their keys, features as columns of numbers, gaps filled and marked.
 //!
-//! smartcore does not survive a NaN, so no matrix leaves here with one: a gap becomes the median of the training rows,
-//! and every feature with gaps gets an indicator beside it. What is learnt (medians, means, deviations) is kept with the
-//! model. Rows keep the order of the frame, which is that of its key.
+//! smartcore cannot handle a NaN, so no matrix returned from here contains one: a gap becomes the median of the
+//! training rows, and every feature with gaps gets an indicator beside it. What is learnt (medians, means, deviations)
+//! is kept with the model. Rows keep the order of the frame, which is that of its key.
 
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,7 @@ impl Rows {
         self.enrollment.len()
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.enrollment.is_empty()
     }
@@ -127,7 +127,7 @@ impl Rows {
         }
     }
 
-    /// Returns at most `most` rows, drawn by a hash of their key and `seed`, in their old order.
+    /// Returns at most `most` rows, drawn by a hash of their key and `seed`, in their original order.
     pub fn drawn(&self, most: usize, seed: u64) -> Self {
         if self.len() <= most {
             return self.clone();
@@ -141,13 +141,13 @@ impl Rows {
         self.at(&places)
     }
 
-    /// Returns the labels; unknown ones count as 0 and are the caller's to leave out.
+    /// Returns the labels; unknown ones are 0, and the caller must leave them out.
     pub fn labels(&self) -> Vec<f64> {
         self.label.iter().map(|label| label.unwrap_or(0.0)).collect()
     }
 }
 
-/// How a feature's gaps are filled and its scale is evened out.
+/// How a feature's gaps are filled and its values standardised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preparation {
     columns: Vec<PreparedColumn>,
@@ -205,7 +205,7 @@ impl Preparation {
             let values = place.map_or(&missing, |place| &rows.values[place]);
             let scaled = values.iter().map(|value| {
                 let filled = if value.is_nan() { column.median } else { *value };
-                // A constant column tells nothing and is zero, whatever comes later.
+                // A constant column carries no information and is zero, whatever comes later.
                 if column.deviation > 0.0 { (filled - column.mean) / column.deviation } else { 0.0 }
             });
             let scaled: Vec<f64> = scaled.collect();

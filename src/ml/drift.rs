@@ -4,8 +4,8 @@
 //! its p-value, and the population stability index over ten bins at the reference's quantiles, shares floored at
 //! 0.0001. Categorical: Pearson's chi-square on the table of counts, its size as Cramér's V (1946), from 0 (the same
 //! shares) to 1. Fixed thresholds cry wolf on course data, so a threshold is learnt from the distances between earlier
-//! terms (mean and three deviations); with fewer than three pairs a stated one is used, and said. A column without
-//! values is skipped, never a crash.
+//! terms (mean and three deviations); with fewer than three pairs a given one is used, and the result says so. A column
+//! without values is skipped, never a crash.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct Distance {
     pub p_value: f64,
     /// The population stability index.
     pub psi: f64,
-    /// The distance D from which on it counts as drift.
+    /// The distance D above which it counts as drift.
     pub threshold: f64,
     /// Whether the threshold was learnt from earlier terms.
     pub is_learnt: bool,
@@ -53,7 +53,7 @@ pub struct CategoryDistance {
     pub feature: String,
     /// The test.
     pub chi_square: ChiSquare,
-    /// The V from which on it counts as drift.
+    /// The V above which it counts as drift.
     pub threshold: f64,
     /// Whether the threshold was learnt from earlier terms.
     pub is_learnt: bool,
@@ -125,7 +125,7 @@ pub fn chi_square(reference: &[u64], current: &[u64]) -> Option<ChiSquare> {
         .sum();
     let freedom = columns.len() - 1;
     let p_value = ChiSquared::new(freedom as f64).map_or(1.0, |distribution| distribution.sf(statistic));
-    // Of two rows the smaller side of the table is always two: V is the root of the statistic's share of all rows.
+    // With two rows, the smaller side of the table is always two: V is the root of the statistic's share of all rows.
     Some(ChiSquare { statistic, freedom, p_value, cramers_v: (statistic / (n + m)).sqrt() })
 }
 
@@ -158,7 +158,7 @@ pub fn compare_categories(
     Some(CategoryDistance { feature: feature.to_owned(), chi_square: found, threshold, is_learnt, sizes })
 }
 
-/// Returns the threshold that the distances between earlier terms teach, or the fallback, and whether it was learnt.
+/// Returns the threshold learnt from the distances between earlier terms, or the fallback, and whether it was learnt.
 fn threshold(between: &[f64], fallback: f64) -> (f64, bool) {
     if between.len() < 3 {
         return (fallback, false);
@@ -171,8 +171,8 @@ fn threshold(between: &[f64], fallback: f64) -> (f64, bool) {
 
 /// Compares one feature now with the samples of earlier terms (each of the same course week).
 ///
-/// `fallback` is the threshold while fewer than three pairs of earlier terms can teach one. `None` when there is nothing
-/// to compare.
+/// `fallback` is the threshold used while there are fewer than three pairs of earlier terms to learn one from. `None`
+/// when there is nothing to compare.
 pub fn compare(feature: &str, earlier: &[Vec<f64>], current: &[f64], fallback: f64) -> Option<Distance> {
     let finite = |values: &[f64]| values.iter().copied().filter(|value| value.is_finite()).collect::<Vec<f64>>();
     let earlier: Vec<Vec<f64>> = earlier.iter().map(|term| finite(term)).filter(|term| !term.is_empty()).collect();

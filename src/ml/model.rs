@@ -1,9 +1,9 @@
 //! Fitted models: the only file that names smartcore.
 //!
-//! smartcore's forests and regressions give labels or need whole matrices, so a fitted model is kept as our own numbers:
-//! coefficients, or flat trees. They predict exactly what smartcore predicts (tests hold them against it), serialise
-//! exactly (postcard), and do not depend on smartcore's own storage format. A forest is fitted as two halves with seeds
-//! far apart, on as many threads as there are: the same trees whatever the number of threads.
+//! smartcore's forests and regressions give labels or need whole matrices, so a fitted model is kept as our own
+//! numbers: coefficients, or flat trees. They predict exactly what smartcore predicts (tests compare the two),
+//! serialise exactly (postcard), and do not depend on smartcore's own storage format. A forest is fitted as two halves
+//! with seeds far apart, on as many threads as there are: the same trees whatever the number of threads.
 
 use serde::{Deserialize, Serialize};
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
@@ -58,10 +58,10 @@ pub enum ModelError {
         kind: &'static str,
         /// The rows.
         rows: usize,
-        /// smartcore's words.
+        /// smartcore's message.
         why: String,
     },
-    /// A stored model does not read back.
+    /// A stored model cannot be read back.
     #[error("the stored model does not read back ({0}): train it again")]
     Unreadable(String),
 }
@@ -179,7 +179,7 @@ fn logistic(matrix: &Matrix, labels: &[f64], alpha: f64) -> Result<Form, ModelEr
         .map_err(|error| failed(error.to_string()))?;
     let coefficients: Vec<f64> = (0..matrix.columns.len()).map(|j| *fitted.coefficients().get((0, j))).collect();
     let intercept = *fitted.intercept().get((0, 0));
-    // smartcore answers some inputs with zeros and no error; a model of zeros ranks nothing.
+    // smartcore answers some inputs with zeros and no error; a model of all zeros ranks nothing.
     if coefficients.iter().all(|b| *b == 0.0) {
         return Err(failed("all coefficients are zero".to_owned()));
     }
@@ -256,7 +256,7 @@ fn flat(forest: &SmartForest) -> Result<Vec<Tree>, String> {
 mod tests {
     use super::*;
 
-    /// Rows with a known signal: the label leans on x, and z is noise with gaps.
+    /// Rows with a known signal: the label depends on x, and z is noise with gaps.
     fn rows(n: u32) -> Rows {
         let unit = |i: u32, a: u32, m: u32| f64::from((i * a) % m) / f64::from(m);
         let x: Vec<f64> = (0..n).map(|i| unit(i, 7919, 1009)).collect();

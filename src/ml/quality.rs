@@ -1,7 +1,7 @@
 //! Quality checks of a table, driven by its contract.
 //!
-//! Row count against the last night, nulls in required columns, ranges, keys, freshness. Frames are lazy and evaluated
-//! on the streaming engine. A check that looked at nothing is an error, never a pass.
+//! Row count against the last night's, nulls in required columns, ranges, keys, freshness. Frames are lazy and
+//! evaluated on the streaming engine. A check that looked at nothing is an error, never a pass.
 
 use polars::prelude::*;
 
@@ -13,11 +13,11 @@ use crate::domain::table::{AUTO_GRADER, ColumnType, TableContract};
 pub struct Limits {
     /// A larger change of the row count, as a share, is a warning.
     pub row_change: f64,
-    /// A larger share of references that lead nowhere is a warning.
+    /// A larger share of dangling references is a warning.
     pub orphan_share: f64,
 }
 
-/// Checks the standing rows of a table.
+/// Checks the current rows of a table.
 ///
 /// # Errors
 /// When polars cannot read them.
@@ -69,7 +69,7 @@ pub struct Reference {
     pub subject: String,
     /// The column.
     pub column: String,
-    /// The ids that there are, in a column `id`.
+    /// The existing ids, in a column `id`.
     pub ids: LazyFrame,
 }
 

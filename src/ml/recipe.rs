@@ -1,6 +1,6 @@
 //! A model's recipe: what it predicts, from what, how it is fitted and what it must reach.
 //!
-//! A recipe is `config/models/<model>.toml`; every mistake in it is told at once. It names no smartcore type.
+//! A recipe is `config/models/<model>.toml`; all its mistakes are reported at once. It names no smartcore type.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,15 +23,15 @@ pub struct Recipe {
     /// Features that are left out.
     #[serde(default)]
     pub leave_out: Vec<String>,
-    /// The seed of everything that is drawn.
+    /// The seed of all random draws.
     pub seed: u64,
     /// The most rows to train on.
     #[schemars(range(min = 100))]
     pub max_rows: usize,
-    /// A score from here on is flagged.
+    /// A score at or above this is flagged.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: f64,
-    /// Who lets a new champion in.
+    /// Who promotes a new champion.
     pub approval: Approval,
     /// The feature by which a simple rule ranks: the higher, the safer.
     pub rule: String,
@@ -41,7 +41,7 @@ pub struct Recipe {
     pub acceptance: Acceptance,
 }
 
-/// Who lets a new champion in.
+/// Who promotes a new champion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
@@ -60,7 +60,7 @@ pub enum Candidate {
         /// The strength of the L2 penalty.
         #[schemars(range(min = 0.0, max = 1e6))]
         alpha: f64,
-        /// The most rows to fit on, drawn as those of the recipe; a few coefficients are learnt from few rows.
+        /// The most rows to fit on, drawn like the recipe's own; a few coefficients can be learnt from few rows.
         #[serde(default)]
         #[schemars(range(min = 100))]
         max_rows: Option<usize>,

@@ -65,7 +65,7 @@ pub enum TrainError {
     Model(#[from] ModelError),
 }
 
-/// What the gate says of a new model.
+/// The gate's decision on a new model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Whether it may become champion.
@@ -74,7 +74,7 @@ pub struct Decision {
     pub why: String,
 }
 
-/// Trains on the rows whose labels are known. `series` names, by course, what is taught again term after term.
+/// Trains on the rows whose labels are known. `series` names, by course, what is taught again each term.
 ///
 /// # Errors
 /// When there are not two terms with known labels in the right order, or a fit fails.
@@ -129,7 +129,7 @@ pub fn train(recipe: &Recipe, rows: &Rows, series: &BTreeMap<i64, String>) -> Re
     Ok(Trained { model, evaluation })
 }
 
-/// Returns whether the evaluated model may become champion, given the standing champion's AUC on its own test.
+/// Returns whether the evaluated model may become champion, given the current champion's AUC on its own test.
 pub fn gate(acceptance: &Acceptance, evaluation: &Evaluation, champion_auc: Option<f64>) -> Decision {
     let figures = &evaluation.candidates[&evaluation.chosen];
     let auc = figures.auc.map_or(0.5, |auc| auc.value);
@@ -162,7 +162,7 @@ pub fn gate(acceptance: &Acceptance, evaluation: &Evaluation, champion_auc: Opti
     Decision { promote: refused.is_empty(), why }
 }
 
-/// The rule's scores: the higher the rule's feature, the safer; a gap is the middle.
+/// The rule's scores: the higher the rule's feature, the safer; a gap scores in the middle.
 pub fn rule(recipe: &Recipe, rows: &Rows) -> Vec<f64> {
     let place = rows.features.iter().position(|feature| *feature == recipe.rule);
     match place {
@@ -235,7 +235,7 @@ fn by_week(rows: &Rows, scores: &[f64], threshold: f64) -> BTreeMap<i64, Figures
         .collect()
 }
 
-/// Permutation importance on the test rows, shuffled within each week so that the calendar stays.
+/// Permutation importance on the test rows, shuffled within each week so that calendar effects are kept.
 fn importances(model: &FittedModel, test: &Rows, seed: u64) -> Result<Vec<(String, f64)>, ModelError> {
     use rand::seq::SliceRandom as _;
     use rand_chacha::rand_core::SeedableRng as _;

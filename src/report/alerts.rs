@@ -1,9 +1,9 @@
 //! Which findings people are told about, and how urgently.
 //!
-//! Pure: findings and the jobs' ends in, alerts out, the worst first. One alert per (check, subject): a
-//! finding that several jobs repeat is told once, at its worst severity. A job that could not begin because another
-//! failed is no alert of its own: its cause is. Cool-down, acknowledgement and
-//! escalation need a memory and are not decided here.
+//! Pure: takes findings and how the jobs ended, returns alerts, the worst first. There is one alert per (check,
+//! subject): a finding that several jobs repeat is reported once, at its worst severity. A job that could not begin
+//! because another failed is not an alert of its own: its cause is. Cool-down, acknowledgement and escalation need
+//! memory and are not decided here.
 
 use std::collections::BTreeMap;
 

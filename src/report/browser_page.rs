@@ -1,7 +1,7 @@
-//! An e-mail as a page: its HTML with the pictures inside, for a browser that knows no `cid:`.
+//! An e-mail as a page: its HTML with the pictures embedded, for browsers, which do not support `cid:`.
 //!
-//! It reads what `mail.rs` wrote, and only that: multipart with quoted boundaries, HTML as quoted-printable, pictures
-//! as base64. A test holds it against a full MIME parser. A message without an HTML part has no page.
+//! It reads only what `mail.rs` wrote: multipart with quoted boundaries, HTML as quoted-printable, pictures as base64.
+//! A test compares it with a full MIME parser. A message without an HTML part has no page.
 
 use super::mail::CID_DOMAIN;
 

@@ -1,10 +1,9 @@
-//! A letter becomes an e-mail: addresses, headers and MIME, as finished bytes for the outbox.
+//! Makes the finished e-mail for the outbox: addresses, headers and MIME, as bytes.
 //!
 //! The body is the same for all recipients, and its MIME boundaries are made from DAG, date and audience, so that the
-//! same night is the same e-mail; `To`, `Message-ID` and what a revision corrects belong to a row of the outbox and
-//! come in front of it when it is sent. Every address and every header text is checked: a line break in one of
-//! them would let it forge headers, so it is refused. Nothing is sent here (`transport.rs`), and the time comes
-//! from the caller.
+//! same night gives the same e-mail; `To`, `Message-ID` and what a revision corrects belong to a row of the outbox and
+//! are put in front when it is sent. Every address and every header text is checked: a line break in one of them would
+//! let it forge headers, so it is refused. Nothing is sent here (`transport.rs`), and the time comes from the caller.
 
 use jiff::Timestamp;
 use lettre::Address;
@@ -42,7 +41,7 @@ pub enum MailError {
     /// Nobody would get it.
     #[error("the e-mail has no recipients: name at least one in `mail.to`, or in `to` of the job")]
     NoRecipients,
-    /// An address is not one. It is not quoted whole: it may be a person's.
+    /// An address is not valid. It is not quoted whole: it may be a person's.
     #[error("the {what} `{masked}` is not an e-mail address: write `name@example.edu` or `Name <name@example.edu>`")]
     Address {
         /// Which address.
@@ -61,11 +60,11 @@ pub enum MailError {
     Build(#[from] lettre::error::Error),
 }
 
-/// Returns the finished e-mail of `letter`, dated `sent_at`, but for what differs between recipients and revisions: its
-/// `To`, its `Message-ID` and what it corrects come in front of it when it is sent.
+/// Returns the finished e-mail made from `letter`, dated `sent_at`, except what differs between recipients and
+/// revisions: its `To`, its `Message-ID` and what it corrects are put in front when it is sent.
 ///
 /// # Errors
-/// When there is no recipient, an address is not one, or a header text holds a control character.
+/// When there is no recipient, an address is not valid, or a header text holds a control character.
 pub fn compose(letter: &Letter, addresses: &Addresses, sent_at: Timestamp) -> Result<MailRecord, MailError> {
     let from = mailbox("sender", &addresses.from)?;
     let reply_to = addresses.reply_to.as_deref().map(|text| mailbox("reply-to address", text)).transpose()?;
@@ -105,7 +104,7 @@ pub fn compose(letter: &Letter, addresses: &Addresses, sent_at: Timestamp) -> Re
 /// Returns the recipients, each once, sorted by address, so that the order of a configuration does not matter.
 ///
 /// # Errors
-/// When one is not an address.
+/// When one is not a valid address.
 pub fn recipients(texts: &[String]) -> Result<Vec<Recipient>, MailError> {
     let mut to = Vec::with_capacity(texts.len());
     for text in texts {

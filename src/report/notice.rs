@@ -1,8 +1,8 @@
-//! What is said about a night that has no digest at its deadline: the words, from what is known.
+//! The words about a night that has no digest at its deadline, from what is known of it.
 //!
-//! Pure: from the run and its jobs to a [`FailureView`]. It says what is done, what runs since when, what stands, and
-//! what to do with commands that exist; nothing that was not read. The watchdog, which may not be able to read the
-//! state at all, says that.
+//! Pure: from the run and its jobs to a [`FailureView`]. It says what is done, what has been running and since when,
+//! what still holds, and what to do, with commands that exist; it says nothing that was not read. The watchdog, which
+//! may be unable to read the state at all, says so.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -55,7 +55,7 @@ pub enum NightEnd {
         /// Its jobs.
         jobs: Vec<JobView>,
     },
-    /// It was running when its process died, and nothing goes on with it yet.
+    /// It was running when its process died, and nothing has taken it up yet.
     CutOff {
         /// The run.
         run_id: RunId,
@@ -299,7 +299,7 @@ mod tests {
         assert!(!letter.text.contains("of 7 jobs"), "{}", letter.text);
     }
 
-    /// Each command that an e-mail of the night names must be one that there is.
+    /// Each command that an e-mail of the night names must exist.
     #[test]
     fn the_commands_are_those_of_the_command_line() {
         let ends = [

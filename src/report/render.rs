@@ -1,7 +1,7 @@
-//! The one door to rendering: a view goes in, finished pages, letters and charts come out.
+//! The only way to render: a view goes in; finished pages, e-mail contents and charts come out.
 //!
-//! Pure and synchronous: a few milliseconds for a page, some tens for its charts, so that async callers
-//! wrap it. It writes nothing and sends nothing.
+//! Pure and synchronous: a page takes a few milliseconds and its charts some tens, so async callers wrap it. It writes
+//! nothing and sends nothing.
 
 use std::borrow::Cow;
 
@@ -17,10 +17,10 @@ use super::view::{
 use crate::domain::delivery::Signature;
 use crate::domain::ids::DagName;
 
-/// Most tables that an e-mail lists; the report lists all.
+/// The most tables that an e-mail lists; the report lists all.
 const MOST_TABLES: usize = 14;
 
-/// A page or a letter that could not be made.
+/// A page or an e-mail that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// A template does not parse.
@@ -47,14 +47,14 @@ pub enum RenderError {
     },
 }
 
-/// A letter without addresses: what `mail` makes an e-mail of.
+/// The content of an e-mail, without addresses: what `mail` makes an e-mail from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
-    /// The DAG whose night it tells of.
+    /// The DAG whose night it reports.
     pub dag: DagName,
     /// The logical date.
     pub logical_date: Date,
-    /// What it says, as far as a correction is worth sending for it.
+    /// What it says, in so far as a change in it is worth a correction.
     pub signature: Signature,
     /// The subject.
     pub subject: String,
@@ -126,13 +126,13 @@ impl Renderer {
     /// Returns a renderer that holds the templates and fonts compiled in.
     ///
     /// # Errors
-    /// When a template does not parse or a font is unreadable; a test keeps both from being released.
+    /// When a template does not parse or a font is unreadable; a test keeps either from being released.
     pub fn new() -> Result<Self, RenderError> {
         let environment = environment().map_err(|source| RenderError::Templates(Box::new(source)))?;
         Ok(Self { environment, brush: Brush::new().map_err(Box::new)? })
     }
 
-    /// Returns the night's digest as a letter.
+    /// Returns the content of the night's digest.
     ///
     /// # Errors
     /// When a template does not render: an unknown zone, for one. A chart that cannot be drawn is a note.
@@ -160,7 +160,7 @@ impl Renderer {
         })
     }
 
-    /// Returns the letter about a night that went wrong.
+    /// Returns the content of the e-mail about a night that went wrong.
     ///
     /// # Errors
     /// When a template does not render.
@@ -216,7 +216,7 @@ impl Renderer {
         self.render(Template::ModelCard, card)
     }
 
-    /// Renders every page and letter from invented views, and throws them away.
+    /// Renders every page and e-mail from invented views, and discards them.
     ///
     /// # Errors
     /// With the first that does not render.

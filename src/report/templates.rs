@@ -95,7 +95,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
 /// Returns the template rendered with `context`.
 ///
 /// # Errors
-/// When the template names what the context does not have, or a filter refuses a value.
+/// When the template uses a name that the context does not have, or a filter refuses a value.
 pub(super) fn render(
     environment: &Environment<'static>,
     template: Template,
@@ -132,7 +132,7 @@ fn add_filters(environment: &mut Environment<'static>) {
     });
 }
 
-/// Returns `text` escaped, with what stands between backticks as code.
+/// Returns `text` escaped, with the parts between backticks as code.
 fn ticked(text: &str) -> Value {
     let mut html = String::with_capacity(text.len() + 16);
     let pieces: Vec<&str> = text.split('`').collect();

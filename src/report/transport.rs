@@ -1,8 +1,8 @@
 //! Sending: the outbox's bytes go to a folder of `.eml` files or to an SMTP server, unchanged.
 //!
-//! TLS is required or the connection is to this machine itself; it is never tried and given up silently. An
-//! error names host, port and stage and says whether another try may help; neither errors nor logs hold an
-//! address that was not masked. It does not decide when to send or to try again: the outbox does.
+//! Either TLS is required or the connection is to this machine itself; there is no silent fallback to an unencrypted
+//! one. An error names host, port and stage and says whether another try may help; neither errors nor logs hold an
+//! unmasked address. It does not decide when to send or to try again: the outbox does.
 
 mod eml_folder;
 mod receipt;
@@ -30,7 +30,7 @@ impl Transport {
     /// Sends `mail`. Sending the same e-mail to a folder twice leaves one file.
     ///
     /// # Errors
-    /// When it was not, or not surely, accepted.
+    /// When it was not accepted, or may not have been.
     pub async fn send(&self, mail: &Outgoing) -> Result<Receipt, TransportError> {
         let receipt = match self {
             Self::EmlFolder(folder) => folder.send(mail).await?,

@@ -1,7 +1,7 @@
 //! Certificates: for how many days the SMTP server's and those of HTTPS endpoints are still valid.
 //!
-//! A certificate that is not trusted is looked at all the same, over a connection on which nothing else is said. HTTPS
-//! servers state the time as well, which is compared with this machine's.
+//! An untrusted certificate is examined all the same, over a connection on which nothing else is sent. HTTPS servers
+//! also state the time, which is compared with this machine's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const SOON_DAYS: i64 = 21;
 /// How long an HTTPS server may take.
 const ANSWER: Duration = Duration::from_secs(8);
 
-/// Looks at the certificates of all servers that are reached by TLS.
+/// Checks the certificates of all servers that are reached by TLS.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     async move {
         let mut checks = Vec::new();
@@ -74,14 +74,14 @@ fn origins(config: &Config) -> BTreeMap<String, &'static str> {
     origins.filter(|(origin, _)| origin.starts_with("https://")).collect()
 }
 
-/// Whether a connection is for work, or only for looking at what a server shows.
+/// Whether a connection is for work, or only for examining what a server presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trust {
     AsAlways,
     Anybody,
 }
 
-/// What an HTTPS server has shown.
+/// What an HTTPS server has presented.
 struct Shown {
     certificate: Option<Vec<u8>>,
     /// What its clock says.
@@ -114,7 +114,7 @@ async fn https(site: &Site, origin: &str, key: &str) -> Vec<Checked> {
     }
 }
 
-/// Asks for the root of a server and nothing else; whatever it answers will do.
+/// Requests the root of a server and nothing else; any answer will do.
 async fn ask(origin: &str, trust: Trust) -> Result<Shown, reqwest::Error> {
     let client = Client::builder()
         .timeout(ANSWER)
@@ -158,12 +158,12 @@ fn days_left(host: &str, not_after: Option<Timestamp>, now: Timestamp) -> Checke
     THIS.ok(host, format!("its certificate is valid for {days} days, until {until}"))
 }
 
-/// Returns until when a certificate is valid. The verifier is asked whether it is valid at the end of time, and says
-/// since when it is not: its validity is checked before anything else about it.
+/// Returns until when a certificate is valid. The verifier is asked whether it is valid at the end of time, and reports
+/// when it expired: its validity is checked before anything else about it.
 fn not_after(der: &[u8]) -> Option<Timestamp> {
     let certificate = CertificateDer::from(der);
     let mut roots = RootCertStore::empty();
-    // That it vouches for itself matters to nobody: only its dates are asked for.
+    // It does not matter that it vouches for itself: only its dates are needed.
     roots.add(certificate.clone()).ok()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;

@@ -1,16 +1,16 @@
-//! What became of a check: a verdict, what was found in a plain sentence, and what to do.
+//! The result of a check: a verdict, what was found in a plain sentence, and what to do.
 //!
 //! Nothing here ever holds a secret: a check names references and files, never what is in them.
 
 use serde::Serialize;
 
-/// How a check ended. The order is that of what is worse.
+/// How a check ended, in order of severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All is well.
     Ok,
-    /// It could not be looked at, and the sentence says why.
+    /// It could not be checked, and the sentence says why.
     Skipped,
     /// Nights run, and something needs attention.
     Warn,
@@ -38,9 +38,9 @@ impl Verdict {
 /// One check, done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Checked {
-    /// What was looked at, such as `database`.
+    /// What was checked, such as `database`.
     pub subject: &'static str,
-    /// Which check of it, such as `schema`, or the name of what there may be several of.
+    /// Which check of it, such as `schema`, or the name of the item where there may be several.
     pub check: String,
     /// How it ended.
     pub verdict: Verdict,
@@ -60,27 +60,27 @@ impl Checked {
     }
 }
 
-/// What is looked at; it makes the answers of its checks.
+/// What is checked; it makes the results of its checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Subject(pub(super) &'static str);
 
 impl Subject {
-    /// Returns that all is well.
+    /// Returns the result that all is well.
     pub(super) fn ok(self, check: &str, found: impl Into<String>) -> Checked {
         self.answer(check, Verdict::Ok, found.into(), None)
     }
 
-    /// Returns that it could not be looked at.
+    /// Returns the result that it could not be checked.
     pub(super) fn skipped(self, check: &str, why: impl Into<String>) -> Checked {
         self.answer(check, Verdict::Skipped, why.into(), None)
     }
 
-    /// Returns that something needs attention.
+    /// Returns the result that something needs attention.
     pub(super) fn warn(self, check: &str, found: impl Into<String>, advice: impl Into<String>) -> Checked {
         self.answer(check, Verdict::Warn, found.into(), Some(advice.into()))
     }
 
-    /// Returns that something does not work.
+    /// Returns the result that something does not work.
     pub(super) fn fail(self, check: &str, found: impl Into<String>, advice: impl Into<String>) -> Checked {
         self.answer(check, Verdict::Fail, found.into(), Some(advice.into()))
     }

@@ -1,6 +1,6 @@
-//! The clock and the time zones: events of the future mean that the clock went back, and every zone must be known.
+//! The clock and the time zones: events in the future mean that the clock went back, and every zone must be known.
 //!
-//! The lake and the servers that are asked over HTTPS say what their clocks show; [`skew`] judges the difference.
+//! The lake and the HTTPS servers report what their clocks show; [`skew`] judges the difference.
 
 use std::collections::BTreeSet;
 
@@ -14,21 +14,21 @@ use crate::domain::schedule::parse_zone;
 
 pub(super) const THIS: Subject = Subject("clock");
 
-/// From here on a difference is worth a warning.
+/// From this difference on, a warning is worthwhile.
 const NOTABLE: SignedDuration = SignedDuration::from_secs(30);
 
-/// From here on signed requests and certificates begin to fail.
+/// From this difference on, signed requests and certificates begin to fail.
 const HARMFUL: SignedDuration = SignedDuration::from_mins(5);
 
 const ADVICE: &str = "set the clock of this machine by NTP (`timedatectl set-ntp true`), or that of the other one";
 
-/// Looks at the clock and the zones.
+/// Checks the clock and the zones.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     async move {
         let mut named: BTreeSet<&str> = site.dags.iter().map(|dag| dag.timezone.as_str()).collect();
         named.extend([site.config.institution.timezone.as_str(), site.config.simulation.zone.as_str()]);
         let mut checks = vec![zones(&named)];
-        // That the store cannot be read is said where it is looked at.
+        // If the store cannot be read, its own check says so.
         if let Ok(Some(health)) = site.health().await {
             checks.push(history(health.newest_event, site.clock.now()));
         }

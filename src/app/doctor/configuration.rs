@@ -1,4 +1,4 @@
-//! The configuration and the DAG files: every mistake of all of them.
+//! The configuration and the DAG files: every mistake in all of them.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -8,7 +8,7 @@ use super::site::Site;
 
 pub(super) const THIS: Subject = Subject("configuration");
 
-/// Looks at the configuration and the DAG files.
+/// Checks the configuration and the DAG files.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     let mistakes = site.mistakes.iter().map(ToString::to_string).collect();
     let names: Vec<&str> = site.dags.iter().map(|dag| dag.name.as_str()).collect();

@@ -1,4 +1,4 @@
-//! The state store: reachable, of this program's schema, whole, written safely, and who owns it.
+//! The state store: reachable, with this program's schema, intact, safely written, and who owns it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::telemetry::chain;
 
 pub(super) const THIS: Subject = Subject("database");
 
-/// How long the file may be read through, before `nocturne db check` is the better way.
+/// How long reading the file through may take; beyond that, `nocturne db check` is the better way.
 const READING: Duration = Duration::from_secs(20);
 
 const UNREACHABLE: &str = "correct `state.url`, or see that the server or the file can be reached by this user";
@@ -22,7 +22,7 @@ const DAMAGED: &str = "stop the daemon, keep the file, and put a backup in its p
 
 const NOBODY: &str = "nobody owns it now: no daemon runs, so no schedule does";
 
-/// Looks at the state store.
+/// Checks the state store.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     async move {
         let url = &site.config.state.url;

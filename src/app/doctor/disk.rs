@@ -1,4 +1,4 @@
-//! Disk: room and inodes where state, lake, scratch, logs and e-mails are written, measured by what is there.
+//! Disk: space and inodes where state, lake, scratch, logs and e-mails are written, measured against what is used.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,18 +17,18 @@ pub(super) const THIS: Subject = Subject("disk");
 
 const MIB: u64 = 1 << 20;
 
-/// With less than this no night can be sure to end.
+/// With less than this, no night is certain to finish.
 const LEAST_BYTES: u64 = 256 * MIB;
-/// With less than this, or than a fifth of what is there, it is time to act.
+/// With less than this, or less than a fifth of what is used, it is time to act.
 const FEW_BYTES: u64 = 1024 * MIB;
 
 const LEAST_INODES: u64 = 1_000;
 const FEW_INODES: u64 = 20_000;
 
-/// So many files are measured at most: more would take longer than anybody waits.
+/// The most files that are measured: more would take too long.
 const MOST_FILES: u64 = 500_000;
 
-/// Looks at every file system that is written to.
+/// Checks every file system that is written to.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     async move {
         let paths = &site.config.paths;
@@ -43,12 +43,12 @@ pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     .boxed()
 }
 
-/// What there is on a file system, and how much of it is ours.
+/// What is available on a file system, and how much of it is ours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Space {
     free_bytes: u64,
     free_inodes: u64,
-    /// 0: the file system has no fixed number of them.
+    /// 0 if the file system has no fixed number of them.
     inodes: u64,
     our_bytes: u64,
 }
@@ -103,7 +103,7 @@ fn measure<'a>(folders: impl Iterator<Item = &'a Path>, device: u64) -> u64 {
     bytes
 }
 
-/// Judges a file system by what lies on it, of which the first gives the check its name.
+/// Judges a file system by what is stored on it; the first of these names the check.
 fn judge(holds: &[&str], space: &Space) -> Checked {
     let wanted = FEW_BYTES.max(space.our_bytes / 5);
     let by_bytes = grade(space.free_bytes, LEAST_BYTES, wanted);

@@ -15,7 +15,7 @@ use crate::telemetry::{chain, spawn_blocking};
 
 pub(super) const THIS: Subject = Subject("lake");
 
-/// Looks at the lake.
+/// Checks the lake.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     async move {
         if let Some(folder) = site.lake_folder()
@@ -38,7 +38,7 @@ pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     .boxed()
 }
 
-/// Returns what is to be said of a folder that is not there yet.
+/// Returns the result for a folder that does not exist yet.
 fn not_there(folder: &Path) -> Option<Checked> {
     if folder.exists() {
         return None;

@@ -19,7 +19,7 @@ const ENOUGH_FILES: u64 = 1024;
 
 const GIB: u64 = 1 << 30;
 
-/// Looks at the limits.
+/// Checks the limits.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     let engine = &site.config.engine;
     let largest = engine.memory_by_kind.values().chain([&engine.memory]).map(|size| size.bytes()).max().unwrap_or(0);
@@ -73,7 +73,7 @@ fn attempts(means: &MemoryMeans) -> Checked {
     THIS.ok("attempts", format!("{means}, when started from here"))
 }
 
-/// Compares what attempts may hold at once with what there is.
+/// Compares the memory that attempts may use at once with what is available.
 fn memory((limit, at_once): (u64, usize), machine: u64, stakes: Stakes) -> Checked {
     let wanted = limit.saturating_mul(at_once as u64);
     let found = format!(
@@ -100,14 +100,14 @@ fn cores(at_once: usize, cores: usize) -> Checked {
     THIS.ok("cores", found)
 }
 
-/// Returns the memory of this machine, or of the part of it that its cgroup leaves to this process.
+/// Returns the memory of this machine, or the part of it that its cgroup leaves to this process.
 fn machine_bytes() -> Option<u64> {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let total = procfs::Meminfo::current().ok()?.mem_total;
     Some(cgroup_limit(Path::new("/sys/fs/cgroup"), &own).map_or(total, |limit| limit.min(total)))
 }
 
-/// Returns the least `memory.max` of a cgroup v2 and those above it.
+/// Returns the smallest `memory.max` of a cgroup v2 and its ancestors.
 fn cgroup_limit(root: &Path, own: &str) -> Option<u64> {
     let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
     let folder: PathBuf = root.join(own.trim_start_matches('/'));

@@ -1,4 +1,4 @@
-//! E-mail: the server greets, upgrades to TLS and accepts the login, without an e-mail; or the folder may be written.
+//! E-mail: the server greets, upgrades to TLS and accepts the login, without an e-mail; or the folder is writable.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) const THIS: Subject = Subject("e-mail");
 /// How long each step of the conversation may take. A night waits longer.
 const STEP: Duration = Duration::from_secs(8);
 
-/// Looks at how e-mail leaves.
+/// Checks how e-mail is sent.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     async move {
         vec![match site.config.mail.transport {
@@ -34,7 +34,7 @@ pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     .boxed()
 }
 
-/// Returns the configured server, to be asked quickly.
+/// Returns the configured server, with short timeouts.
 pub(super) fn smtp(site: &Site) -> Result<Smtp, AppError> {
     let mut settings = smtp_settings(&site.config, &site.variables)?;
     settings.timeout = STEP;

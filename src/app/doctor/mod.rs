@@ -1,9 +1,9 @@
-//! `nocturne doctor`: looks at everything that a night needs and says in plain words what is wrong and what to do.
+//! `nocturne doctor`: checks everything that a night needs and says in plain words what is wrong and what to do.
 //!
-//! It changes nothing that lasts: no folder is made, no schema brought up to date, no e-mail sent; the one object that
-//! it writes into the lake it removes again. Each subject is one file, which looks (with a time limit: a server that
-//! hangs is a finding) and leaves deciding to pure functions. Where the configuration is wrong, that is a finding too,
-//! and the checks that do not depend on what is wrong are done all the same.
+//! It changes nothing permanently: it creates no folder, migrates no schema and sends no e-mail; the one object that it
+//! writes into the lake is removed again. Each subject is one file, which checks (with a time limit: a server that
+//! hangs is a finding) and leaves decisions to pure functions. A wrong configuration is a finding too, and the checks
+//! that do not depend on what is wrong are still done.
 //!
 //! How to add a subject: a file with `check`, and a line in `PLAN`.
 
@@ -33,7 +33,7 @@ pub use checked::{Checked, Verdict};
 use self::checked::Subject;
 use self::site::Site;
 
-/// All that was looked at.
+/// Everything that was checked.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The worst verdict.
@@ -48,16 +48,16 @@ impl Report {
         Self { verdict: worst.unwrap_or(Verdict::Ok), checks }
     }
 
-    /// Returns how many checks ended so.
+    /// Returns how many checks ended with this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.checks.iter().filter(|check| check.verdict == verdict).count()
     }
 }
 
-/// What looks at a subject.
+/// What checks a subject.
 type Look = for<'a> fn(&'a Site) -> BoxFuture<'a, Vec<Checked>>;
 
-/// A subject: the sections of the configuration without which it cannot be looked at, how long that may take, and what
+/// A subject: the sections of the configuration without which it cannot be checked, how long that may take, and what
 /// does it.
 struct Planned {
     subject: Subject,
@@ -81,14 +81,14 @@ const PLAN: [Planned; 12] = [
     plan(limits::THIS, &["engine"], limits::check),
 ];
 
-/// How long a look may take.
+/// How long a check may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
 const fn plan(subject: Subject, sections: &'static [&'static str], look: Look) -> Planned {
     Planned { subject, sections, limit: LIMIT, look }
 }
 
-/// Looks at everything, each subject beside the others.
+/// Checks everything, all subjects concurrently.
 pub async fn examine(files: &[PathBuf]) -> Report {
     let site = Site::read(files);
     let looks = PLAN.iter().map(|planned| look_at(planned, &site));

@@ -1,6 +1,6 @@
-//! Permissions: who runs the program, what others may read of what it keeps, and what it may not write.
+//! Permissions: who runs the program, what others may read of what it stores, and what it cannot write.
 //!
-//! Where all data are invented nobody could be hurt, and what would otherwise be a warning is only said.
+//! Where all data are invented nobody could be harmed, and what would otherwise be a warning is only reported.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::telemetry::spawn_blocking;
 
 pub(super) const THIS: Subject = Subject("permissions");
 
-/// Looks at user, umask, folders and files.
+/// Checks user, umask, folders and files.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     async move {
         let (paths, stakes) = (&site.config.paths, site.stakes());
@@ -61,7 +61,7 @@ fn umask(umask: u32, stakes: Stakes) -> Checked {
     }
 }
 
-/// Returns what is to be said of a folder; nothing where it is not there yet.
+/// Returns the result for a folder; `None` if it does not exist yet.
 fn folder(name: &str, path: &Path, stakes: Stakes) -> Option<Checked> {
     let mode = std::fs::metadata(path).ok()?.mode() & 0o777;
     if access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
@@ -83,7 +83,7 @@ fn kept_from_others(name: &str, path: &Path, mode: u32, stakes: Stakes) -> Check
     }
 }
 
-/// Looks at the files that lie in the state folder itself: the database, the identity map.
+/// Checks the files directly in the state folder: the database, the identity map.
 fn files(state: &Path, stakes: Stakes) -> Option<Checked> {
     let entries = std::fs::read_dir(state).ok()?.flatten();
     let open = entries.filter_map(|entry| {

@@ -1,4 +1,4 @@
-//! The schedules: when each DAG comes next, whether it ever does, and whether its deadline belongs to its slot.
+//! The schedules: when each DAG runs next, whether it ever does, and whether its deadline belongs to its slot.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -15,7 +15,7 @@ pub(super) const THIS: Subject = Subject("schedules");
 /// A deadline that is further from its slot than this was meant for another day.
 const FAR: SignedDuration = SignedDuration::from_hours(12);
 
-/// Looks at the schedules.
+/// Checks the schedules.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     let now = site.clock.now();
     let mut checks: Vec<Checked> = site.dags.iter().filter_map(|dag| schedule(dag, now)).collect();
@@ -25,7 +25,7 @@ pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     std::future::ready(checks).boxed()
 }
 
-/// Returns what is to be said of a DAG's schedule; nothing where it has none.
+/// Returns the result for a DAG's schedule; `None` if it has none.
 fn schedule(dag: &Dag, now: Timestamp) -> Option<Checked> {
     let (name, schedule) = (dag.name.as_str(), dag.schedule.as_ref()?);
     let (next, zone) = match (next_after(schedule, &dag.timezone, now), parse_zone(&dag.timezone)) {

@@ -1,4 +1,4 @@
-//! Secrets: there, usable, and kept from others. What is in them is never shown.
+//! Secrets: present, usable, and kept from others. Their contents are never shown.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,10 +16,10 @@ use crate::telemetry::{chain, spawn_blocking};
 
 pub(super) const THIS: Subject = Subject("secrets");
 
-/// Where systemd puts credentials: their group may read them by its mode, and the folder keeps everybody else out.
+/// Where systemd puts credentials: their mode lets their group read them, and the folder keeps everybody else out.
 const CREDENTIALS: &str = "/run/credentials";
 
-/// Looks at every secret that the configuration or a DAG refers to.
+/// Checks every secret that the configuration or a DAG refers to.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     async move {
         let (secrets, variables) = (secrets(site), site.variables.clone());

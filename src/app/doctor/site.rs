@@ -1,4 +1,4 @@
-//! What is examined: the configuration as far as it is valid, the DAGs as far as they are, and what is at stake.
+//! What is examined: the configuration and the DAGs, as far as they are valid, and what is at stake.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(super) struct Site {
     pub(super) config: Arc<Config>,
     /// What is wrong with it.
     pub(super) mistakes: Vec<Mistake>,
-    /// Whether there is a configuration at all; else it is the default one.
+    /// Whether there is any configuration; otherwise it is the default one.
     has_configuration: bool,
     /// The environment.
     pub(super) variables: Variables,
@@ -36,11 +36,11 @@ pub(super) struct Site {
     pub(super) dags: Vec<Dag>,
     /// What is wrong with the others, or with their folder.
     pub(super) broken: Vec<String>,
-    /// How the state store looks, once somebody has asked.
+    /// The state store's health, once it has been asked for.
     health: OnceCell<Result<Option<Health>, String>>,
 }
 
-/// Whom a mistake could hurt.
+/// Whom a mistake could harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stakes {
     /// Nobody: all data are invented.
@@ -59,7 +59,7 @@ impl Site {
             Ok((config, mistakes)) => (Some(config), mistakes, true),
             Err(Mistakes(mistakes)) => (None, mistakes, false),
         };
-        // The embedded default is valid: a test holds it to its schema.
+        // The embedded default is valid: a test checks it against its schema.
         let default = || Layers::from_texts(Vec::new(), Variables::new()).config();
         let config = config.or_else(|| default().ok());
         let config = Arc::new(config.expect("the embedded default is a valid configuration"));
@@ -76,18 +76,18 @@ impl Site {
         }
     }
 
-    /// Returns whether what the configuration says in a section cannot be relied on.
+    /// Returns whether the configuration's values in a section cannot be relied on.
     pub(super) fn is_wrong(&self, section: &str) -> bool {
         !self.has_configuration || self.mistakes.iter().any(|mistake| section_of(&mistake.path) == section)
     }
 
-    /// Returns whom a mistake could hurt.
+    /// Returns whom a mistake could harm.
     pub(super) fn stakes(&self) -> Stakes {
         let is_invented = self.config.sources.values().all(|source| source.kind == SourceKind::Simulation);
         if is_invented { Stakes::Invented } else { Stakes::Real }
     }
 
-    /// Returns how the state store looks, `None` where there is none yet, or why that cannot be told.
+    /// Returns the state store's health, `None` where there is no store yet, or why it cannot be determined.
     pub(super) async fn health(&self) -> &Result<Option<Health>, String> {
         let look = async || match tokio::time::timeout(STORE, store::health(&self.config.state.url)).await {
             Ok(looked) => looked.map_err(|error| chain(&error)),
@@ -104,7 +104,7 @@ impl Site {
     }
 }
 
-/// Returns the nearest folder above `path`, or itself, that is there.
+/// Returns the nearest existing folder: `path` itself or one above it.
 pub(super) fn nearest(path: &Path) -> PathBuf {
     let there = path.ancestors().find(|path| path.exists() && !path.as_os_str().is_empty());
     there.map_or_else(|| PathBuf::from("."), Path::to_owned)

@@ -1,4 +1,4 @@
-//! The sources of student data: there, readable, and how old their newest delivery is.
+//! The sources of student data: present, readable, and how old their newest delivery is.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -13,7 +13,7 @@ use crate::config::{Source, SourceKind};
 
 pub(super) const THIS: Subject = Subject("source");
 
-/// Looks at every source.
+/// Checks every source.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
     async move {
         let looks = site.config.sources.iter().map(|(name, source)| look(site, name, source));
@@ -53,7 +53,7 @@ async fn newest_delivery(site: &Site, source: &Source) -> anyhow::Result<(Timest
     let contracts = Contracts::load(&source.extra, source.contracts.as_deref())?;
     let url = source.path.clone().unwrap_or_default();
     let mut options = crate::app::open::lake_options(&site.config, &site.variables, &url)?;
-    // Manifests of a remote source are copied; they do not stay.
+    // Manifests of a remote source are copied; the copies are temporary.
     let copies = TemporaryFolder::new(&site.variables, "nocturne-doctor")?;
     copies.path().clone_into(&mut options.scratch);
     let files = crate::lake::open_source(options).await?;

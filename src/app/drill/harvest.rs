@@ -1,6 +1,6 @@
-//! What nights have left behind, so that the harvest of two sites can be compared: the lake's files and the e-mails.
+//! What nights have left behind, so that two sites can be compared: the lake's files and the e-mails.
 //!
-//! Durations stand in `timings.json` alone, so every other file of the lake must be the same, byte by byte.
+//! Durations are only in `timings.json`, so every other file of the lake must be the same, byte by byte.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,21 +13,21 @@ use sha2::{Digest as _, Sha256};
 pub struct Harvest {
     /// The SHA-256 of every file of the lake, by its key.
     pub files: BTreeMap<String, String>,
-    /// The revisions that went out of each e-mail, by its DAG, date, audience and recipient.
+    /// The revisions of each e-mail that were sent, by its DAG, date, audience and recipient.
     pub e_mails: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// How a harvest differs from the one that it should be, a line each.
+/// How a harvest differs from what it should be, a line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
     /// What is missing, or is not what it should be.
     pub lost: BTreeSet<String>,
-    /// What there is too much of.
+    /// What there should not be, or should be only once.
     pub doubled: BTreeSet<String>,
 }
 
 impl Harvest {
-    /// Reads a lake and a folder of e-mails; one that is not there is empty.
+    /// Reads a lake and a folder of e-mails; one that does not exist is empty.
     ///
     /// # Errors
     /// When a folder or file cannot be read.

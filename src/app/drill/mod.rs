@@ -1,9 +1,9 @@
-//! `nocturne drill kill9`: proof on the user's own machine that a night which is killed again and again ends like one
-//! that nobody disturbed.
+//! `nocturne drill kill9`: proof on the user's own machine that a night that is killed again and again ends like one
+//! that was not disturbed.
 //!
-//! Two sites of a tiny invented institution lie in a scratch folder of their own. Each night runs undisturbed in one and
-//! is killed at random moments in the other, until it is done there too. Then lakes and e-mails are compared
-//! (`harvest`), and the state store is checked. Nothing of the user's is touched, and nothing leaves the machine.
+//! Two sites of a tiny invented institution are set up in a scratch folder. Each night runs undisturbed in one and is
+//! killed at random moments in the other, until it is done there too. Then lakes and e-mails are compared (`harvest`),
+//! and the state store is checked. Nothing of the user's is touched, and nothing leaves the machine.
 
 mod harvest;
 mod recovery;
@@ -34,18 +34,18 @@ use crate::lake::keys;
 use crate::store::{self, RunFilter, StateStore};
 use crate::telemetry::{SystemClock, spawn_blocking};
 
-/// The first night: in the middle of a term of the invented institution.
+/// The first night: in the middle of a term at the invented institution.
 const FIRST: Date = date(2026, 11, 3);
 
-/// A night is killed so often at most: a job that is lost three times is stopped, as it should be.
+/// The most times a night is killed: a job that is lost three times is stopped, as it should be.
 const KILLS: u32 = 2;
 
-/// What is drilled.
+/// What the drill does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drill {
     /// How many nights.
     pub nights: u32,
-    /// What the moments are drawn from.
+    /// The seed of the random moments.
     pub seed: u64,
     /// What becomes of the scratch folder.
     pub afterwards: Afterwards,
@@ -54,22 +54,22 @@ pub struct Drill {
 /// What becomes of the scratch folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Afterwards {
-    /// It goes, unless something was lost or doubled.
+    /// It is removed, unless something was lost or doubled.
     Remove,
-    /// It stays.
+    /// It is kept.
     Keep,
 }
 
 /// What a drill has shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// What the moments were drawn from: with the same seed they are the same parts of a night.
+    /// The seed of the moments: the same seed gives the same parts of a night.
     pub seed: u64,
     /// The nights.
     pub nights: Vec<Night>,
-    /// What an undisturbed twin has, and the disturbed site does not.
+    /// What an undisturbed twin has and the disturbed site does not.
     pub lost: BTreeSet<String>,
-    /// What the disturbed site has, and an undisturbed twin does not.
+    /// What the disturbed site has and an undisturbed twin does not.
     pub doubled: BTreeSet<String>,
     /// Files of the lake that were compared.
     pub files: usize,
@@ -101,7 +101,7 @@ pub struct Night {
 pub struct RunAgain {
     /// The job.
     pub job: String,
-    /// Its attempts, all told.
+    /// Its attempts in total.
     pub attempts: u32,
 }
 
@@ -112,10 +112,10 @@ impl Report {
     }
 }
 
-/// Drills, and tells `on_night` of each night that is done.
+/// Runs the drill, and calls `on_night` for each night that is done.
 ///
 /// # Errors
-/// When the scratch folder cannot be used, a process not be started, or an undisturbed night fails.
+/// When the scratch folder cannot be used, a process cannot be started, or an undisturbed night fails.
 pub async fn kill9(drill: Drill, mut on_night: impl FnMut(&Night)) -> anyhow::Result<Report> {
     let variables = process_environment();
     let mut folder = TemporaryFolder::new(&variables, "nocturne-drill").context("making a scratch folder")?;
@@ -139,7 +139,7 @@ struct Sites {
     calm: Site,
     stormy: Site,
     draws: ChaCha8Rng,
-    /// What went wrong in nights of the disturbed site.
+    /// What went wrong in the disturbed site's nights.
     failed: BTreeSet<String>,
 }
 
@@ -173,7 +173,7 @@ impl Sites {
         Ok(Night { date, undisturbed_secs: usual.as_secs_f64(), kills, run_again, recoveries })
     }
 
-    /// Kills the night of a date at a random moment; returns whether it was over before.
+    /// Kills the night of a date at a random moment; returns whether it had already finished.
     async fn killed_once(&mut self, date: Date, usual: Duration, kills: &mut u32) -> anyhow::Result<bool> {
         let moment = usual.mul_f64(self.draws.random_range(0.0..1.0));
         match self.stormy.night_killed_after(date, moment).await? {
@@ -192,7 +192,7 @@ impl Sites {
         }
     }
 
-    /// Returns what the state store of the disturbed site tells of a night.
+    /// Returns what the disturbed site's state store records of a night.
     async fn told(&self, date: Date, started: &[Timestamp]) -> anyhow::Result<(Vec<RunAgain>, Vec<Recovery>)> {
         let store = store::look(&self.stormy.state_url()).await?;
         let store: &dyn StateStore = &*store;
@@ -236,7 +236,7 @@ impl Sites {
     }
 }
 
-/// Whether a night ended well: with 0, or with 9 where it has warned of something.
+/// Whether a night ended well: with 0, or with 9 if it gave a warning.
 fn is_done(ended: ExitStatus) -> bool {
     matches!(ended.code(), Some(0 | 9))
 }

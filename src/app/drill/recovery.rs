@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-/// A process that went on with a run which another had left.
+/// A process that continued a run that another had left.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Recovery {
     /// Seconds until the run was taken up.
@@ -12,17 +12,17 @@ pub struct Recovery {
     pub done_secs: Option<f64>,
 }
 
-/// A run as its events tell it.
+/// A run as its events record it.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
     pub(super) queued_at: Timestamp,
     pub(super) finished_at: Option<Timestamp>,
-    /// When a process took it up, each time.
+    /// When processes took it up, in order.
     pub(super) taken_up: Vec<Timestamp>,
 }
 
 /// Returns the recoveries of a run, given when each of its processes was started, in order. A process that was started
-/// before there was a run to go on with recovered nothing.
+/// before there was a run to continue recovered nothing.
 pub(super) fn recoveries(run: &Told, started: &[Timestamp]) -> Vec<Recovery> {
     let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).max(SignedDuration::ZERO).as_secs_f64();
     let mut recoveries = Vec::new();

@@ -1,7 +1,7 @@
-//! A site of the drill: a folder with a configuration and a DAG of its own, and nights as processes of this program.
+//! A site of the drill: a folder with its own configuration and DAG, and nights as processes of this program.
 //!
-//! A process sees nothing of the user's: no configuration, no variable of ours, no service manager. It is killed, and
-//! with it what it has started, when nobody waits for it any more.
+//! A process sees nothing of the user's: no configuration, no Nocturne variable, no service manager. It is killed,
+//! together with what it has started, when nobody waits for it any more.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const NIGHT: &str = include_str!("night.toml");
 /// The name of the DAG.
 pub(super) const DAG: &str = "drill";
 
-/// How long a night may take that nobody disturbs: far longer than any does.
+/// How long an undisturbed night may take: far longer than any does.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// What a process needs of the environment to find programs.
@@ -34,12 +34,12 @@ pub(super) struct Site {
     variables: Variables,
 }
 
-/// How a night ended that was to be killed at a moment.
+/// How a night ended that should be killed at a given moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// It was killed.
     Killed,
-    /// It was over before.
+    /// It had finished before.
     Before(ExitStatus),
 }
 
@@ -83,7 +83,7 @@ impl Site {
         Ok(Ended::Killed)
     }
 
-    /// Starts the night of a date, or goes on with it.
+    /// Starts the night of a date, or continues it.
     fn start(&self, date: Date) -> io::Result<Child> {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join("nights.log"))?;
         Command::new("/proc/self/exe")

@@ -3,10 +3,10 @@
 use crate::app::{AppError, Dags};
 use crate::cli::{ExitCode, Failure, Global, output};
 
-/// Check one DAG, or all: every mistake at once.
+/// Check one DAG, or all, and report every mistake at once.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The DAG; without it all.
+    /// The DAG; all if not given.
     dag: Option<String>,
 }
 

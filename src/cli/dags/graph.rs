@@ -10,12 +10,12 @@ use crate::domain::ids::JobName;
 pub(in crate::cli) struct Args {
     /// The DAG.
     dag: String,
-    /// As what: text, or a Mermaid flowchart for a Markdown page.
+    /// The format: text, or a Mermaid flowchart for a Markdown page.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
-/// As what a graph is drawn.
+/// The format in which a graph is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Text,
@@ -40,7 +40,7 @@ pub(super) fn run(dags: &Dags, args: &Args, global: &Global) -> Result<ExitCode,
     Ok(ExitCode::Done)
 }
 
-/// Returns a line for each job: those of one column may run at the same time.
+/// Returns the lines of the graph: the jobs of one column may run at the same time.
 fn text(dag: &Dag) -> String {
     let mut drawn = String::new();
     let depths = dag.depths();
@@ -77,7 +77,7 @@ fn mermaid(dag: &Dag) -> String {
     drawn
 }
 
-/// Returns a name that Mermaid takes as a node: some words are its own.
+/// Returns a name that Mermaid accepts for a node: some words are reserved.
 fn id(job: &JobName) -> String {
     format!("job_{}", job.as_str().replace('-', "_"))
 }

@@ -1,4 +1,4 @@
-//! `nocturne dags list`: every DAG file; a broken one is named, and keeps nobody from the others.
+//! `nocturne dags list`: every DAG file; a broken one is named, and does not hide the others.
 
 use crate::app::{AppError, Dags};
 use crate::cli::values::time_in;
@@ -39,7 +39,7 @@ fn row(dag: &Dag, pauses: &[Pause]) -> Vec<String> {
     vec![dag.name.to_string(), schedule, next, dag.jobs.len().to_string(), dag.description.clone()]
 }
 
-/// Returns when a DAG runs next by itself.
+/// Returns when a DAG's schedule next runs it.
 pub(super) fn next(dag: &Dag) -> Option<jiff::Timestamp> {
     let slot = schedule::next_after(dag.schedule.as_ref()?, &dag.timezone, SystemClock.now()).ok()??;
     Some(slot.at)

@@ -1,4 +1,4 @@
-//! `nocturne dags …`: what there is to run, when, and whether it is paused. One file per action.
+//! `nocturne dags …`: which DAGs there are, when they run, and whether they are paused. One file per action.
 
 mod check;
 mod graph;
@@ -22,13 +22,13 @@ pub(super) enum Args {
     List,
     /// Show a DAG: its schedule, its jobs, what they need and what they do.
     Show(show::Args),
-    /// Check one DAG, or all: every mistake at once.
+    /// Check one DAG, or all, and report every mistake at once.
     Check(check::Args),
-    /// Show when a DAG runs next, and what changes of the clocks do to it.
+    /// Show when a DAG runs next, and how clock changes affect it.
     Next(next::Args),
     /// Draw a DAG's jobs in the order in which they run.
     Graph(graph::Args),
-    /// Pause a DAG's schedule: its slots are skipped, and nobody is owed an e-mail for them.
+    /// Pause a DAG's schedule: its slots are skipped, and no e-mail is owed for them.
     Pause(pause::PauseArgs),
     /// Resume a DAG's schedule, from its next slot on.
     Resume(pause::ResumeArgs),
@@ -54,7 +54,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
     }
 }
 
-/// Returns the DAGs that are paused; none where there is no state store yet, or one that knows no pauses.
+/// Returns the DAGs that are paused; none if there is no state store yet, or if it is too old to have pauses.
 async fn pauses(config: &Config) -> Result<Vec<Pause>, Failure> {
     let found = match store::look(&config.state.url).await {
         Ok(store) => store.pauses().await,

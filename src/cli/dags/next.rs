@@ -1,4 +1,4 @@
-//! `nocturne dags next`: when a DAG runs by itself, and what changes of the clocks do to its times.
+//! `nocturne dags next`: when a DAG's schedule runs it, and how clock changes affect those times.
 
 use super::paused_words;
 use crate::app::Dags;
@@ -9,7 +9,7 @@ use crate::domain::schedule::shift::planned_after;
 use crate::store::Pause;
 use crate::telemetry::SystemClock;
 
-/// Show when a DAG runs next, and what changes of the clocks do to it.
+/// Show when a DAG runs next, and how clock changes affect it.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The DAG.

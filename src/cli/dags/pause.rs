@@ -1,4 +1,4 @@
-//! `nocturne dags pause|resume`: a schedule that rests, over the summer say.
+//! `nocturne dags pause|resume`: suspends a schedule, for example over the summer.
 
 use crate::app::App;
 use crate::cli::follow::unreachable;
@@ -8,12 +8,12 @@ use crate::config::Use;
 use crate::domain::manual::Manual;
 use crate::store::Pause;
 
-/// Pause a DAG's schedule: its slots are skipped, and nobody is owed an e-mail for them. What runs goes on to its end.
+/// Pause a DAG's schedule: its slots are skipped, and no e-mail is owed for them. Runs under way continue to their end.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct PauseArgs {
     /// The DAG.
     dag: String,
-    /// Why, for whoever wonders, and the audit log.
+    /// Why, for others to see, and for the audit log.
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
 }

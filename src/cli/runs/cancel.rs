@@ -9,7 +9,7 @@ use crate::cli::{ExitCode, Failure, Global, output};
 use crate::domain::run::RunState;
 use crate::store::{Role, RunRecord};
 
-/// Stop a run: its attempts are ended, what they have not committed is dropped, and it counts as cancelled.
+/// Stop a run: its attempts are ended, what they have not committed is discarded, and the run is cancelled.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The run.
@@ -19,10 +19,10 @@ pub(in crate::cli) struct Args {
     why: Option<String>,
 }
 
-/// How often the run is looked at.
+/// How often the run is checked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How much longer than their grace it may take until the attempts are ended.
+/// How much longer than their grace the attempts may take to end.
 const MARGIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(app: &App, args: Args, global: &Global) -> Result<ExitCode, Failure> {
@@ -32,13 +32,13 @@ pub(super) async fn run(app: &App, args: Args, global: &Global) -> Result<ExitCo
         let error = anyhow::anyhow!("{} is {} already", run.run_id, run.state);
         return Err(Failure::new(ExitCode::Refused, error));
     }
-    // Where nobody carries the run out, nobody else would end it.
+    // If nothing carries out the run, nothing else would end it.
     if let Some(tenure) = app.own(Role::Command).await? {
         let end = async {
             let claim = app.store.claim_run(&run.run_id, &tenure, app.clock.now()).await;
             match claim {
                 Ok(claim) => app.store.finish_run(&claim, RunState::Cancelled, app.clock.now()).await,
-                // It was only queued, and is cancelled by now.
+                // It was only queued, and has been cancelled by now.
                 Err(crate::store::StoreError::Illegal(_)) => Ok(()),
                 Err(error) => Err(error),
             }

@@ -74,7 +74,7 @@ fn show(found: &Comparison) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns a figure with as many digits as say something.
+/// Returns a figure with as many digits as are meaningful.
 fn figure(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e15 { format!("{value:.0}") } else { format!("{value:.4}") }
 }

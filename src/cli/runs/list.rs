@@ -1,4 +1,4 @@
-//! `nocturne runs list`: runs and the slots that got none, newest first, each in its DAG's time zone.
+//! `nocturne runs list`: runs and the slots without one, newest first, each in its DAG's time zone.
 
 use std::collections::BTreeMap;
 
@@ -17,16 +17,16 @@ use crate::store::{RunFilter, RunRecord};
 /// List runs and skipped slots, newest first.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Of this DAG only.
+    /// Only of this DAG.
     #[arg(long)]
     dag: Option<DagName>,
-    /// In this state only: queued, running, succeeded, failed, cancelled; or skipped, for slots without a run.
+    /// Only in this state: queued, running, succeeded, failed, cancelled; or skipped, for slots without a run.
     #[arg(long, value_parser = parse_state)]
     state: Option<Listed>,
-    /// Asked for since a date (`2026-11-01`) or within a time (`7d`, `36h`).
+    /// Requested since a date (`2026-11-01`) or within a period (`7d`, `36h`).
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
-    /// At most so many.
+    /// Show at most this many.
     #[arg(long, default_value_t = 20)]
     limit: u32,
 }
@@ -60,7 +60,7 @@ pub(super) async fn run(app: &App, args: &Args, global: &Global) -> Result<ExitC
         Some(Listed::Runs(_)) => Vec::new(),
         _ => app.store.skipped_slots(&filter).await.map_err(unreachable)?,
     };
-    // Where the list of runs ends for want of room, slots of before would be among nothing.
+    // When the list of runs is full, slots older than its last run would appear without their neighbouring runs.
     let is_full = u32::try_from(runs.len()).is_ok_and(|listed| listed == args.limit);
     let oldest = runs.last().filter(|_| is_full).map(|run| run.queued_at).max(since);
     skipped.retain(|slot| oldest.is_none_or(|oldest| slot.at >= oldest));
@@ -111,7 +111,7 @@ fn slot_row(slot: &SkippedSlot, zone: &str) -> Vec<String> {
     vec![slot.dag.to_string(), "skipped".to_owned(), "schedule".to_owned(), at, String::new(), slot.why.clone()]
 }
 
-/// Returns the zones of the DAGs: of their files, or of the runs where a file is gone or broken.
+/// Returns the zones of the DAGs: from their files, or from the runs if a file is gone or broken.
 async fn zones(app: &App, runs: &[RunRecord], skipped: &[SkippedSlot]) -> Result<BTreeMap<DagName, String>, Failure> {
     let mut zones = BTreeMap::new();
     for dag in runs.iter().map(|run| &run.dag).chain(skipped.iter().map(|slot| &slot.dag)) {

@@ -1,4 +1,4 @@
-//! `nocturne runs logs`: what attempts have logged; with `--follow` as they log it.
+//! `nocturne runs logs`: what attempts have logged; with `--follow`, as they log it.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -25,15 +25,15 @@ pub(in crate::cli) struct Args {
     /// Only this attempt of each job: 1 is the first.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     attempt: Option<u32>,
-    /// Only the last lines of each log.
+    /// Only this many lines at the end of each log.
     #[arg(long, value_name = "LINES")]
     tail: Option<usize>,
-    /// Go on showing what is logged until the run is done.
+    /// Keep showing what is logged until the run is done.
     #[arg(long, short)]
     follow: bool,
 }
 
-/// How often a followed log is looked at.
+/// How often a followed log is checked.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The log of an attempt.
@@ -115,12 +115,12 @@ fn tail(text: &str, lines: Option<usize>) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-/// Shows what is logged until the run is done, or a person leaves.
+/// Shows what is logged until the run is done, or a person stops watching.
 async fn follow(app: &App, mut run: RunRecord, args: &Args) -> Result<ExitCode, Failure> {
     let mut seen: BTreeMap<PathBuf, u64> = BTreeMap::new();
     let mut shown: Option<PathBuf> = None;
     loop {
-        // Asked before the logs are read: what is logged before the end is shown.
+        // Read before the logs, so that what is logged before the end is shown.
         let jobs = app.store.jobs(&run.run_id).await.map_err(unreachable)?;
         for log in logs(app, &run, &jobs, args) {
             let is_first = !seen.contains_key(&log.path);
@@ -142,7 +142,7 @@ async fn follow(app: &App, mut run: RunRecord, args: &Args) -> Result<ExitCode, 
     }
 }
 
-/// Returns the whole lines that a file has after `from`, and moves `from` behind them; `None` when there are none.
+/// Returns the complete lines that a file has after `from`, and moves `from` past them; `None` when there are none.
 fn read_from(path: &Path, from: &mut u64) -> Option<String> {
     let mut file = std::fs::File::open(path).ok()?;
     file.seek(SeekFrom::Start(*from)).ok()?;

@@ -1,4 +1,4 @@
-//! `nocturne runs mark`: a person's word on how a job of a run is to count.
+//! `nocturne runs mark`: a person decides how a job of a run counts.
 
 use super::{find, manual};
 use crate::app::App;
@@ -8,18 +8,18 @@ use crate::domain::ids::JobName;
 use crate::domain::run::JobState;
 use crate::store::StoreError;
 
-/// Say how a job of a run that is done is to count.
+/// Set how a job of a finished run counts.
 ///
-/// A job that failed and was put right by hand counts as succeeded; one that succeeded with a wrong result counts as
-/// failed, and is not up to date any more: the next run does it again. What it has committed stays until then, and no
-/// e-mail goes out.
+/// A job that failed and was corrected by hand can count as succeeded; one that succeeded with a wrong result can count
+/// as failed, and is no longer up to date: the next run does it again. What it has committed stays until then, and no
+/// e-mail is sent.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The run.
     run: String,
     /// The job.
     job: JobName,
-    /// As what it is to count.
+    /// What it counts as.
     #[arg(value_enum)]
     r#as: As,
     /// Why, for the audit log.
@@ -27,7 +27,7 @@ pub(in crate::cli) struct Args {
     why: String,
 }
 
-/// As what a job counts.
+/// What a job counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum As {
     Succeeded,

@@ -1,4 +1,4 @@
-//! `nocturne runs …`: what ran, why it ended as it did, and what a person does about it. One file per action.
+//! `nocturne runs …`: what ran, why it ended as it did, and what to do about it. One file per action.
 
 mod cancel;
 mod diff;
@@ -28,13 +28,13 @@ pub(super) enum Args {
     Show(show::Args),
     /// Show the log of a run's attempts.
     Logs(logs::Args),
-    /// Do again what failed in a run, or a job and all that need it.
+    /// Redo what failed in a run, or a job and all that need it.
     Retry(retry::Args),
-    /// Say how a job of a run that is done is to count.
+    /// Set how a job of a finished run counts.
     Mark(mark::Args),
     /// Stop a run.
     Cancel(cancel::Args),
-    /// Compare two runs: rows, metrics and predictions that changed.
+    /// Compare two runs: rows, shares of nulls, figures and predictions that changed.
     Diff(diff::Args),
 }
 

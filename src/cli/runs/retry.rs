@@ -1,4 +1,4 @@
-//! `nocturne runs retry`: a new run for the same date that does again what failed, and all that needs it.
+//! `nocturne runs retry`: a new run for the same date that redoes what failed, and all that needs it.
 
 use super::{find, manual};
 use crate::app::App;
@@ -12,22 +12,23 @@ use crate::domain::manual::Asked;
 use crate::engine::repair::to_retry;
 use crate::store::NewRun;
 
-/// Do again what failed in a run, or a job and all that need it.
+/// Redo what failed in a run, or a job and all that need it.
 ///
-/// It makes a new run for the same date with the DAG file as it is now; the other jobs stand as they ended. A run for the
-/// newest date makes what is current; one for an earlier date makes the report of that date and leaves tables, features
-/// and models as they are. Whoever had an e-mail for the date gets a correction if the verdict or the failed jobs differ.
+/// It makes a new run for the same date with the DAG file as it is now; the other jobs remain as they ended. A run for
+/// the newest date makes what is current; one for an earlier date makes the report of that date and leaves tables,
+/// features and models as they are. Those who had an e-mail for the date get a correction if the verdict or the failed
+/// jobs differ.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The run.
     run: String,
-    /// What failed, was cancelled or did not begin for that reason, and all that need it (this is the default).
+    /// What failed, was cancelled or therefore did not begin, and all that need it (this is the default).
     #[arg(long, conflicts_with = "from")]
     failed: bool,
     /// This job and all that need it, however they ended.
     #[arg(long, value_name = "JOB")]
     from: Option<JobName>,
-    /// Rebuild also what is up to date.
+    /// Also rebuild what is up to date.
     #[arg(long)]
     force: bool,
     /// Why, for the audit log.

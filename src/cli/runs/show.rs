@@ -1,4 +1,4 @@
-//! `nocturne runs show`: a run, why each of its jobs ran, what was found, what failed, and what people did to it.
+//! `nocturne runs show`: a run, why each of its jobs ran, what was found, what failed, and what was done to it by hand.
 
 use super::{find, took};
 use crate::app::App;

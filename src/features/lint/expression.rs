@@ -111,7 +111,7 @@ fn check_operator(walk: &mut Walk<'_>, expression: &Expr, op: &BinaryOperator, r
         | BinaryOperator::NotEq
         | BinaryOperator::And
         | BinaryOperator::Or => {}
-        // The tokens said why.
+        // Already refused by its token.
         BinaryOperator::Modulo => {}
         _ => {
             let problem = format!("the operator `{op}`");

@@ -1,4 +1,4 @@
-//! What the lint has refused so far, and where it writes refusals down.
+//! What the lint has refused so far, and how it records refusals.
 
 use std::collections::BTreeSet;
 use std::fmt;

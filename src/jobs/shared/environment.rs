@@ -1,6 +1,6 @@
 //! What every job body may use: the lake, the configuration, the clock, the sources.
 //!
-//! `app` makes the one value of it; bodies get it through their `JobContext`. Nothing in it changes during a run.
+//! `app` makes the only value of it; bodies get it through their `JobContext`. Nothing in it changes during a run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,25 +28,25 @@ pub struct Environment {
     pub config: Arc<Config>,
     /// The lake.
     pub lake: Lake,
-    /// The clock: for stamps in e-mail only; what is computed depends on the logical date.
+    /// The clock, only for timestamps in e-mail; what is computed depends on the logical date.
     pub clock: Arc<dyn Clock>,
     /// The pseudonym key, where one is configured.
     pub privacy_key: Option<PrivacyKey>,
     /// Opens a source's folder or prefix.
     pub open_source: Box<OpenSource>,
-    /// What a `command` inherits of the process's environment.
+    /// What a `command` inherits from the process's environment.
     pub inherited: BTreeMap<String, String>,
     /// Resolves the secrets of a `command`.
     pub resolve_secret: Box<ResolveSecret>,
-    /// Returns by which means the memory of a `command` is limited.
+    /// Returns the means by which the memory of a `command` is limited.
     pub memory_means: fn() -> MemoryMeans,
 }
 
 impl Environment {
-    /// Returns the folder for scratch files, made anew where it is missing.
+    /// Returns the folder for scratch files, creating it if it is missing.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn scratch(&self) -> anyhow::Result<&Path> {
         use anyhow::Context as _;
         let scratch = &self.config.paths.scratch;

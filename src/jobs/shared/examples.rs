@@ -30,7 +30,7 @@ pub(in crate::jobs) struct Examples {
 struct FoundRows {
     rows: LazyFrame,
     basis: Basis,
-    /// The snapshot that they are of.
+    /// The snapshot that they are from.
     input: String,
 }
 
@@ -74,7 +74,7 @@ impl JobContext {
         Ok((!rows.is_empty()).then_some(Examples { rows, basis, inputs }))
     }
 
-    /// The rows of a feature set of one stage; of what is current, those of the logical date.
+    /// The rows of a feature set for one stage; for the current stage, those of the logical date.
     async fn examples_of_set(&self, set: &TableName, stage: Stage) -> Result<Option<FoundRows>, JobError> {
         let dataset = Dataset::feature_set(set);
         let snapshot = self.input.snapshot(dataset.as_str()).ok_or_else(|| no_dataset(&dataset))?;
@@ -94,7 +94,7 @@ impl JobContext {
         Ok(rows.map(|rows| FoundRows { rows, basis, input }))
     }
 
-    /// The labels, each with when it was known, and the snapshot that they are of.
+    /// The labels, each with when it became known, and the snapshot that they are from.
     async fn labels(&self, label: &str) -> Result<Option<(LazyFrame, String)>, JobError> {
         let dataset = Dataset::label(&label.parse().map_err(JobError::fail)?);
         let Some(manifest) = self.manifest(&dataset).await? else { return Ok(None) };
@@ -103,7 +103,7 @@ impl JobContext {
         Ok(rows.map(|rows| (rows.select(columns), format!("{dataset}@{}", manifest.id()))))
     }
 
-    /// Returns those of the recipe's features that only say how far a course is: they move with the calendar.
+    /// Returns those of the recipe's features that only say how far a course has come: they move with the calendar.
     pub(in crate::jobs) fn calendar_features(&self, recipe: &Recipe) -> Result<BTreeSet<String>, JobError> {
         let catalogue = catalogue(self)?;
         let mut found = BTreeSet::new();
@@ -115,7 +115,7 @@ impl JobContext {
         Ok(found)
     }
 
-    /// The recipe's features, and of each set the features that come from it.
+    /// The recipe's features, and for each set the features that come from it.
     fn features_of(&self, recipe: &Recipe) -> Result<(Vec<String>, Vec<OwnFeatures>), JobError> {
         let catalogue = catalogue(self)?;
         let mut features: Vec<String> = Vec::new();
@@ -141,7 +141,7 @@ impl JobContext {
     }
 }
 
-/// Those in progress are known as of one date: what was built for another says nothing of who is enrolled on this one.
+/// Current features are valid for one date: those built for another do not say who is enrolled on this one.
 fn other_date(dataset: &Dataset, built_for: &str, cx: &JobContext) -> JobError {
     let (dag, date) = (&cx.input.dag, cx.input.logical_date);
     JobError::Fail(anyhow::anyhow!(

@@ -1,7 +1,7 @@
-//! What jobs leave for later jobs of their run and for the report: every fact with its name, its type and who leaves it.
+//! What jobs leave for later jobs of their run and for the report: each fact with its name, its type and its origin.
 //!
 //! A fact is a small JSON value in the outcome of the job that leaves it, so it is stored and may be read by a later
-//! version of the program. It has one name, here, and one type: what is left is what is read.
+//! version of the program. Its name and its type are defined once, here: what is left is what is read.
 
 use std::marker::PhantomData;
 
@@ -22,7 +22,7 @@ use crate::report::view::{DriftView, FlaggedTerm, ModelView, QualityView, TableV
 pub(in crate::jobs) const TABLES: Fact<Vec<TableView>> = Fact::new("tables");
 /// The date that a `canvas_pull` was for.
 pub(in crate::jobs) const PULL_DATE: Fact<Date> = Fact::new("pull_date");
-/// What the snapshots and cursors of a part of a `canvas_pull` do not say.
+/// What the snapshots and cursors of a part of a `canvas_pull` do not record.
 pub(in crate::jobs) const PULL_PROGRESS: Fact<Progress> = Fact::new("pull_progress");
 /// The quality checks as `quality_check` sums them up for the report.
 pub(in crate::jobs) const QUALITY: Fact<QualityView> = Fact::new("quality");
@@ -39,7 +39,7 @@ pub(in crate::jobs) const EVALUATION: Fact<Evaluation> = Fact::new("evaluation")
 /// The counts that `score` makes, by term.
 pub(in crate::jobs) const FLAGGED: Fact<Vec<FlaggedTerm>> = Fact::new("flagged");
 
-/// A fact: a value of the type `T` under a name.
+/// A fact: a value of the type `T` with a name.
 pub(in crate::jobs) struct Fact<T> {
     name: &'static str,
     value: PhantomData<fn() -> T>,
@@ -50,7 +50,7 @@ impl<T> Fact<T> {
         Self { name, value: PhantomData }
     }
 
-    /// Returns the fact as the first job that left it in this run wrote it, to be published as it is.
+    /// Returns the fact exactly as the first job that left it in this run wrote it, for publication.
     pub(in crate::jobs) fn as_left<'a>(&'a self, cx: &'a JobContext) -> Option<&'a serde_json::Value> {
         cx.input.facts(self.name).next().map(|(_, value)| value)
     }
@@ -83,14 +83,14 @@ impl<T: DeserializeOwned> Fact<T> {
     }
 }
 
-/// How far a `canvas_pull` is with a part of its outcome.
+/// How far a `canvas_pull` has got with a part of its outcome.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::jobs) struct Progress {
     /// The delivery's time.
     pub(in crate::jobs) at: Timestamp,
     /// The table; `None`: the delivery itself.
     pub(in crate::jobs) table: Option<String>,
-    /// Up to when anything of the source was taken in before this run.
+    /// The time up to which the source had been taken in before this run.
     pub(in crate::jobs) taken_before: Option<Timestamp>,
     /// The versions that were opened.
     pub(in crate::jobs) opened: u64,
@@ -102,7 +102,7 @@ pub(in crate::jobs) struct Progress {
     pub(in crate::jobs) rows_before: Option<u64>,
 }
 
-/// What `drift_report` compared: tonight against the same course week of earlier terms.
+/// What `drift_report` compared: tonight with the same course week of earlier terms.
 #[derive(Debug, Serialize)]
 pub(in crate::jobs) struct DriftFigures {
     /// The course week.

@@ -10,7 +10,7 @@ use crate::features::{Catalogue, Stage};
 use crate::jobs::kind::JobContext;
 use crate::lake::Dataset;
 
-/// What a part of a feature set or a label is named by in its manifest.
+/// How a manifest names a part of a feature set or a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::jobs) struct PartName {
     /// The partition's name: [`AsOf::key`](crate::features::AsOf).
@@ -86,7 +86,7 @@ impl JobContext {
         Ok(Some(found))
     }
 
-    /// Returns what an outcome that rests on the parts of one stage depends on, as text; `None` when there is no snapshot.
+    /// Returns, as text, what an outcome based on the parts of one stage depends on; `None` when there is no snapshot.
     pub(in crate::jobs) async fn stage_input(
         &self,
         dataset: &Dataset,

@@ -1,8 +1,8 @@
-//! What several kinds of job share, by what it is about; a kind never imports another kind.
+//! What several kinds of job share, by subject; a kind never imports another kind.
 //!
-//! [`environment`] is what bodies may use. `tables`, `features`, `examples` and `models` read what is committed, as methods
-//! of the `JobContext` where they read by its input, so that a body reads the same at every try. `facts` is what jobs leave
-//! for each other and for the report. `pull` is what `canvas_pull` is made of.
+//! [`environment`] is what bodies may use. `tables`, `features`, `examples` and `models` read what is committed, as
+//! methods of the `JobContext` where they read what its input names, so that a body reads the same at every try.
+//! `facts` is what jobs leave for each other and for the report. `pull` is what `canvas_pull` is made of.
 
 pub mod environment;
 pub(super) mod examples;

@@ -1,6 +1,6 @@
 //! How bodies read what is committed: tables as inputs of features, datasets as frames.
 //!
-//! A body reads the snapshots that its input names, never "the latest": so it reads the same at every try.
+//! A body reads the snapshots that its input names, never "the latest", so that it reads the same at every try.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ fn series(code: &str) -> &str {
 }
 
 impl JobContext {
-    /// Returns the contracts of every source's tables that have a snapshot, with it.
+    /// Returns the contracts of all sources' tables that have a snapshot, each with its snapshot.
     pub(in crate::jobs) fn tables(&self) -> Result<Vec<(TableContract, SnapshotRef)>, JobError> {
         let mut found: Vec<(TableContract, SnapshotRef)> = Vec::new();
         for source in self.environment.config.sources.values() {
@@ -99,7 +99,7 @@ impl JobContext {
         Ok(Inputs::new(inputs))
     }
 
-    /// Returns, by course, the series that it belongs to: what is taught again term after term.
+    /// Returns, by course, the series that it belongs to: what is taught again each term.
     pub(in crate::jobs) async fn course_series(&self) -> Result<BTreeMap<i64, String>, JobError> {
         let codes = self.texts_by_id("courses", "course_code").await?;
         let series = codes.into_iter().map(|(id, code)| (id, series(&code).to_owned()));

@@ -1,7 +1,7 @@
 //! How well the model ranks students, by course week: its interval, the rule and the courses' past share.
 //!
-//! The axis begins at 0.5 (chance) or lower where a figure is worse, and ends at 1, so that nights compare by eye. Lines
-//! differ by dash as well as by colour, and each is named at its end.
+//! The axis begins at 0.5 (chance), or lower where a figure is worse, and ends at 1, so that nights can be compared by
+//! eye. Lines differ by dash as well as by colour, and each is named at its end.
 
 use serde::Serialize;
 

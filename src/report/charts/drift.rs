@@ -14,7 +14,7 @@ const ROW: f64 = 30.0;
 const TOP: f64 = 88.0;
 const LEFT: f64 = 232.0;
 const RIGHT: f64 = 500.0;
-/// Most features that are drawn; the rest is in the table.
+/// The most features drawn; the rest are in the table.
 const MOST: usize = 8;
 /// The multiple beyond which a bar is cut.
 const FURTHEST: f64 = 4.0;

@@ -16,7 +16,7 @@ const ROW: f64 = 28.0;
 const TOP: f64 = 88.0;
 const LEFT: f64 = 190.0;
 const RIGHT: f64 = 470.0;
-/// Most tables that are drawn: those that were not renewed first, then the largest.
+/// The most tables drawn: those that were not renewed first, then the largest.
 const MOST: usize = 12;
 /// Where the axis has its marks, in hours.
 const AXIS: [(f64, &str); 6] =

@@ -14,7 +14,7 @@ const ROW: f64 = 28.0;
 const TOP: f64 = 88.0;
 const LEFT: f64 = 150.0;
 const RIGHT: f64 = 510.0;
-/// Most jobs that are drawn; the rest is in the table.
+/// The most jobs drawn; the rest are in the table.
 const MOST: usize = 20;
 
 #[derive(Debug, Serialize)]

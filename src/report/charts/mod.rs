@@ -22,7 +22,7 @@ use drawing::Drawing;
 use super::templates::{Template, render};
 use super::view::{DigestView, ReportView};
 
-/// How many PNG pixels stand for one unit of the drawing.
+/// How many PNG pixels there are for one unit of the drawing.
 const PIXELS_PER_UNIT: u16 = 2;
 
 /// A finished chart.
@@ -64,7 +64,7 @@ pub enum ChartError {
         /// The cause.
         source: minijinja::Error,
     },
-    /// Its SVG is not one.
+    /// Its SVG is not valid.
     #[error("reading the SVG of the chart `{name}`")]
     Svg {
         /// The chart.
@@ -114,8 +114,8 @@ impl Brush {
         if fonts.len() == 2 { Ok(Self { fonts: Arc::new(fonts) }) } else { Err(ChartError::Font) }
     }
 
-    /// Returns the charts of the published report, in the order in which they are read. One that cannot be drawn
-    /// keeps none of the others away.
+    /// Returns the charts of the published report, in the order in which they are read. One that cannot be drawn does
+    /// not hold back the others.
     pub(super) fn report_charts(&self, environment: &Environment<'static>, view: &ReportView) -> Drawn {
         let mut drawn = Drawn::default();
         if let Some(drawing) = view.model.as_ref().and_then(auc::draw) {
@@ -183,7 +183,7 @@ mod tests {
             let pixels = tiny_skia::Pixmap::decode_png(&chart.png).unwrap();
             assert_eq!((pixels.width(), pixels.height()), (chart.width * 2, chart.height * 2));
             assert!(pixels.pixels().iter().all(|pixel| pixel.alpha() == 255));
-            // Text that finds no font is dropped without an error: the title must have left ink.
+            // Text for which there is no font is dropped without an error: the title must have painted some pixels.
             let title = pixels.pixels().iter().take(usize::try_from(pixels.width()).unwrap() * 70);
             assert!(title.filter(|pixel| pixel.red() < 80).count() > 500, "{} has no title", chart.name);
         }

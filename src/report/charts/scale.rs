@@ -13,7 +13,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Returns the coordinate of `value`; a value outside is put at the nearer end.
+    /// Returns the coordinate of `value`; a value outside the range is clamped to the nearer end.
     pub(super) fn at(&self, value: f64) -> f64 {
         let (from, to) = self.values;
         let share = if to > from { ((value - from) / (to - from)).clamp(0.0, 1.0) } else { 0.0 };

@@ -1,4 +1,4 @@
-//! What becomes of an e-mail that is sent: the words of the receiving side, or the stage at which it failed and why.
+//! The result of sending an e-mail: the receiving side's reply, or the stage at which it failed and why.
 
 use std::io;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ pub enum TransportError {
         /// The server.
         host: String,
     },
-    /// The record names an address that is none.
+    /// The record names an address that is not valid.
     #[error(
         "the e-mail `{message_id}` names an address that is not one; correct `mail.to`, `mail.from` or `to` of the job"
     )]
@@ -62,14 +62,14 @@ pub enum TransportError {
         /// The e-mail.
         message_id: String,
     },
-    /// The server could not be reached, or said no.
+    /// The server could not be reached, or refused.
     #[error("{} at the SMTP server {host}:{port}: {reply}; {}", .stage.words(), .stage.advice())]
     Smtp {
         /// The server.
         host: String,
         /// Its port.
         port: u16,
-        /// How far the conversation came.
+        /// How far the conversation got.
         stage: Stage,
         /// Whether another try may help.
         is_transient: bool,
@@ -88,9 +88,9 @@ impl TransportError {
         }
     }
 
-    /// Returns how the outbox takes it. Only what the server said of this recipient or message, or an address that is
-    /// none, is final: a login, a sender or a certificate that is refused is put right by a person, and then all
-    /// e-mails must go.
+    /// Returns what the outbox is to do about it. Only the server's answer about this recipient or message, or an
+    /// invalid address, is final: a refused login, sender or certificate is for a person to correct, and then all the
+    /// e-mails must go out.
     pub const fn refusal(&self) -> Refusal {
         match self {
             Self::Smtp { stage: Stage::Send, is_transient: false, .. } | Self::Envelope { .. } => Refusal::Permanent,

@@ -1,4 +1,4 @@
-//! One SMTP server: a conversation for each e-mail, each of its stages within its time.
+//! One SMTP server: one conversation per e-mail, each stage with its own time limit.
 //!
 //! The connection is TLS, or it is to this machine itself. Errors name host, port and stage; the recipient's address is
 //! masked in them.
@@ -39,7 +39,7 @@ pub struct SmtpSettings {
     pub ca_file: Option<PathBuf>,
     /// How long each step of a conversation may take, up to the message's last line.
     pub timeout: Duration,
-    /// How long the answer to the message may take: while a server scans it, it has it and has not said so.
+    /// How long the answer to the message may take: a server that scans a message already has it but has not said so.
     pub reply_timeout: Duration,
     /// The name by which we greet; without it this machine's, if it has a domain, else its address.
     pub hello_name: Option<String>,
@@ -48,7 +48,7 @@ pub struct SmtpSettings {
 /// How a connection to an SMTP server is kept private.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SmtpSecurity {
-    /// It begins in the clear and must be upgraded before anything is said.
+    /// It begins in the clear and must be upgraded before anything is sent.
     StartTls,
     /// It is TLS from the first byte.
     Tls,
@@ -63,7 +63,7 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// Returns the server of those settings; it is not spoken to yet.
+    /// Returns the server with those settings; no connection is made yet.
     ///
     /// # Errors
     /// When the certificate file cannot be read, or the connection would not be private.
@@ -102,7 +102,7 @@ impl Smtp {
         Ok(Receipt { words: hide(&sent?, recipient) })
     }
 
-    /// Says sender, recipient and message, each within its time, and returns what the server answered to the message.
+    /// Sends sender, recipient and message, each within its time limit, and returns the server's answer to the message.
     async fn hand_over(
         &self,
         connection: &mut AsyncSmtpConnection,
@@ -230,7 +230,7 @@ fn envelope(mail: &Outgoing) -> Result<(Address, Address), TransportError> {
     Ok((parse(&mail.from)?, parse(&mail.to)?))
 }
 
-/// Says whether another try may help: not after a refusal (5xx), a missing ability or a certificate that is not trusted.
+/// Says whether another try may help: not after a refusal (5xx), a missing capability or an untrusted certificate.
 fn may_pass(error: &SmtpError) -> bool {
     !(error.is_permanent() || error.is_client() || error.is_tls() || is_about_certificate(error))
 }

@@ -1,4 +1,4 @@
-//! One finding as people are told it; which ones are is decided in `report::alerts`.
+//! One finding as it is reported to people; `report::alerts` decides which ones are.
 
 use serde::{Deserialize, Serialize};
 

@@ -10,7 +10,7 @@ use crate::domain::check::Severity;
 use crate::domain::delivery::{Signature, Word};
 use crate::report::format::{count_of, day, day_and_time, out_of_100};
 
-/// How a night, or one of its answers, stands.
+/// The state of a night, or of one of its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -25,7 +25,7 @@ pub enum Verdict {
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// How it stands.
+    /// Its state.
     pub state: Verdict,
     /// The answer, in a sentence or two.
     pub sentence: String,
@@ -102,7 +102,7 @@ impl ReportView {
             ));
         }
         let newest = self.tables.iter().filter_map(|table| table.newest_event).max();
-        // An unknown zone is an error of the page, which shows times too; the sentence does without.
+        // An unknown zone is an error of the page, which shows times too; the sentence leaves the time out.
         let newest = newest.and_then(|at| day_and_time(at, &self.zone).ok());
         let newest = newest.map_or_else(String::new, |at| format!(" The newest entry is from {at}."));
         let verb = if self.tables.len() == 1 { "was" } else { "were" };

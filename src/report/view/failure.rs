@@ -10,7 +10,7 @@ use super::{JobEnd, Pointer};
 use crate::domain::delivery::{Signature, Word};
 use crate::domain::ids::{DagName, RunId};
 
-/// What people must know when a night did not come to its end.
+/// What people must know when a night did not finish.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailureView {
     /// Whose night it is.
@@ -47,7 +47,7 @@ pub struct FailureView {
     pub contact: Option<String>,
 }
 
-/// How a night missed its end.
+/// How a night failed to finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
@@ -80,7 +80,7 @@ impl FailureView {
 pub struct FailedJob {
     /// The job's name.
     pub name: String,
-    /// How it stands.
+    /// Its state.
     pub end: JobEnd,
     /// What failed, on what and why: one sentence without anything about a person.
     pub message: String,

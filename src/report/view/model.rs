@@ -1,7 +1,7 @@
 //! The model in use, and how good it is against simpler ways to know.
 //!
-//! Every figure stands beside a rule a person could apply and beside the courses' own history: a model that is not
-//! surely better than the rule is said to be so. Nothing here is about one student.
+//! Every figure is shown beside that of a rule a person could apply and that of the courses' own history; a model that
+//! is not clearly better than the rule is reported as such. Nothing here is about one student.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub struct ModelView {
 }
 
 impl ModelView {
-    /// Returns whether it is surely better than the simple rule: the lower end of its interval is above the rule.
+    /// Returns whether it is clearly better than the simple rule: the lower end of its interval is above the rule.
     pub fn beats_rule(&self) -> bool {
         self.auc.low > self.rule_auc
     }

@@ -1,7 +1,7 @@
 //! The smaller pages of `published/`: the index of a folder, and a model's card.
 //!
-//! Both are static and self-contained: they open from a folder on disk and from object storage alike, ask nobody
-//! for anything, and hold counts and figures only.
+//! Both are static and self-contained: they open from a folder on disk and from object storage alike, make no requests,
+//! and hold counts and figures only.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The tables a night read, and what the checks said about them.
 //!
 //! Counts here are of rows, not of people. A check that looked at nothing counts as failed. Which rows were held back
-//! is for the quarantine to say, never for a view.
+//! is recorded in the quarantine, never in a view.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

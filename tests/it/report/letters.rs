@@ -1,7 +1,6 @@
 //! The e-mails: their words, their size, their MIME, and that they are the same for the same night.
 //!
-//! Words and HTML are compared with snapshots, the message with an independent MIME parser.
-//! Every view is invented.
+//! Words and HTML are compared with snapshots, the message with an independent MIME parser. Every view is invented.
 
 use jiff::Timestamp;
 use mail_parser::{MessageParser, MimeHeaders};

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use nocturne::report::Renderer;
 
-/// One renderer for all tests: loading fonts and templates once.
+/// One renderer for all tests, so that fonts and templates are loaded once.
 static RENDERER: LazyLock<Renderer> = LazyLock::new(|| Renderer::new().unwrap());
 
 /// Compares `text` with `tests/snapshots/report/<name>.snap`.

@@ -1,7 +1,7 @@
 //! The pages of `published/`: self-contained, the same bytes for the same view, and without small counts.
 //!
-//! HTML is compared with snapshots; that a page loads nothing and reveals nobody is checked separately.
-//! Every view is invented.
+//! HTML is compared with snapshots; separate checks ensure that a page makes no requests and reveals nobody. Every view
+//! is invented.
 
 use nocturne::report::view::{DigestView, FlaggedTerm, FolderView, GroupCount, ModelCardView, ReportView, Verdict};
 

@@ -1,4 +1,5 @@
-//! A delivery of a table that cannot be used: the last good snapshot stands, or the job fails where there is none.
+//! A delivery of a table that cannot be used: the last good snapshot stays current, or the job fails where there is
+//! none.
 
 use anyhow::anyhow;
 use polars::prelude::DataFrame;
@@ -13,13 +14,13 @@ pub(super) struct Failure {
     pub(super) check: &'static str,
     pub(super) why: String,
     pub(super) advice: &'static str,
-    /// Whether the job cannot go on where nothing stands of the table.
+    /// Whether the job cannot go on if the table has no snapshot.
     pub(super) is_fatal: bool,
 }
 
 /// How a table's delivery failed.
 pub(super) enum TableError {
-    /// The delivery cannot be used: the last good snapshot stands.
+    /// The delivery cannot be used: the last good snapshot stays current.
     Unusable {
         why: anyhow::Error,
         advice: &'static str,
@@ -70,8 +71,8 @@ fn advice_context(advice: &str) -> String {
 }
 
 impl Failure {
-    /// Returns the finding about the table `name`, of which a snapshot `stands` or not; the job's failure where it cannot
-    /// go on without one.
+    /// Returns the finding about the table `name`, given whether it has a snapshot (`stands`), or the job's failure if
+    /// it cannot go on without one.
     pub(super) fn finding(&self, name: &str, stands: bool) -> Result<Finding, JobError> {
         let Self { check, why, advice, is_fatal } = self;
         if *is_fatal && !stands {

@@ -1,4 +1,4 @@
-//! The findings of a pull, kept so that an attempt that was cut off changes neither them nor their order.
+//! The findings of a pull, kept so that an interrupted attempt changes neither them nor their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,17 +6,17 @@ use jiff::Timestamp;
 
 use crate::domain::check::Finding;
 
-/// The findings of a pull, in one order whatever was cut off: by delivery, then by table.
+/// The findings of a pull, in the same order whatever was interrupted: by delivery, then by table.
 #[derive(Debug, Default)]
 pub(super) struct PullFindings {
     findings: BTreeMap<(Timestamp, usize), Vec<Finding>>,
-    /// The deliveries whose own findings are in.
+    /// The deliveries whose own findings have been added.
     pub(super) introduced: BTreeSet<Timestamp>,
-    /// Up to when anything of the source was taken in before this run.
+    /// The time up to which the source had been taken in before this run.
     pub(super) taken_before: Option<Timestamp>,
 }
 
-/// The place of the findings about a delivery as a whole, before all its tables.
+/// The position of the findings about a delivery as a whole, before all its tables.
 pub(super) const DELIVERY: usize = 0;
 
 impl PullFindings {

@@ -1,8 +1,8 @@
-//! What `canvas_pull` is made of: a pull is opened on a source, takes its deliveries in table by table, and commits each.
+//! The parts of `canvas_pull`: a pull is opened on a source, takes in its deliveries table by table, and commits each.
 //!
-//! `source` opens what is read, `state` is the pull under way and each table in it, `failure` what becomes of a delivery
-//! that cannot be used, `table` takes in one table, `quarantine` stages the rows that were held back, `parts` commits
-//! what is done and goes on after an attempt that was cut off, `findings` keeps what was found in one order.
+//! `source` opens what is read, `state` is the pull under way and each table in it, `failure` says what becomes of a
+//! delivery that cannot be used, `table` takes in one table, `quarantine` stages the rows that were held back, `parts`
+//! commits what is done and continues after an interrupted attempt, `findings` keeps the findings in one order.
 
 mod failure;
 mod findings;

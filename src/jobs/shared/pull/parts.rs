@@ -1,9 +1,9 @@
-//! How a `canvas_pull` commits table by table, and goes on where an earlier attempt of its run was cut off.
+//! How a `canvas_pull` commits table by table, and continues where an earlier attempt of its run was interrupted.
 //!
 //! Each table of a delivery is a part of the outcome, named `<delivery's time> <table>`; what a delivery says of itself
-//! is one too. A part holds all that the rest of the pull and its report need of it: the snapshots, the cursor, the
-//! findings, and the counts as a fact. An attempt that finds parts of its run begins after them, and its outcome says
-//! what it would have said without the break.
+//! is a part too. A part holds everything that the rest of the pull and its report need from it: the snapshots, the
+//! cursor, the findings, and the counts as a fact. An attempt that finds parts from its run starts after them, and its
+//! outcome says what it would have said without the interruption.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ struct Committed<'a> {
 impl Pull {
     /// Takes up what earlier attempts of this run have committed.
     pub(in crate::jobs) async fn take_up(&mut self, cx: &JobContext) -> Result<(), JobError> {
-        // Up to when anything of this source was taken in.
+        // The time up to which this source had been taken in.
         for contract in self.known.iter() {
             self.findings.taken_before = self.findings.taken_before.max(self.cursor(cx, contract)?);
         }
@@ -97,7 +97,8 @@ impl Pull {
         })
     }
 
-    /// Commits the findings about a delivery as a whole, once: of one that was taken in on another night they were then.
+    /// Commits the findings about a delivery as a whole, once: if it was taken in on another night, they were committed
+    /// then.
     pub(in crate::jobs) async fn introduce(&mut self, cx: &JobContext, delivery: &Delivery) -> Result<(), JobError> {
         let at = delivery.mode.known_at();
         let is_old = self.findings.taken_before.is_some_and(|taken| at <= taken);

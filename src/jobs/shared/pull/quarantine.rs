@@ -13,7 +13,7 @@ use crate::jobs::shared::tables::lake_error;
 use crate::lake::{self, Dataset, Provenance, Staging};
 
 impl Pulled {
-    /// Keeps rows that were held back; `rows` counts those too that are not kept one by one.
+    /// Keeps rows that were held back; `rows` also counts those that are not kept one by one.
     pub(super) fn hold(&mut self, frame: DataFrame, rows: u64) -> anyhow::Result<()> {
         if frame.height() == 0 {
             return Ok(());
@@ -28,7 +28,7 @@ impl Pulled {
 }
 
 impl Pull {
-    /// Stages the rows of all tables that were held back and are not handed over with their table.
+    /// Stages the rows of all tables that were held back and have not been handed over with their table.
     pub(in crate::jobs) async fn stage_quarantines(&mut self, cx: &JobContext) -> Result<(), JobError> {
         for contract in self.contracts.clone() {
             self.stage_quarantine(cx, &contract).await?;

@@ -30,7 +30,7 @@ pub(super) async fn open_source(configured: &Source, cx: &JobContext) -> Result<
     (cx.environment.open_source)(root).await.map_err(JobError::Fail)
 }
 
-/// Generates the simulated institution as of the logical date; an export that is there already is used again.
+/// Generates the simulated institution as of the logical date; an existing export is used again.
 async fn simulate(cx: &JobContext) -> Result<PathBuf, JobError> {
     let options = simulation_options(&cx.environment.config.simulation);
     let date = cx.input.logical_date;

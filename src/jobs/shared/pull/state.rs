@@ -50,11 +50,11 @@ pub(in crate::jobs) struct Pulled {
     /// The rows that were held back in this run, as they are staged.
     pub(super) quarantine: Option<(SnapshotRef, Manifest)>,
     pub(super) is_quarantine_handed_over: bool,
-    /// The rows that were held back and are not staged yet.
+    /// The rows that were held back and have not been staged yet.
     pub(super) held: Option<DataFrame>,
-    /// New entries of the identity map that are not handed over yet.
+    /// New entries of the identity map that have not been handed over yet.
     pub(super) identities: Identities,
-    /// Why the last delivery of the table could not be used; a later one that can makes up for it.
+    /// Why the last delivery of the table could not be used; a later usable one makes up for it.
     pub(super) failure: Option<Failure>,
     pub(in crate::jobs) cursor: Option<Timestamp>,
     pub(in crate::jobs) is_changed: bool,
@@ -68,7 +68,7 @@ pub(in crate::jobs) struct Pulled {
 }
 
 impl Pull {
-    /// Opens the source `name` for `tables`, or for all that it has, with the deliveries that the night is about.
+    /// Opens the source `name` for `tables`, or for all that it has, with the deliveries that the night covers.
     pub(in crate::jobs) async fn open(name: &str, tables: &[String], cx: &JobContext) -> Result<Self, JobError> {
         let config = &cx.environment.config;
         let configured = config.sources.get(name).with_context(|| {
@@ -109,7 +109,7 @@ impl Pull {
         })
     }
 
-    /// Fills the term lookup from what stands, for deliveries that bring no courses or enrolments.
+    /// Fills the term lookup from the committed tables, for deliveries that bring no courses or enrolments.
     pub(in crate::jobs) async fn learn_terms(&mut self, cx: &JobContext) -> Result<(), JobError> {
         let lake = &cx.environment.lake;
         let mut terms = TermLookup::default();
@@ -141,7 +141,7 @@ impl Pull {
         self.findings.add(at, place, findings);
     }
 
-    /// Adds what was found in the pull as a whole, after everything else.
+    /// Adds the findings about the pull as a whole, after everything else.
     pub(super) fn add_last_findings(&mut self, findings: Vec<Finding>) {
         self.findings.add(Timestamp::MAX, usize::MAX, findings);
     }
@@ -156,7 +156,7 @@ impl Pull {
         format!("{}/{}", self.source_name, contract.name)
     }
 
-    /// Returns up to when a table was taken in before this run.
+    /// Returns the time up to which a table had been taken in before this run.
     pub(super) fn cursor(&self, cx: &JobContext, contract: &TableContract) -> Result<Option<Timestamp>, JobError> {
         let name = self.cursor_name(contract);
         let Some(text) = cx.input.cursors.get(&name) else { return Ok(None) };
@@ -165,7 +165,7 @@ impl Pull {
 }
 
 impl Pulled {
-    /// Whether a delivery has made something of it that is not committed yet.
+    /// Whether a delivery has changed it in a way that is not committed yet.
     pub(super) fn is_to_hand_over(&self) -> bool {
         self.is_changed && !self.is_handed_over
     }
@@ -186,7 +186,7 @@ pub(in crate::jobs) fn standing_rows(manifest: &Manifest) -> u64 {
     versions::current_parts(manifest).map(|part| part.rows).sum()
 }
 
-/// The deliveries that the night is about: those up to its end; where the source begins later, its first. What was
+/// The deliveries that the night covers: those up to its end or, where the source begins later, its first. What was
 /// delivered later is left for its own night.
 fn due(mut deliveries: Vec<Delivery>, until: Timestamp) -> Vec<Delivery> {
     let in_time = deliveries.iter().filter(|delivery| delivery.mode.known_at() <= until).count();
@@ -207,7 +207,7 @@ fn delivery_error(error: DeliveryError) -> JobError {
     }
 }
 
-/// Reads a cursor. One that is not a time must not pass for a source that was never read: its history would begin anew.
+/// Reads a cursor. One that is not a time must not be taken for a source never read: its history would start again.
 fn read_cursor(name: &str, text: &str) -> anyhow::Result<Timestamp> {
     text.parse().with_context(|| {
         format!("the cursor `{name}` in the state store is `{text}`, which is not a time; restore the state store")

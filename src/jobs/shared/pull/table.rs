@@ -1,8 +1,8 @@
 //! One table of a `canvas_pull`: from a delivery's files to a staged snapshot.
 //!
-//! What a delivery brings is read, merged into the standing versions and staged; `parts` commits it. A delivery
-//! of the table that is corrupt, or not what its contract says, leaves the last good snapshot standing, marked stale,
-//! with a finding; without one the job fails. What is not the delivery's fault fails the job.
+//! What a delivery brings is read, merged into the current versions and staged; `parts` commits it. If the delivery of
+//! the table is corrupt or does not match its contract, the last good snapshot stays current, marked stale, with a
+//! finding; without one the job fails. What is not the delivery's fault fails the job.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::telemetry::spawn_blocking;
 const BATCH_ROWS: usize = 131_072;
 
 impl Pull {
-    /// Takes one delivery of one table in.
+    /// Takes in one delivery of one table.
     pub(in crate::jobs) async fn table(
         &mut self,
         cx: &JobContext,
@@ -60,7 +60,8 @@ impl Pull {
         Ok(())
     }
 
-    /// Turns what no later delivery has made up for into findings, or into the job's failure where nothing stands.
+    /// Turns failures that no later delivery has made up for into findings, or into the job's failure where there is no
+    /// snapshot.
     pub(in crate::jobs) fn settle_failures(&mut self) -> Result<(), JobError> {
         let failed = self.tables.iter().filter_map(|(name, pulled)| Some((name, pulled, pulled.failure.as_ref()?)));
         let findings = failed.map(|(name, pulled, failure)| failure.finding(name, pulled.manifest.is_some()));
@@ -69,7 +70,7 @@ impl Pull {
         Ok(())
     }
 
-    /// What stands of a table when the pull begins.
+    /// What is current of a table when the pull begins.
     async fn standing(&self, cx: &JobContext, contract: &TableContract) -> Result<Pulled, JobError> {
         let dataset = Dataset::table(&contract.name);
         let Some(reference) = cx.input.snapshot(dataset.as_str()) else { return Ok(Pulled::default()) };
@@ -130,7 +131,7 @@ impl Pull {
         self.add_findings(at, contract, reading.findings);
         Arc::make_mut(&mut self.terms).extend(reading.terms);
         pulled.identities.merge(reading.identities);
-        // Where the key of a row cannot be read, any row that is missing may be that one: none is taken for deleted.
+        // Where the key of a row cannot be read, any missing row may be that one, so none is treated as deleted.
         let unknown = reading.held_back > reading.held_keys.height() as u64;
         let extent = if unknown { Extent::Changes } else { extent };
         pulled.hold(reading.quarantined, reading.held_back)?;
@@ -155,7 +156,7 @@ impl Pull {
         })
     }
 
-    /// A table of which a delivery brings nothing: unchanged in changes, missing in a full export.
+    /// Handles a table for which a delivery brings nothing: unchanged in changes, missing in a full export.
     async fn nothing_came(
         &mut self,
         cx: &JobContext,
@@ -288,7 +289,7 @@ fn table_schema(rows: &DataFrame) -> Vec<ManifestColumn> {
     schema
 }
 
-/// The newest time that a delivery's rows speak of, not later than the delivery itself.
+/// The newest time in a delivery's rows, not later than the delivery itself.
 fn newest_event(contract: &TableContract, rows: &DataFrame, at: Timestamp) -> Option<Timestamp> {
     let column = ["updated_at", "date"].into_iter().find(|name| contract.columns.contains_key(*name))?;
     let micros = rows.column(column).ok()?.cast(&DataType::Datetime(TimeUnit::Microseconds, None)).ok()?;

@@ -1,4 +1,4 @@
-//! The certificate that an SMTP server shows, for whoever examines it: also one that no e-mail would be sent to.
+//! The certificate that an SMTP server presents, for diagnosis: even one over which no e-mail would be sent.
 
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::client::TlsParameters;
@@ -7,8 +7,8 @@ use super::{Smtp, SmtpSettings};
 use crate::report::transport::receipt::{Stage, TransportError};
 
 impl Smtp {
-    /// Returns the certificate (DER) that the server shows, whatever is wrong with it. Nothing but the greeting is said
-    /// over such a connection: no login, no e-mail.
+    /// Returns the certificate (DER) that the server presents, whatever is wrong with it. Nothing but the greeting is
+    /// sent over such a connection: no login, no e-mail.
     ///
     /// # Errors
     /// When the server cannot be reached or does not upgrade.
