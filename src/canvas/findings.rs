@@ -40,7 +40,7 @@ pub(super) fn of_rows(table: &str, mode: RowMode, counts: &Counts) -> Vec<Findin
             "rows.quarantined",
             table,
             format!("{held_back} of {found} rows of `{table}` do not fit and were held back ({reasons})."),
-            "Look at the table's quarantine for file, line and rule, and mend the source or the contract.",
+            "Look at the table's quarantine for file, line and rule, and fix the source or the contract.",
         ));
     }
     if *without_term > 0 {

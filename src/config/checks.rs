@@ -148,7 +148,7 @@ fn state(url: &str, notes: &mut Notes) {
     let allowed = "allowed: `sqlite://PATH`, `postgres://USER@HOST/DATABASE`";
     match url.split_once("://") {
         Some(("sqlite" | "postgres" | "postgresql", rest)) if !rest.is_empty() => {}
-        Some((scheme, _)) => notes.note("state.url", format!("`{scheme}://` is no usable state store; {allowed}")),
+        Some((scheme, _)) => notes.note("state.url", format!("`{scheme}://` is not a usable state store; {allowed}")),
         None => notes.note("state.url", format!("the state store needs a URL; {allowed}")),
     }
 }
@@ -222,14 +222,14 @@ fn mail(mail: &Mail, notes: &mut Notes) {
         .as_ref()
         .is_some_and(|name| name.is_empty() || !name.is_ascii() || name.contains(char::is_whitespace))
     {
-        notes.note("mail.hello_name", "this is no name of a machine; write one such as `night.example.edu`");
+        notes.note("mail.hello_name", "this is not the name of a machine; write one such as `night.example.edu`");
     }
     let addresses = mail.to.iter().enumerate().map(|(index, address)| (format!("mail.to.{index}"), address));
     let from = ("mail.from".to_owned(), &mail.from);
     let reply_to = mail.reply_to.as_ref().map(|address| ("mail.reply_to".to_owned(), address));
     for (path, address) in addresses.chain([from]).chain(reply_to) {
         if parse_mailbox(address).is_none() {
-            let what = "this is no address that a mail server can deliver to";
+            let what = "this is not an address that a mail server can deliver to";
             notes.note(&path, format!("{what}; write `name@example.edu` or `Name <name@example.edu>`"));
         }
     }

@@ -206,8 +206,8 @@ filter = 'nocturne=loud'
 
     insta::assert_snapshot!(mistakes, @r#"
     11 mistakes
-      site.toml:2:1: `institution.timezone`: `Mars/Base` is no IANA time zone, such as `America/Detroit`
-      site.toml:4:1: `state.url`: `mysql://` is no usable state store; allowed: `sqlite://PATH`, `postgres://USER@HOST/DATABASE`
+      site.toml:2:1: `institution.timezone`: `Mars/Base` is not an IANA time zone, such as `America/Detroit`
+      site.toml:4:1: `state.url`: `mysql://` is not a usable state store; allowed: `sqlite://PATH`, `postgres://USER@HOST/DATABASE`
       site.toml:5:2: `lake.secret_access_key`: there is an `access_key_id` and no secret to it
       site.toml:7:1: `lake.endpoint`: plain HTTP is used only where `lake.allow_http = true` says so
       site.toml:9:10: `sources.canvas.path`: a source of files needs the folder or prefix of its exports (or set NOCTURNE__SOURCES__CANVAS__PATH)
@@ -215,7 +215,7 @@ filter = 'nocturne=loud'
       site.toml:12:1: `features.delivery_grace`: `soon` is not a duration; write `30s`, `10m`, `1h` or `1h 30m`
       site.toml:13:2: `mail.host`: SMTP needs the host of the server
       site.toml:13:2: `mail.password`: to log in, SMTP needs both `user` and `password`
-      site.toml:16:24: `mail.to.1`: this is no address that a mail server can deliver to; write `name@example.edu` or `Name <name@example.edu>`
+      site.toml:16:24: `mail.to.1`: this is not an address that a mail server can deliver to; write `name@example.edu` or `Name <name@example.edu>`
       site.toml:18:1: `log.filter`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     "#);
 }
@@ -225,7 +225,7 @@ fn nobody_to_write_to_and_addresses_without_a_domain_are_refused() {
     let told = |text: &str| load(&[("site.toml", text)], &[]).unwrap_err().to_string();
 
     assert!(told("[mail]\nto = []\n").contains("`mail.to`: nobody would get the digest; name at least one address"));
-    assert!(told("[mail]\nto = ['dean@campus']\n").contains("`mail.to.0`: this is no address"));
+    assert!(told("[mail]\nto = ['dean@campus']\n").contains("`mail.to.0`: this is not an address"));
     assert!(told("[watchdog]\nping_url = 'ping.example.edu'\n").contains("`watchdog.ping_url`: write a URL"));
 }
 
@@ -240,7 +240,7 @@ fn wrong_shapes_do_not_hide_what_makes_no_sense() {
     insta::assert_snapshot!(mistakes, @r#"
     5 mistakes
       NOCTURNE__SOURCES__SIS__PATH: `sources.sis`: the key `kind` is missing
-      site.toml:2:1: `institution.timezone`: `Mars/Base` is no IANA time zone, such as `America/Detroit`
+      site.toml:2:1: `institution.timezone`: `Mars/Base` is not an IANA time zone, such as `America/Detroit`
       site.toml:3:2: `mail.host`: SMTP needs the host of the server
       site.toml:4:7: `mail.to.0`: expected text, found the number 1
       site.toml:5:1: `mail.hots`: unknown key; did you mean `host`? allowed: transport, folder, host, port, security, user, password, ca_file, from, to, reply_to, hello_name

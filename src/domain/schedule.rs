@@ -28,7 +28,7 @@ pub struct Slot {
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
     /// The cron expression does not parse.
-    #[error("`{cron}` is no cron expression ({why}); 5 or 6 fields such as `30 2 * * *`, or `@daily`")]
+    #[error("`{cron}` is not a cron expression ({why}); 5 or 6 fields such as `30 2 * * *`, or `@daily`")]
     Cron {
         /// The expression.
         cron: String,
@@ -41,7 +41,7 @@ pub enum ScheduleError {
     )]
     Never(String),
     /// The zone is not known.
-    #[error("`{0}` is no IANA time zone, such as `America/Detroit`")]
+    #[error("`{0}` is not an IANA time zone, such as `America/Detroit`")]
     Zone(String),
 }
 
@@ -336,10 +336,10 @@ mod tests {
         insta::assert_snapshot!(
             [told(""), told("30 25 * * *"), told("every night"), parse_zone("Detroit").unwrap_err().to_string()].join("\n"),
             @r#"
-        `` is no cron expression (CronPattern cannot be an empty string); 5 or 6 fields such as `30 2 * * *`, or `@daily`
-        `30 25 * * *` is no cron expression (Component error: Number out of bounds); 5 or 6 fields such as `30 2 * * *`, or `@daily`
-        `every night` is no cron expression (Invalid pattern: Pattern must have 5 or 6 fields when years are disallowed); 5 or 6 fields such as `30 2 * * *`, or `@daily`
-        `Detroit` is no IANA time zone, such as `America/Detroit`
+        `` is not a cron expression (CronPattern cannot be an empty string); 5 or 6 fields such as `30 2 * * *`, or `@daily`
+        `30 25 * * *` is not a cron expression (Component error: Number out of bounds); 5 or 6 fields such as `30 2 * * *`, or `@daily`
+        `every night` is not a cron expression (Invalid pattern: Pattern must have 5 or 6 fields when years are disallowed); 5 or 6 fields such as `30 2 * * *`, or `@daily`
+        `Detroit` is not an IANA time zone, such as `America/Detroit`
         "#
         );
     }

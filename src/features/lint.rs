@@ -80,7 +80,7 @@ impl Walk<'_> {
             return;
         };
         let Statement::Query(query) = statement else {
-            self.refuse(statement.span(), "a statement that is no query", "write one SELECT");
+            self.refuse(statement.span(), "a statement that is not a query", "write one SELECT");
             return;
         };
         // The walk never stops early, so that all refusals come at once.

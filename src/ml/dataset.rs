@@ -45,7 +45,7 @@ pub enum DatasetError {
         cause: PolarsError,
     },
     /// A number is infinite after filling the gaps.
-    #[error("the feature `{feature}` has a value that is no finite number: look at its SQL")]
+    #[error("the feature `{feature}` has a value that is not a finite number: look at its SQL")]
     NotFinite {
         /// The feature.
         feature: String,

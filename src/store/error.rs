@@ -13,7 +13,7 @@ use crate::domain::run::{IllegalTransition, RunState};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The URL names no database that this program knows.
-    #[error("`{scheme}` is no state store: use `sqlite://path/to/file.db` or `postgres://user@host/database`")]
+    #[error("`{scheme}` is not a state store: use `sqlite://path/to/file.db` or `postgres://user@host/database`")]
     Url {
         /// The text before `://`, or `(no scheme)`.
         scheme: String,

@@ -154,5 +154,5 @@ impl<'a> Reader<'a> {
 }
 
 fn time(text: &str) -> Result<jiff::civil::Time, String> {
-    text.parse().map_err(|_| format!("`{text}` is no local time; write `06:30`"))
+    text.parse().map_err(|_| format!("`{text}` is not a local time; write `06:30`"))
 }

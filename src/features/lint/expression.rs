@@ -220,7 +220,7 @@ fn check_function(walk: &mut Walk<'_>, function: &Function) {
         walk.refuse(span, &format!("`{name}` with a clause that only some engines know"), "leave the clause out");
     }
     if function.filter.is_some() && !aggregate {
-        walk.refuse(span, &format!("FILTER on `{name}`, which is no aggregate"), "filter in WHERE");
+        walk.refuse(span, &format!("FILTER on `{name}`, which is not an aggregate"), "filter in WHERE");
     }
     if name == "sum" && !arguments(function).iter().all(|argument| is_whole(argument)) {
         let instead = "write {{ exact_sum('x') }}, or SUM(CAST(x AS BIGINT)) over whole numbers";

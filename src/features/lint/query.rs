@@ -199,6 +199,6 @@ pub(super) fn check_table(walk: &mut Walk<'_>, factor: &TableFactor) {
         TableFactor::NestedJoin { .. } => {
             walk.refuse(factor.span(), "joins in parentheses", "write the joins one after the other, or use WITH");
         }
-        _ => walk.refuse(factor.span(), "a source of rows that is no table", "use a table or a subselect"),
+        _ => walk.refuse(factor.span(), "a source of rows that is not a table", "use a table or a subselect"),
     }
 }

@@ -166,7 +166,7 @@ impl ReportView {
     fn cautions(&self, model: &ModelView) -> Vec<String> {
         let mut cautions = Vec::new();
         if !model.beats_rule() {
-            cautions.push("It is not surely better than the rule.".to_owned());
+            cautions.push("It is not clearly better than the rule.".to_owned());
         }
         if self.drift.as_ref().is_some_and(super::DriftView::is_alarming) {
             cautions.push("This term's students behave unlike those it learned from.".to_owned());
