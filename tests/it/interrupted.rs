@@ -77,7 +77,7 @@ fn runs(site: &Site) -> Vec<(String, String)> {
     let listed = site.nocturne(&["--json", "runs", "list"]);
     let runs: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let word = |run: &serde_json::Value, key: &str| run[key].as_str().unwrap().to_owned();
-    runs.as_array().unwrap().iter().map(|run| (word(run, "run_id"), word(run, "state"))).collect()
+    runs["runs"].as_array().unwrap().iter().map(|run| (word(run, "run_id"), word(run, "state"))).collect()
 }
 
 fn letters(site: &Site) -> usize {

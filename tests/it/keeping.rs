@@ -43,7 +43,7 @@ fn night(site: &Site, date: &str) {
 
 fn runs(site: &Site) -> Vec<String> {
     let listed: serde_json::Value = serde_json::from_slice(&site.nocturne(&["--json", "runs", "list"]).stdout).unwrap();
-    listed.as_array().unwrap().iter().map(|run| run["run_id"].as_str().unwrap().to_owned()).collect()
+    listed["runs"].as_array().unwrap().iter().map(|run| run["run_id"].as_str().unwrap().to_owned()).collect()
 }
 
 fn execute(site: &Site, statements: &'static str) {
