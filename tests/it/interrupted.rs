@@ -162,14 +162,14 @@ fn a_night_that_a_daemon_owns_is_enqueued_there_and_followed() {
     };
     wait_for_hold(&site);
     let followed = site.nocturne(&["run", "other", "--date", "2026-11-20"]);
-    let skipped = site.nocturne(&NIGHT);
+    let late = site.nocturne(&[&NIGHT[..], &["--wait", "100ms"]].concat());
     signal(&daemon, "-TERM");
     let (code, told) = ended(&daemon.wait_with_output().unwrap());
 
     assert_eq!(night.trim(), "night.2026-11-20.1");
     assert_eq!(followed.status.code(), Some(0), "{}", text(&followed));
-    assert_eq!(skipped.status.code(), Some(5), "{}", text(&skipped));
-    assert!(text(&skipped).contains("still open"), "{}", text(&skipped));
+    assert_eq!(late.status.code(), Some(7), "{}", text(&late));
+    assert!(text(&late).contains("begins when night.2026-11-20.1 has ended"), "{}", text(&late));
     assert_eq!(code, Some(0), "{told}");
 }
 
