@@ -1,9 +1,8 @@
 //! `nocturne completions SHELL`: completions to source or install.
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Cli, ExitCode, Failure};
+use super::{ExitCode, Failure};
 
 /// Prints completions for a shell.
 #[derive(Debug, clap::Args)]
@@ -12,7 +11,8 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "nocturne", &mut std::io::stdout());
+/// Prints the completions for `command`, the whole command line.
+pub(super) fn run(args: &Args, command: &mut clap::Command) -> Result<ExitCode, Failure> {
+    clap_complete::generate(args.shell, command, "nocturne", &mut std::io::stdout());
     Ok(ExitCode::Done)
 }

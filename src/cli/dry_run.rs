@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use super::follow::unreachable;
-use super::run::wanted;
+use super::wanted::wanted;
 use super::{ExitCode, Failure, Global, output};
 use crate::app::App;
 use crate::domain::ids::JobName;

@@ -21,6 +21,7 @@ mod dry_run;
 mod exit_code;
 mod failure;
 mod follow;
+mod global;
 mod kinds;
 mod lake;
 mod launch;
@@ -29,14 +30,16 @@ mod run;
 mod runs;
 mod sim;
 mod values;
+mod wanted;
 mod watchdog;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use exit_code::ExitCode;
 pub use failure::Failure;
+pub(crate) use global::Global;
 
 /// Runs a university's learning-analytics night, in one binary.
 #[derive(Debug, Parser)]
@@ -101,12 +104,6 @@ enum Command {
     Attempt(attempt::Args),
 }
 
-/// What every subcommand is given.
-struct Global {
-    config: Vec<PathBuf>,
-    json: bool,
-}
-
 /// Runs the program and returns its exit code.
 pub async fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
@@ -150,7 +147,7 @@ impl Command {
             Self::Doctor(args) => doctor::run(args, global).await,
             Self::Drill(args) => drill::run(args, global).await,
             Self::Watchdog(args) => watchdog::run(args, global).await,
-            Self::Completions(args) => completions::run(&args),
+            Self::Completions(args) => completions::run(&args, &mut Cli::command()),
             Self::Attempt(args) => attempt::run(args).await,
         }
     }

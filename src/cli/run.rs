@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::follow::Talk;
 use super::launch::{Launch, launch};
+use super::wanted::wanted;
 use super::{ExitCode, Failure, Global, dry_run, values};
 use crate::app::App;
 use crate::config::Use;
@@ -99,20 +100,4 @@ async fn refuse_while_paused(app: &App, dag: &Dag) -> Result<(), Failure> {
         super::values::time_in(since, &dag.timezone)
     );
     Err(Failure::new(ExitCode::Refused, error))
-}
-
-/// Returns the jobs that were requested; `None`: all.
-pub(super) fn wanted(dag: &Dag, jobs: &[JobName], from: Option<&JobName>) -> Result<Option<Vec<JobName>>, Failure> {
-    for job in jobs.iter().chain(from) {
-        if !dag.jobs.contains_key(job) {
-            let known: Vec<&str> = dag.jobs.keys().map(JobName::as_str).collect();
-            let error = anyhow::anyhow!("`{}` has no job `{job}`; it has {}", dag.name, known.join(", "));
-            return Err(Failure::new(ExitCode::NotFound, error));
-        }
-    }
-    Ok(match from {
-        Some(job) => Some(dag.with_dependents(job)),
-        None if jobs.is_empty() => None,
-        None => Some(jobs.to_vec()),
-    })
 }

@@ -1,6 +1,6 @@
 //! `nocturne lake ls|tree|du|get`: keys and what lies under them.
 
-use super::failure;
+use super::failure::failure;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::lake::Lake;
 

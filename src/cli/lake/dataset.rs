@@ -2,7 +2,7 @@
 
 use polars::prelude::DataFrame;
 
-use super::failure;
+use super::failure::failure;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::domain::ids::SnapshotId;
 use crate::lake::{self, Dataset, Flavour, Lake};

@@ -3,11 +3,11 @@
 
 mod browse;
 mod dataset;
+mod failure;
 mod verify;
 
 use super::{ExitCode, Failure, Global};
 use crate::app::App;
-use crate::lake::LakeError;
 
 /// Browse the lake: the same on a folder and on S3.
 #[derive(Debug, clap::Subcommand)]
@@ -45,14 +45,4 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         Args::Files(args) => args.run(&lake, global).await,
         Args::Verify(args) => args.run(&lake, global).await,
     }
-}
-
-fn failure(error: LakeError) -> Failure {
-    let code = match &error {
-        LakeError::NoDataset { .. } | LakeError::NoSnapshot { .. } => ExitCode::NotFound,
-        LakeError::Key(_) => ExitCode::Usage,
-        error if error.is_not_found() => ExitCode::NotFound,
-        _ => ExitCode::Unreachable,
-    };
-    Failure::new(code, error)
 }

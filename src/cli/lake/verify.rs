@@ -1,6 +1,6 @@
 //! `nocturne lake verify`: reads every part and compares it with its manifest.
 
-use super::failure;
+use super::failure::failure;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::lake::Lake;
 

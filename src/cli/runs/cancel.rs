@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{find, manual};
+use super::named::{find, manual};
 use crate::app::App;
 use crate::cli::follow::unreachable;
 use crate::cli::{ExitCode, Failure, Global, output};

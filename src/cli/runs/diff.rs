@@ -1,6 +1,6 @@
 //! `nocturne runs diff`: what differs between two runs.
 
-use super::find;
+use super::named::find;
 use crate::app::{App, Comparison};
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::domain::run::JobState;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::took;
+use super::named::took;
 use crate::app::App;
 use crate::cli::follow::unreachable;
 use crate::cli::values::{Since, time_in};

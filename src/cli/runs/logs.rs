@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::find;
+use super::named::find;
 use crate::app::App;
 use crate::cli::follow::unreachable;
 use crate::cli::{ExitCode, Failure, Global, output};

@@ -1,6 +1,6 @@
 //! `nocturne runs mark`: a person decides how a job of a run counts.
 
-use super::{find, manual};
+use super::named::{find, manual};
 use crate::app::App;
 use crate::cli::follow::unreachable;
 use crate::cli::{ExitCode, Failure, Global, output};

@@ -5,16 +5,13 @@ mod diff;
 mod list;
 mod logs;
 mod mark;
+mod named;
 mod retry;
 mod show;
 
-use super::follow::unreachable;
 use super::{ExitCode, Failure, Global};
 use crate::app::App;
 use crate::config::Use;
-use crate::domain::ids::{DagName, RunId};
-use crate::domain::manual::Manual;
-use crate::store::{RunFilter, RunRecord};
 
 /// List and show runs and their logs; retry, mark, cancel and compare them.
 ///
@@ -54,41 +51,4 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         Args::Cancel(args) => cancel::run(&app, args, global).await,
         Args::Diff(args) => diff::run(&app, &args, global).await,
     }
-}
-
-/// Returns the run that `text` names.
-async fn find(app: &App, text: &str) -> Result<RunRecord, Failure> {
-    if let Some(run) = app.store.run(&RunId::from_stored(text.to_owned())).await.map_err(unreachable)? {
-        return Ok(run);
-    }
-    let newest = |filter: RunFilter| async move {
-        let filter = RunFilter { limit: Some(1), ..filter };
-        Ok::<_, Failure>(app.store.runs(&filter).await.map_err(unreachable)?.into_iter().next())
-    };
-    let (dag, date) = match text.rsplit_once('.') {
-        Some((dag, date)) => (dag, date.parse().ok()),
-        None => (text, None),
-    };
-    let found = match dag.parse::<DagName>() {
-        _ if text == "last" => newest(RunFilter::default()).await?,
-        Ok(dag) if date.is_some() || !text.contains('.') => {
-            newest(RunFilter { dag: Some(dag), logical_date: date, ..RunFilter::default() }).await?
-        }
-        _ => None,
-    };
-    found.ok_or_else(|| {
-        let error = anyhow::anyhow!("there is no run `{text}`; `nocturne runs list` shows those there are");
-        Failure::new(ExitCode::NotFound, error)
-    })
-}
-
-/// Returns who asks, and why.
-fn manual(app: &App, why: Option<String>) -> Manual {
-    Manual { by: app.account.clone(), why }
-}
-
-/// Returns how long a run or a job took, for people.
-fn took(from: Option<jiff::Timestamp>, to: Option<jiff::Timestamp>) -> String {
-    let took = from.zip(to).map(|(from, to)| to.duration_since(from).as_secs_f64().max(0.0));
-    took.map_or_else(String::new, |seconds| format!("{seconds:.1} s"))
 }

@@ -1,10 +1,10 @@
 //! `nocturne runs retry`: a new run for the same date that redoes what failed, and all that needs it.
 
-use super::{find, manual};
+use super::named::{find, manual};
 use crate::app::App;
 use crate::cli::follow::{Talk, unreachable};
 use crate::cli::launch::{Launch, launch};
-use crate::cli::run::wanted;
+use crate::cli::wanted::wanted;
 use crate::cli::{ExitCode, Failure, Global};
 use crate::domain::ids::JobName;
 use crate::domain::job::Force;

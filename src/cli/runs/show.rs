@@ -1,6 +1,6 @@
 //! `nocturne runs show`: a run, why each of its jobs ran, what was found, what failed, and what was done to it by hand.
 
-use super::{find, took};
+use super::named::{find, took};
 use crate::app::App;
 use crate::cli::follow::unreachable;
 use crate::cli::values::time_in;
