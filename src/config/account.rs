@@ -1,6 +1,6 @@
 //! Whose account runs the program: what the audit log says of manual acts.
 
-use super::Environment;
+use super::environment::Environment;
 
 /// Returns the account's name; behind `sudo`, with the account that asked: `jo (as root)`.
 pub fn account(variables: &Environment) -> String {

@@ -14,12 +14,13 @@ use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-use super::layers::Environment;
-
 /// The variable that says that the others come through standard input.
 const MARK: &str = "NOCTURNE_VARIABLES";
 /// Its value, and the name of the file in memory.
 const MARKED: &str = "nocturne-variables";
+
+/// The environment, as a value.
+pub type Environment = BTreeMap<String, String>;
 
 /// Returns the process's environment, with what it was started again without. Nothing else reads it.
 ///

@@ -9,8 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Config;
-use super::layers::Environment;
+use super::environment::Environment;
 
 /// A reference to a secret: `env:NAME` or `file:PATH`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,18 +62,6 @@ impl SecretReference {
             return Err(SecretError::Empty(self.0.clone()));
         }
         Ok(SecretString::from(text))
-    }
-}
-
-impl Config {
-    /// Returns the environment variables that references of this configuration name.
-    pub fn secret_variables(&self) -> BTreeSet<String> {
-        // Every reference is a text in the configuration's own form; a path that is not UTF-8 has no such form.
-        let mut names = BTreeSet::new();
-        if let Ok(whole) = serde_json::to_value(self) {
-            variables_in(&whole, &mut names);
-        }
-        names
     }
 }
 
