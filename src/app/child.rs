@@ -7,28 +7,14 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
 
-use super::open::{EnvironmentParts, environment};
-use crate::config::{Config, Environment as Variables};
+use super::environment::{EnvironmentParts, environment};
+use super::setup::Setup;
 use crate::engine::Runners;
 use crate::engine::process::{MemoryMeans, inside};
 use crate::jobs::Kinds;
 use crate::lake::IfMissing;
 use crate::telemetry::{self, AttemptLog, SystemClock, progress};
-
-/// The hidden subcommand.
-pub(super) const SUBCOMMAND: &str = "attempt";
-
-/// What a child rebuilds its environment from; it contains secrets and is passed only through a pipe.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Setup {
-    /// The configuration in force.
-    pub(super) config: Config,
-    /// The variables that its references name, and those that programs need.
-    pub(super) variables: Variables,
-}
 
 /// Carries out the attempt that this process's parent orders.
 ///

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use super::AppError;
-use super::child::{SUBCOMMAND, Setup};
+use super::error::AppError;
+use super::setup::{SUBCOMMAND, Setup};
 use crate::config::{Config, Environment as Variables, Isolation as Where};
 use crate::engine::process::{self, ByKind, MemoryLimit, MemoryMeans, ProcessIsolation, ProcessSettings};
 use crate::engine::thread::ThreadIsolation;

@@ -1,6 +1,6 @@
 //! Which account runs the program: the audit log names it for manual acts.
 
-use super::Environment;
+use super::environment::Environment;
 
 /// Returns the account's name; under `sudo`, the account that called it: `jo (as root)`.
 pub fn account(variables: &Environment) -> String {

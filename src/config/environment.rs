@@ -14,14 +14,15 @@ use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-use super::layers::Environment;
-
 /// The variable that says that the others come through standard input.
 const MARK: &str = "NOCTURNE_VARIABLES";
 /// Its value, and the name of the file in memory.
 const MARKED: &str = "nocturne-variables";
 
-/// Returns the process's environment, including the variables that were removed for the restart. Nothing else reads it.
+/// The environment, as a value.
+pub type Environment = BTreeMap<String, String>;
+
+/// Returns the process's environment, with what it was started again without. Nothing else reads it.
 ///
 /// A variable whose name is not UTF-8 cannot be one of ours and is left out; in a value, what is not UTF-8 becomes
 /// `U+FFFD`.

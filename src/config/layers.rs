@@ -5,31 +5,19 @@
 //! needs: TOML, else the text itself, else a list with commas between its items. The time for all this grows with the
 //! text: a configuration of 300,000 sections is checked within a second.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::Config;
 use super::checks::cross_checks;
+use super::configuration::Config;
+use super::environment::Environment;
 use super::origins::{Origins, Overrides, is_within, nowhere, parsed};
+use super::purpose::Use;
 use crate::domain::document::{Document, Mistake, Mistakes, Shape};
 
-/// The environment, as a value.
-pub type Environment = BTreeMap<String, String>;
-
-/// What a configuration is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// To run nights: everything must be right.
-    Nights,
-    /// To change something by hand in the state store: the sources may still lack their paths and keys.
-    Acting,
-    /// To look at the results of nights: nothing is made or changed, and the sources may lack paths and keys.
-    Looking,
-}
-
-/// The layers before they are merged.
+/// The layers before they are one.
 #[derive(Debug, Clone)]
 pub struct Layers {
     files: Vec<(PathBuf, String)>,

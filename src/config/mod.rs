@@ -10,12 +10,14 @@
 mod account;
 mod analysis;
 mod checks;
+mod configuration;
 mod dump;
 mod environment;
 mod layers;
 mod mail;
 mod origins;
 mod places;
+mod purpose;
 mod retention;
 mod secret;
 mod size;
@@ -26,61 +28,15 @@ mod watchdog;
 
 pub use account::account;
 pub use analysis::{Drift, Features, Labels, Population, Quality};
+pub use configuration::{Config, DEFAULT};
 pub use dump::Setting;
-pub use environment::{process_environment, start_again_without};
-pub use layers::{Environment, Layers, Use};
+pub use environment::{Environment, process_environment, start_again_without};
+pub use layers::Layers;
 pub use mail::{Mail, MailAddress, MailTransport, Security, parse_mailbox};
 pub use places::{Engine, Institution, Isolation, Lake, Log, LogFormat, Paths, State};
+pub use purpose::Use;
 pub use retention::Retention;
 pub use secret::{SecretError, SecretReference, variables_in};
 pub use size::Size;
 pub use sources::{Privacy, Simulation, Source, SourceKind};
 pub use watchdog::Watchdog;
-
-use std::collections::BTreeMap;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// The whole configuration.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// The institution, as reports name it.
-    pub institution: Institution,
-    /// Folders.
-    pub paths: Paths,
-    /// The state store.
-    pub state: State,
-    /// The lake.
-    pub lake: Lake,
-    /// Where student data come from, by name.
-    pub sources: BTreeMap<String, Source>,
-    /// The simulated institution.
-    pub simulation: Simulation,
-    /// Pseudonyms.
-    pub privacy: Privacy,
-    /// Who counts.
-    pub population: Population,
-    /// When labels are known and what they mean.
-    pub labels: Labels,
-    /// Feature partitions.
-    pub features: Features,
-    /// Limits of the quality checks.
-    pub quality: Quality,
-    /// Limits of drift.
-    pub drift: Drift,
-    /// E-mail.
-    pub mail: Mail,
-    /// The watchdog.
-    pub watchdog: Watchdog,
-    /// The engine.
-    pub engine: Engine,
-    /// Logs.
-    pub log: Log,
-    /// What is kept, and for how long.
-    pub retention: Retention,
-}
-
-/// The embedded defaults.
-pub const DEFAULT: &str = include_str!("../../config/default.toml");

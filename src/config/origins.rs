@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::DEFAULT;
-use super::layers::Environment;
+use super::configuration::DEFAULT;
+use super::environment::Environment;
 use crate::domain::document::{Document, Mistake, Mistakes};
 
 /// The prefix of all of this program's variables.

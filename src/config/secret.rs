@@ -9,8 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Config;
-use super::layers::Environment;
+use super::environment::Environment;
 
 /// A reference to a secret: `env:NAME` or `file:PATH`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -66,19 +65,7 @@ impl SecretReference {
     }
 }
 
-impl Config {
-    /// Returns the environment variables that references of this configuration name.
-    pub fn secret_variables(&self) -> BTreeSet<String> {
-        // Every reference is a text in the serialised configuration; a path that is not UTF-8 cannot be one.
-        let mut names = BTreeSet::new();
-        if let Ok(whole) = serde_json::to_value(self) {
-            variables_in(&whole, &mut names);
-        }
-        names
-    }
-}
-
-/// Collects the variables named by texts of the form `env:NAME` anywhere in `value`.
+/// Collects the variables that texts of the form `env:NAME` name, wherever they stand in `value`.
 pub fn variables_in(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => names.extend(text.strip_prefix("env:").map(str::to_owned)),

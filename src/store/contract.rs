@@ -28,7 +28,7 @@ use crate::domain::run::RunState;
 
 use super::attempt_contract::{AttemptClaim, AttemptEnd, Base, Begun, JobStanding, LastSuccess, Unattempted};
 use super::error::StoreError;
-use super::keeping::Keeping;
+use super::keeping_contract::Keeping;
 use super::mail_contract::{MailStore, Promise};
 use super::ownership::{Observed, Role, Tenure};
 use super::repair_contract::Repairs;

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::audit;
 use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::keeping_contract::{Cuts, Forgotten, Keeping};
 use super::sql_store::SqlStore;
 use crate::domain::ids::RunId;
 use crate::domain::keeping::StoredRun;
@@ -47,68 +48,6 @@ const RESTORED: &str = "restored";
 
 /// How many rows one transaction changes.
 const BATCH: i64 = 1000;
-
-/// The instants before which rows are deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cuts {
-    /// Events of runs that ended earlier.
-    pub events: Timestamp,
-    /// What attempts that ended earlier returned.
-    pub outcomes: Timestamp,
-    /// Texts of e-mails that were sent earlier.
-    pub mail_bodies: Timestamp,
-    /// Skipped slots, and DAG versions that no run uses, from earlier.
-    pub slots: Timestamp,
-}
-
-/// How many rows were deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Forgotten {
-    /// Events.
-    pub events: u64,
-    /// Outcomes of attempts.
-    pub outcomes: u64,
-    /// Texts of e-mails.
-    pub mail_bodies: u64,
-    /// Skipped slots, lineage of snapshots that no run has, and DAG versions that no run uses.
-    pub others: u64,
-}
-
-/// Keeps a state store within its limits. A part of the contract of [`super::StateStore`].
-///
-/// # Errors
-/// Every method: [`StoreError::Query`] when the database fails and [`StoreError::Unreadable`] when what is stored does
-/// not parse. What was deleted before an error stays deleted.
-#[async_trait]
-pub trait Keeping: Send + Sync {
-    /// Returns every run with the facts that decide whether it may be deleted.
-    async fn stored_runs(&self) -> Result<Vec<StoredRun>, StoreError>;
-
-    /// Returns the names of the running attempts, `<run>.<job>.<attempt>`.
-    async fn running_attempts(&self) -> Result<Vec<String>, StoreError>;
-
-    /// Deletes a run with everything that belongs to it, unless it is open; returns whether it did.
-    async fn delete_run(&self, run_id: &RunId) -> Result<bool, StoreError>;
-
-    /// Deletes what is older than the cuts and not in use.
-    async fn forget(&self, cuts: &Cuts) -> Result<Forgotten, StoreError>;
-
-    /// Returns when the store was last reduced to its limits.
-    async fn kept_at(&self) -> Result<Option<Timestamp>, StoreError>;
-
-    /// Notes that the store was reduced to its limits.
-    async fn note_kept(&self, now: Timestamp) -> Result<(), StoreError>;
-
-    /// Returns whether anything may be collected (rows, staged files, snapshots): after a backup was restored, not
-    /// until state and lake agree.
-    async fn is_collecting_allowed(&self) -> Result<bool, StoreError>;
-
-    /// Notes that the state store is a restored backup.
-    async fn note_restored(&self, now: Timestamp) -> Result<(), StoreError>;
-
-    /// Notes that state and lake agree: things may be collected again.
-    async fn note_agreement(&self, now: Timestamp) -> Result<(), StoreError>;
-}
 
 #[async_trait]
 impl Keeping for SqlStore {

@@ -22,6 +22,7 @@ mod hold;
 mod job_at;
 mod jobs;
 mod keeping;
+mod keeping_contract;
 mod mail_contract;
 mod maintenance;
 mod migrations;
@@ -46,7 +47,7 @@ pub use attempt_contract::{AttemptClaim, AttemptEnd, Base, Begun, Committed, Job
 pub use contract::{StateStore, ToSettle, Watermark};
 pub use error::StoreError;
 pub use health::{FileHealth, Health, file_problems, health};
-pub use keeping::{Cuts, Forgotten, Keeping};
+pub use keeping_contract::{Cuts, Forgotten, Keeping};
 pub use mail_contract::{DueMail, HandedOver, MailRow, MailStore, Outgoing, Promise};
 pub use maintenance::{AuditReport, CheckReport, MigrationReport, backup, check, migrate, verify_audit};
 pub use ownership::{Observed, Role, StoreLock, TENURE, Tenure, keep_from_owners};

@@ -23,7 +23,8 @@ pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
         {
             return vec![checked];
         }
-        let options = match crate::app::open::lake_options(&site.config, &site.variables, &site.config.lake.url) {
+        let options = match crate::app::environment::lake_options(&site.config, &site.variables, &site.config.lake.url)
+        {
             Ok(options) => options,
             Err(error) => return vec![THIS.skipped("writable", format!("{:#}", anyhow::Error::new(error)))],
         };

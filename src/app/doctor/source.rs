@@ -52,8 +52,8 @@ async fn look(site: &Site, name: &str, source: &Source) -> Checked {
 async fn newest_delivery(site: &Site, source: &Source) -> anyhow::Result<(Timestamp, usize)> {
     let contracts = Contracts::load(&source.extra, source.contracts.as_deref())?;
     let url = source.path.clone().unwrap_or_default();
-    let mut options = crate::app::open::lake_options(&site.config, &site.variables, &url)?;
-    // Manifests of a remote source are copied; the copies are temporary.
+    let mut options = crate::app::environment::lake_options(&site.config, &site.variables, &url)?;
+    // Manifests of a remote source are copied; they do not stay.
     let copies = TemporaryFolder::new(&site.variables, "nocturne-doctor")?;
     copies.path().clone_into(&mut options.scratch);
     let files = crate::lake::open_source(options).await?;

@@ -18,17 +18,12 @@ use tracing::warn;
 
 use super::cgroup::{AttemptCgroup, MemoryMeans};
 use super::identity::Identity;
-use super::members::{self, FENCE, Marks, SCRATCH};
+use super::members::{self, BETWEEN_ROUNDS, FENCE, Marks, ROUNDS, SCRATCH};
 use super::memory::{self, MemoryExceeded, MemoryLimit};
 use super::survivors;
 use crate::telemetry::spawn_blocking;
 
-/// How often to look again for processes that a group has forked in the meantime.
-pub(super) const ROUNDS: usize = 200;
-/// How long to wait between two looks at processes that are ending.
-pub(super) const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
-
-/// The rules for a group.
+/// What holds for a group.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// The attempt's fencing token.

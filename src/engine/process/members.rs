@@ -4,13 +4,14 @@
 //! marks ([`Marks`]), which every process inherits from the one that started it; when it was seen to belong before;
 //! or when a process that belongs is its parent.
 //!
-//! The limits of this: a process that leaves the group (`setsid`) is found by its marks, and one that also drops its
-//! environment is found while its parent lives, or if it was seen before its parent ended. One that does all of it
-//! between two looks (new session, empty environment, parent gone) cannot be found from `/proc`: only a cgroup holds it
-//! (`cgroup`).
+//! How far this can be promised: a process that leaves the group (`setsid`) is found by its marks, and one that also
+//! drops its environment is found while its parent lives, or if it was seen before its parent ended. One that does
+//! all of it between two looks (new session, empty environment, parent gone) cannot be found from `/proc`: only a
+//! cgroup holds it (`cgroup`). Whoever ends processes therefore looks again and again, as often as `ROUNDS` says.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use procfs::process::{Process, Stat, all_processes};
 
@@ -20,6 +21,11 @@ use super::identity::Identity;
 pub(super) const FENCE: &str = "NOCTURNE_ATTEMPT_FENCE";
 /// The variable with the scratch folder: two sites on one machine may have attempts of the same name.
 pub(super) const SCRATCH: &str = "NOCTURNE_ATTEMPT_SCRATCH";
+
+/// How often a group is looked at again for what it has forked meanwhile.
+pub(super) const ROUNDS: usize = 200;
+/// How long to wait between two looks at processes that are ending.
+pub(super) const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
 
 /// What every process of an attempt has in its environment, unless it drops it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -96,7 +96,7 @@ fn left(marker: Option<&Marker>, boot: &str, seen: &[Seen], known: &BTreeSet<Ide
 fn end_group(marker: Option<&Marker>, boot: &str, marks: &Marks) -> bool {
     let (mut known, mut foreign) = (BTreeSet::new(), BTreeSet::new());
     let mut was_there = false;
-    for _ in 0..super::group::ROUNDS {
+    for _ in 0..members::ROUNDS {
         let seen = members::look(marks, &known, &mut foreign);
         let alive = left(marker, boot, &seen, &known);
         if alive.is_empty() {
@@ -108,7 +108,7 @@ fn end_group(marker: Option<&Marker>, boot: &str, marks: &Marks) -> bool {
             member.signal(Signal::KILL).unwrap_or_default();
         }
         known.extend(alive);
-        std::thread::sleep(super::group::BETWEEN_ROUNDS);
+        std::thread::sleep(members::BETWEEN_ROUNDS);
     }
     warn!(fence = marks.fence, "Some processes of an attempt could not be ended");
     was_there
