@@ -1,13 +1,14 @@
 //! The lint over feature and label SQL: only constructs that are known to be right pass.
 //!
 //! polars-sql answers some SQL wrongly without an error (non-equi outer joins lose rows, ordered averages read the
-//! future, running sums depend on the order of ties), and some SQL has no single answer at all (sums of floats in any
+//! future, running sums depend on the order of ties, windows put nulls where they are not asked to), and some SQL has no single answer at all (sums of floats in any
 //! order, LIMIT without a total order, the wall clock). So this is an allow-list over the parsed text, by the parser that
 //! polars uses: whatever is not named here is refused, with its place, the reason and what to write instead, all at once.
 //! It promises never to panic, whatever the text. It deliberately knows no schema: names and types are checked when
 //! a frame is built. Every rule has a test below.
 //!
-//! To admit a construct: show that polars answers it as the standard does, add it to `query` or `expression`, add a test.
+//! To admit a construct: add it to `query` or `expression`, a test here, and a query with it to `tests/it/oracle`, which
+//! holds polars' answers against PostgreSQL's, value by value.
 
 mod expression;
 mod query;
@@ -15,7 +16,9 @@ mod query;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use sqlparser::ast::{Cte, ObjectName, ObjectNamePart, Query, Select, Spanned, Statement, TableFactor, Visit, Visitor};
+use sqlparser::ast::{
+    Cte, Expr, ObjectName, ObjectNamePart, Query, Select, Spanned, Statement, TableFactor, Value, Visit, Visitor,
+};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
@@ -54,7 +57,13 @@ pub struct Linted {
 /// # Errors
 /// All refusals, in order of their place.
 pub fn lint(sql: &str, times: &[String]) -> Result<Linted, Vec<Refusal>> {
-    let mut walk = Walk { times, refusals: Vec::new(), relations: BTreeSet::new(), names: BTreeSet::new() };
+    let mut walk = Walk {
+        times,
+        refusals: Vec::new(),
+        relations: BTreeSet::new(),
+        names: BTreeSet::new(),
+        never_null: Vec::new(),
+    };
     walk.tokens(sql);
     match Parser::parse_sql(&GenericDialect, sql) {
         Err(error) => walk.refuse_nowhere(&format!("it is not SQL: {error}"), "correct the syntax"),
@@ -75,9 +84,23 @@ struct Walk<'a> {
     refusals: Vec<Refusal>,
     relations: BTreeSet<String>,
     names: BTreeSet<String>,
+    /// For each SELECT around the place that is looked at, the columns that its WHERE keeps from being null.
+    never_null: Vec<Vec<String>>,
 }
 
 impl Walk<'_> {
+    /// Whether an expression is visibly never null.
+    fn is_never_null(&self, expression: &Expr) -> bool {
+        match expression {
+            Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => self.is_never_null(inner),
+            Expr::Value(value) => !matches!(value.value, Value::Null),
+            Expr::Function(function) if expression::name_of(function).as_deref() == Some("coalesce") => {
+                expression::arguments(function).last().is_some_and(|last| self.is_never_null(last))
+            }
+            column => self.never_null.last().is_some_and(|known| known.contains(&column.to_string())),
+        }
+    }
+
     fn refuse(&mut self, span: Span, problem: &str, instead: &str) {
         self.refuse_at(span.start, problem, instead);
     }
@@ -151,6 +174,12 @@ impl Visitor for Walk<'_> {
 
     fn pre_visit_select(&mut self, select: &Select) -> std::ops::ControlFlow<Self::Break> {
         query::check_select(self, select);
+        self.never_null.push(query::never_null(select.selection.as_ref()));
+        std::ops::ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _: &Select) -> std::ops::ControlFlow<Self::Break> {
+        self.never_null.pop();
         std::ops::ControlFlow::Continue(())
     }
 
@@ -169,7 +198,7 @@ impl Visitor for Walk<'_> {
         std::ops::ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expression: &sqlparser::ast::Expr) -> std::ops::ControlFlow<Self::Break> {
+    fn pre_visit_expr(&mut self, expression: &Expr) -> std::ops::ControlFlow<Self::Break> {
         expression::check(self, expression);
         std::ops::ControlFlow::Continue(())
     }

@@ -15,6 +15,7 @@ mod lake;
 mod large;
 mod mail;
 mod night;
+mod oracle;
 mod parts;
 mod privacy;
 mod report;
