@@ -68,7 +68,7 @@ graded AS (
     enrollment_id,
     {{ safe_div('score', 'points') }} AS share,
     ROW_NUMBER() OVER (
-      PARTITION BY enrollment_id ORDER BY posted_at ASC NULLS LAST, assignment_id ASC NULLS LAST
+      PARTITION BY enrollment_id ORDER BY posted_at ASC NULLS FIRST, assignment_id ASC NULLS FIRST
     ) AS place,
     ROW_NUMBER() OVER (
       PARTITION BY enrollment_id ORDER BY posted_at DESC NULLS LAST, assignment_id DESC NULLS LAST

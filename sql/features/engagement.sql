@@ -49,7 +49,7 @@ buckets AS (
     course_id,
     day_end,
     views,
-    LAG(day_end) OVER (PARTITION BY user_id, course_id ORDER BY day_end ASC NULLS LAST) AS previous_end
+    LAG(day_end) OVER (PARTITION BY user_id, course_id ORDER BY day_end ASC NULLS FIRST) AS previous_end
   FROM bucket_sums
 ),
 last_bucket AS (

@@ -15,6 +15,7 @@ use super::compute::{on_deep_stack, run};
 use super::contract::AS_OF;
 use super::error::FeatureError;
 use super::inputs::Inputs;
+use super::lint::lint;
 use super::plan::AsOf;
 use super::population::calendar;
 use super::visible::{self, utc, visible};
@@ -62,12 +63,7 @@ fn build(set: &FeatureSet, as_of: &AsOf, inputs: &Inputs) -> Result<Built, Featu
             set.covers_population().then_some(rows)
         }
     };
-    let (steps, last) = steps(&rendered.sql);
-    for (step, sql) in steps {
-        let selected = run(name, &as_of.key, context.execute(&sql).map_err(failed())?)?;
-        context.register(&step, selected.lazy());
-    }
-    let selected = context.execute(&last).map_err(failed())?;
+    let selected = select(&mut context, name, &as_of.key, &rendered.sql)?;
     let mut frame = run(name, &as_of.key, in_utc(selected, set).map_err(failed())?)?;
     frame = frame.sort(&set.contract.key, SortMultipleOptions::default()).map_err(failed())?;
     let breaches = set.contract.breaches(name, &as_of.key, &frame, population)?;
@@ -83,6 +79,33 @@ fn build(set: &FeatureSet, as_of: &AsOf, inputs: &Inputs) -> Result<Built, Featu
     let left_out = before - frame.height();
     let frame = in_order(frame, set, as_of).map_err(failed())?;
     Ok(Built { frame, basis, rendered_sql: rendered.sql, check, population, left_out })
+}
+
+/// Runs one query that the lint admits over `tables`, as a build runs it; `times` are the instants that it may name.
+///
+/// # Errors
+/// When the lint refuses it, or polars cannot compute it.
+pub fn run_query(sql: &str, times: &[String], tables: &[(String, DataFrame)]) -> Result<DataFrame, FeatureError> {
+    let name = "query";
+    lint(sql, times).map_err(|refusals| FeatureError::Lint { set: name.to_owned(), refusals })?;
+    on_deep_stack(|| {
+        let mut context = SQLContext::new();
+        for (table, frame) in tables {
+            context.register(table, frame.clone().lazy());
+        }
+        run(name, "-", select(&mut context, name, "-", sql)?)
+    })
+}
+
+/// Computes the WITH steps of a query, each once, and returns the frame of what is left.
+fn select(context: &mut SQLContext, set: &str, as_of: &str, sql: &str) -> Result<LazyFrame, FeatureError> {
+    let failed = || FeatureError::compute(set, as_of);
+    let (steps, last) = steps(sql);
+    for (step, sql) in steps {
+        let selected = run(set, as_of, context.execute(&sql).map_err(failed())?)?;
+        context.register(&step, selected.lazy());
+    }
+    context.execute(&last).map_err(failed())
 }
 
 /// Returns the WITH steps of a query, named and in order, and the query that remains once they are tables.

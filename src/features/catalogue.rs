@@ -234,7 +234,10 @@ impl FeatureSet {
     }
 
     /// Renders and lints the SQL for a cutoff.
-    pub(super) fn rendered(&self, cutoff: Cutoff) -> Result<Rendered, FeatureError> {
+    ///
+    /// # Errors
+    /// When it cannot be rendered or is refused.
+    pub fn rendered(&self, cutoff: Cutoff) -> Result<Rendered, FeatureError> {
         let (sql, reads) = self.checked(self.name.as_str(), &self.sql, cutoff)?;
         let population = if self.covers_population() || reads.contains(POPULATION) {
             Some(self.checked(POPULATION, &self.population_sql, cutoff)?)
@@ -264,11 +267,14 @@ impl FeatureSet {
 }
 
 /// A set's SQL for one cutoff.
-pub(super) struct Rendered {
-    pub(super) sql: String,
-    pub(super) reads: BTreeSet<String>,
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The set's own SQL.
+    pub sql: String,
+    /// The tables that it reads.
+    pub reads: BTreeSet<String>,
     /// The population's SQL and what it reads, where the set needs it.
-    pub(super) population: Option<(String, BTreeSet<String>)>,
+    pub population: Option<(String, BTreeSet<String>)>,
 }
 
 fn read(path: &Path) -> Result<String, FeatureError> {

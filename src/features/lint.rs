@@ -1,13 +1,15 @@
 //! The lint over feature and label SQL: only constructs that are known to be right pass.
 //!
 //! polars-sql answers some SQL wrongly without an error (non-equi outer joins lose rows, ordered averages read the
-//! future, running sums depend on the order of ties), and some SQL has no single answer at all (sums of floats in any
-//! order, LIMIT without a total order, the wall clock). So this is an allow-list over the parsed text, by the parser that
-//! polars uses: whatever is not named here is refused, with its place, the reason and what to write instead, all at once.
+//! future, running sums depend on the order of ties, windows put nulls where they are not asked to), and some SQL has no
+//! single answer at all (sums of floats in any order, LIMIT without a total order, the wall clock). So this is an
+//! allow-list over the parsed text, by the parser that polars uses: whatever is not named here is refused, with its
+//! place, the reason and what to write instead, all at once.
 //! It promises never to panic, whatever the text. It deliberately knows no schema: names and types are checked when
 //! a frame is built. Every rule has a test below.
 //!
-//! To admit a construct: show that polars answers it as the standard does, add it to `query` or `expression`, add a test.
+//! To admit a construct: add it to `query` or `expression`, a test here, and a query with it to `tests/it/oracle`, which
+//! holds polars' answers against PostgreSQL's, value by value.
 
 mod expression;
 mod query;
@@ -15,7 +17,9 @@ mod walk;
 
 use std::collections::BTreeSet;
 
-use sqlparser::ast::{Cte, ObjectName, ObjectNamePart, Query, Select, Spanned, Statement, TableFactor, Visit, Visitor};
+use sqlparser::ast::{
+    Cte, Expr, ObjectName, ObjectNamePart, Query, Select, Spanned, Statement, TableFactor, Visit, Visitor,
+};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -108,6 +112,12 @@ impl Visitor for Walk<'_> {
 
     fn pre_visit_select(&mut self, select: &Select) -> std::ops::ControlFlow<Self::Break> {
         query::check_select(self, select);
+        self.never_null.push(query::never_null(select.selection.as_ref()));
+        std::ops::ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _: &Select) -> std::ops::ControlFlow<Self::Break> {
+        self.never_null.pop();
         std::ops::ControlFlow::Continue(())
     }
 
@@ -126,7 +136,7 @@ impl Visitor for Walk<'_> {
         std::ops::ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expression: &sqlparser::ast::Expr) -> std::ops::ControlFlow<Self::Break> {
+    fn pre_visit_expr(&mut self, expression: &Expr) -> std::ops::ControlFlow<Self::Break> {
         expression::check(self, expression);
         std::ops::ControlFlow::Continue(())
     }

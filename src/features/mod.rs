@@ -39,8 +39,8 @@ mod population;
 mod template;
 mod visible;
 
-pub use build::{Built, build_partition};
-pub use catalogue::{Catalogue, FeatureSet, Role, SetSource};
+pub use build::{Built, build_partition, run_query};
+pub use catalogue::{Catalogue, FeatureSet, Rendered, Role, SetSource};
 pub use contract::{CalendarClass, FeatureColumn, SetContract};
 pub use courses::{Course, CourseRules, Courses, SetAside, read_courses};
 pub use cutoff::{CalendarError, Cutoff, last_whole_day};

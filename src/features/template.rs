@@ -44,12 +44,13 @@ pub(super) fn time_literals(cutoff: Cutoff) -> [String; 2] {
 
 /// The macros:
 /// - `safe_div(a, b)`: null where `b` is zero
-/// - `days_between(later, earlier)`: days as a number with a fraction
+/// - `days_between(later, earlier)`: days as a number with a fraction; null outside of the years 1678 to 2261
 /// - `end_of_day(date)`: the instant at which the day is over
 /// - `per(x, n)`: x over the whole number n, as a product (see there)
 /// - `log1p(x)`: the natural logarithm of 1 + x
 /// - `exact_sum(x)`, `exact_mean(x)`: over numbers below 10^12, to the millionth; null over nothing
-/// - `share_below(x, by)`: the share of the other rows of `by` that lie below, ties counting half; null when alone
+/// - `share_below(x, by)`: the share of the other rows of `by` that lie below, ties counting half; null when alone. Its SELECT
+///   has `WHERE x IS NOT NULL`
 fn add_macros(environment: &mut Environment<'_>) {
     environment.add_function("safe_div", |a: &str, b: &str| {
         format!("(CAST({a} AS DOUBLE) / NULLIF(CAST({b} AS DOUBLE), 0.0))")
@@ -66,7 +67,7 @@ fn add_macros(environment: &mut Environment<'_>) {
         format!("(CAST(SUM({}) AS DOUBLE) / NULLIF(CAST(COUNT({x}) AS DOUBLE) * 1000000.0, 0.0))", millionths(x))
     });
     environment.add_function("share_below", |x: &str, by: &str| {
-        let rank = format!("CAST(RANK() OVER (PARTITION BY {by} ORDER BY {x} ASC NULLS LAST) AS DOUBLE)");
+        let rank = format!("CAST(RANK() OVER (PARTITION BY {by} ORDER BY {x} ASC NULLS FIRST) AS DOUBLE)");
         let ties = format!("CAST(COUNT(*) OVER (PARTITION BY {by}, {x}) AS DOUBLE)");
         let all = format!("CAST(COUNT(*) OVER (PARTITION BY {by}) AS DOUBLE)");
         format!("(({rank} - 1.0 + ({ties} - 1.0) * 0.5) / NULLIF({all} - 1.0, 0.0))")

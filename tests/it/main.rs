@@ -18,6 +18,7 @@ mod lake;
 mod large;
 mod mail;
 mod night;
+mod oracle;
 mod parts;
 mod privacy;
 mod repairing;

@@ -447,7 +447,7 @@ fn labels_come_a_lag_after_the_end_and_say_who_withdrew_or_failed() {
 
 #[test]
 fn a_frame_that_breaks_its_contract_is_refused_with_every_breach() {
-    let sql = "SELECT p.enrollment_id, CAST(NULL AS DOUBLE) AS x, 1 AS extra FROM population AS p CROSS JOIN enrollments AS c";
+    let sql = "SELECT p.enrollment_id, CAST(NULL AS DOUBLE) AS x, 1 AS extra FROM population AS p JOIN enrollments AS c ON c.course_id = p.course_id";
     let contract = r#"
         grain = "One row."
         key = ["enrollment_id"]

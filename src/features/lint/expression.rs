@@ -5,11 +5,11 @@
 
 use sqlparser::ast::{
     BinaryOperator, CastKind, CeilFloorKind, DataType, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArguments, Interval, ObjectNamePart, Spanned, UnaryOperator, Value, WindowFrameBound,
-    WindowFrameUnits, WindowSpec, WindowType,
+    FunctionArgExpr, FunctionArguments, Interval, ObjectNamePart, Query, SetExpr, Spanned, UnaryOperator, Value,
+    WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
-use super::query::refuse_order;
+use super::query::{is_equi, refuse_order};
 use super::walk::Walk;
 
 const SCALAR: [&str; 14] = [
@@ -26,22 +26,22 @@ pub(super) fn check(walk: &mut Walk<'_>, expression: &Expr) {
         | Expr::CompoundIdentifier(_)
         | Expr::IsNull(_)
         | Expr::IsNotNull(_)
-        | Expr::IsTrue(_)
-        | Expr::IsFalse(_)
-        | Expr::IsNotTrue(_)
-        | Expr::IsNotFalse(_)
         | Expr::InList { .. }
         | Expr::InSubquery { negated: false, .. }
         | Expr::Between { .. }
         | Expr::Like { any: false, escape_char: None, .. }
         | Expr::Nested(_)
         | Expr::Case { operand: None, .. }
-        | Expr::Exists { .. }
         | Expr::Ceil { field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime), .. }
         | Expr::Floor { field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime), .. } => {}
+        Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsNotTrue(_) | Expr::IsNotFalse(_) => {
+            let problem = "IS [NOT] TRUE or FALSE: polars leaves null as null";
+            walk.refuse(expression.span(), problem, "write COALESCE(x, FALSE), or NOT COALESCE(x, FALSE)");
+        }
+        Expr::Exists { subquery, .. } => check_exists(walk, expression, subquery),
         Expr::Value(value) => check_value(walk, expression, &value.value),
         Expr::UnaryOp { op: UnaryOperator::Not | UnaryOperator::Minus | UnaryOperator::Plus, .. } => {}
-        Expr::BinaryOp { left: _, op, right } => check_operator(walk, expression, op, right),
+        Expr::BinaryOp { left, op, right } => check_operator(walk, expression, [left, right], op),
         Expr::Cast { kind, data_type, format, array, .. } => {
             let plain = *kind == CastKind::Cast && format.is_none() && !array;
             if !plain || !is_admitted_type(data_type) {
@@ -88,7 +88,19 @@ fn check_value(walk: &mut Walk<'_>, expression: &Expr, value: &Value) {
     }
 }
 
-fn check_operator(walk: &mut Walk<'_>, expression: &Expr, op: &BinaryOperator, right: &Expr) {
+/// polars computes EXISTS only where its WHERE compares columns of the two sides for equality, and with nothing else.
+fn check_exists(walk: &mut Walk<'_>, expression: &Expr, subquery: &Query) {
+    let compares = match subquery.body.as_ref() {
+        SetExpr::Select(select) => select.selection.as_ref().is_some_and(is_equi),
+        _ => false,
+    };
+    if !compares {
+        let instead = "compare `a.x = b.y` alone in it, and filter in a subselect or a step of WITH";
+        walk.refuse(expression.span(), "EXISTS on more, or less, than equal columns", instead);
+    }
+}
+
+fn check_operator(walk: &mut Walk<'_>, expression: &Expr, [left, right]: [&Expr; 2], op: &BinaryOperator) {
     match op {
         BinaryOperator::Divide if is_number(right) => {
             let instead = "write {{ per('x', 7) }}, or multiply";
@@ -98,6 +110,12 @@ fn check_operator(walk: &mut Walk<'_>, expression: &Expr, op: &BinaryOperator, r
         BinaryOperator::Divide if !is_never_zero(right) => {
             let instead = "write {{ safe_div('a', 'b') }}, or divide by NULLIF(b, 0)";
             walk.refuse(expression.span(), "a division by what may be zero: polars gives infinity", instead);
+        }
+        BinaryOperator::Divide if !is_fraction(left) && !is_fraction(right) => {
+            let instead = "write {{ safe_div('a', 'b') }}, or CAST one side AS DOUBLE";
+            let problem =
+                "a division of what may be whole numbers: polars keeps the fraction, other engines cut it off";
+            walk.refuse(expression.span(), problem, instead);
         }
         BinaryOperator::Plus
         | BinaryOperator::Minus
@@ -126,6 +144,20 @@ fn is_never_zero(divisor: &Expr) -> bool {
         Expr::Function(function) => {
             name_of(function).as_deref() == Some("nullif")
                 && arguments(function).last().is_some_and(|last| is_zero(last))
+        }
+        _ => false,
+    }
+}
+
+/// Whether an expression is visibly a number with a fraction.
+fn is_fraction(expression: &Expr) -> bool {
+    match expression {
+        Expr::Nested(inner) => is_fraction(inner),
+        Expr::Cast { data_type, .. } => data_type.to_string().eq_ignore_ascii_case("double"),
+        Expr::Value(value) => matches!(&value.value, Value::Number(text, _) if text.parse::<i64>().is_err()),
+        Expr::BinaryOp { left, right, .. } => is_fraction(left) || is_fraction(right),
+        Expr::Function(function) if name_of(function).as_deref() == Some("nullif") => {
+            arguments(function).first().is_some_and(|first| is_fraction(first))
         }
         _ => false,
     }
@@ -182,14 +214,26 @@ fn check_interval(walk: &mut Walk<'_>, expression: &Expr, interval: &Interval) {
     }
 }
 
-fn name_of(function: &Function) -> Option<String> {
+/// Whether an expression is visibly never null.
+fn is_never_null(walk: &Walk<'_>, expression: &Expr) -> bool {
+    match expression {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_never_null(walk, inner),
+        Expr::Value(value) => !matches!(value.value, Value::Null),
+        Expr::Function(function) if name_of(function).as_deref() == Some("coalesce") => {
+            arguments(function).last().is_some_and(|last| is_never_null(walk, last))
+        }
+        column => walk.never_null.last().is_some_and(|known| known.contains(&column.to_string())),
+    }
+}
+
+pub(super) fn name_of(function: &Function) -> Option<String> {
     match function.name.0.as_slice() {
         [ObjectNamePart::Identifier(name)] => Some(name.value.to_ascii_lowercase()),
         _ => None,
     }
 }
 
-fn arguments(function: &Function) -> Vec<&Expr> {
+pub(super) fn arguments(function: &Function) -> Vec<&Expr> {
     let FunctionArguments::List(list) = &function.args else {
         return Vec::new();
     };
@@ -329,12 +373,28 @@ fn check_ranking(walk: &mut Walk<'_>, function: &Function, name: &str, window: &
     if matches!(name, "lag" | "lead") && arguments(function).len() > 2 {
         walk.refuse(span, &format!("`{name}` with a default"), "write COALESCE around it");
     }
+    if matches!(name, "rank" | "dense_rank") && !window.order_by.iter().all(|key| is_never_null(walk, &key.expr)) {
+        let instead = "add `x IS NOT NULL` to the WHERE of its SELECT, or order by COALESCE(x, 0)";
+        walk.refuse(
+            span,
+            &format!("`{name}` by what may be null: polars gives null, and leaves such rows out"),
+            instead,
+        );
+    }
     check_order(walk, window);
 }
 
 fn check_order(walk: &mut Walk<'_>, window: &WindowSpec) {
-    for key in window.order_by.iter().filter(|key| key.options.nulls_first.is_none()) {
-        refuse_order(walk, key);
+    for key in &window.order_by {
+        let is_ascending = key.options.asc != Some(false);
+        match key.options.nulls_first {
+            None => refuse_order(walk, key),
+            Some(nulls_first) if nulls_first != is_ascending && !is_never_null(walk, &key.expr) => {
+                let problem = "a window in which polars puts nulls at the other end, whatever is written";
+                walk.refuse(key.expr.span(), problem, "write ASC NULLS FIRST or DESC NULLS LAST");
+            }
+            Some(_) => {}
+        }
     }
     let descending = |key: &sqlparser::ast::OrderByExpr| key.options.asc == Some(false);
     if let Some(first) = window.order_by.first()

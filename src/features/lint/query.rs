@@ -5,7 +5,8 @@
 
 use sqlparser::ast::{
     BinaryOperator, Distinct, Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, OrderByExpr,
-    OrderByKind, Query, Select, SelectItem, SetExpr, SetQuantifier, Spanned, TableFactor,
+    OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor,
+    visit_expressions,
 };
 
 use super::walk::Walk;
@@ -55,11 +56,14 @@ pub(super) fn refuse_order(walk: &mut Walk<'_>, key: &OrderByExpr) {
 fn check_body(walk: &mut Walk<'_>, body: &SetExpr) {
     match body {
         SetExpr::Select(_) | SetExpr::Query(_) => {}
-        SetExpr::SetOperation { left, right, set_quantifier, .. } => {
+        SetExpr::SetOperation { op, set_quantifier, left, right } => {
             check_body(walk, left);
             check_body(walk, right);
             if !matches!(set_quantifier, SetQuantifier::None | SetQuantifier::All | SetQuantifier::Distinct) {
                 walk.refuse(body.span(), "BY NAME", "put the columns in the same order");
+            }
+            if *set_quantifier == SetQuantifier::All && *op != SetOperator::Union {
+                walk.refuse(body.span(), "EXCEPT ALL or INTERSECT ALL: polars has neither", "leave ALL out");
             }
         }
         _ => walk.refuse(body.span(), "a query that is no SELECT", "write a SELECT"),
@@ -96,7 +100,7 @@ pub(super) fn check_select(walk: &mut Walk<'_>, select: &Select) {
         walk.refuse(span, "ROLLUP, CUBE or TOTALS", "write one SELECT for each grouping");
     }
     if select.from.len() > 1 {
-        walk.refuse(span, "tables separated by commas", "write JOIN … ON, or CROSS JOIN");
+        walk.refuse(span, "tables separated by commas", "write JOIN … ON");
     }
     if select.projection.is_empty() {
         walk.refuse(span, "SELECT without columns", "name the columns");
@@ -106,6 +110,28 @@ pub(super) fn check_select(walk: &mut Walk<'_>, select: &Select) {
         check_join(walk, join);
     }
     check_wildcards(walk, select, &joins);
+    if let std::ops::ControlFlow::Break(span) = visit_expressions(&select.projection, |expression| match expression {
+        Expr::InSubquery { .. } => std::ops::ControlFlow::Break(expression.span()),
+        _ => std::ops::ControlFlow::Continue(()),
+    }) {
+        walk.refuse(
+            span,
+            "IN (SELECT …) as a value: polars computes it in WHERE only",
+            "use it in WHERE, or LEFT JOIN",
+        );
+    }
+}
+
+/// Returns the columns that are not null in every row that `condition` lets through, as they are written there.
+pub(super) fn never_null(condition: Option<&Expr>) -> Vec<String> {
+    match condition {
+        Some(Expr::Nested(inner)) => never_null(Some(inner)),
+        Some(Expr::IsNotNull(column)) => vec![column.to_string()],
+        Some(Expr::BinaryOp { left, op: BinaryOperator::And, right }) => {
+            [never_null(Some(left)), never_null(Some(right))].concat()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn check_wildcards(walk: &mut Walk<'_>, select: &Select, joins: &[&Join]) {
@@ -136,8 +162,7 @@ fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
         JoinOperator::Join(constraint)
         | JoinOperator::Inner(constraint)
         | JoinOperator::Left(constraint)
-        | JoinOperator::LeftOuter(constraint)
-        | JoinOperator::CrossJoin(constraint) => Some(constraint),
+        | JoinOperator::LeftOuter(constraint) => Some(constraint),
         _ => None,
     }
 }
@@ -145,18 +170,15 @@ fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
 fn check_join(walk: &mut Walk<'_>, join: &Join) {
     let span = join.relation.span();
     let Some(found) = constraint(&join.join_operator).filter(|_| !join.global) else {
-        let instead = "use JOIN, LEFT JOIN or CROSS JOIN (IN and EXISTS for semi-joins)";
-        walk.refuse(span, "a kind of join that is not admitted", instead);
+        let instead = "use JOIN or LEFT JOIN (IN and EXISTS for semi-joins)";
+        let problem = "a kind of join that is not admitted (polars panics at a CROSS JOIN with a comparison)";
+        walk.refuse(span, problem, instead);
         return;
     };
     let outer = matches!(join.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_));
-    let cross = matches!(join.join_operator, JoinOperator::CrossJoin(_));
     match found {
         JoinConstraint::Natural => walk.refuse(span, "NATURAL: a new column changes the join", "write ON a.x = b.x"),
-        JoinConstraint::None if !cross => walk.refuse(span, "a join without ON", "write ON, or CROSS JOIN"),
-        JoinConstraint::On(_) | JoinConstraint::Using(_) if cross => {
-            walk.refuse(span, "CROSS JOIN with a condition", "write JOIN … ON");
-        }
+        JoinConstraint::None => walk.refuse(span, "a join without ON", "write ON"),
         JoinConstraint::On(condition) if !is_equi(condition) => {
             let (problem, instead) = if outer {
                 ("an outer join on more than equal columns: polars drops unmatched rows", OUTER_ON)
@@ -170,7 +192,7 @@ fn check_join(walk: &mut Walk<'_>, join: &Join) {
 }
 
 /// Whether a condition is a conjunction of `a.x = b.y` with two different sides.
-fn is_equi(condition: &Expr) -> bool {
+pub(super) fn is_equi(condition: &Expr) -> bool {
     match condition {
         Expr::Nested(inner) => is_equi(inner),
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => is_equi(left) && is_equi(right),

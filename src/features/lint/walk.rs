@@ -33,11 +33,13 @@ pub(super) struct Walk<'a> {
     pub(super) refusals: Vec<Refusal>,
     pub(super) relations: BTreeSet<String>,
     pub(super) names: BTreeSet<String>,
+    /// For each SELECT around the place that is looked at, the columns that its WHERE keeps from being null.
+    pub(super) never_null: Vec<Vec<String>>,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(times: &'a [String]) -> Self {
-        Self { times, refusals: Vec::new(), relations: BTreeSet::new(), names: BTreeSet::new() }
+        Self { times, refusals: Vec::new(), relations: BTreeSet::new(), names: BTreeSet::new(), never_null: Vec::new() }
     }
 
     pub(super) fn refuse(&mut self, span: Span, problem: &str, instead: &str) {
