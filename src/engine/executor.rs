@@ -31,7 +31,7 @@ use crate::domain::ids::{JobName, RunId, content_hash};
 use crate::domain::job::attempt_name;
 use crate::domain::outcome::JobError;
 use crate::domain::run::RunState;
-use crate::store::{AttemptClaim, AttemptEnd, Base, Claim, RunRecord, StateStore, StoreError, Tenure};
+use crate::store::{AttemptClaim, AttemptEnd, Base, Claim, OutcomePart, RunRecord, StateStore, StoreError, Tenure};
 use crate::telemetry::chain;
 
 /// What the engine needs to work.
@@ -316,7 +316,8 @@ impl Progress<'_> {
             None => Err(JobError::Cancelled),
             Some(open) => {
                 let (claim, base) = (&open.claim, &open.base);
-                let ask = || engine.store.commit_part(claim, &name, &part, base, engine.now());
+                let part_of = OutcomePart { name: &name, outcome: &part, base };
+                let ask = || engine.store.commit_part(claim, part_of, engine.now());
                 let committed = persist(engine.patience, ask).await;
                 match committed {
                     Ok(()) => {

@@ -25,7 +25,7 @@ use super::stop::Stop;
 use super::tick::{self, Act, Beside, Runs, Tells};
 use crate::domain::dag::{Dag, OverlapPolicy};
 use crate::domain::ids::{DagName, RunId};
-use crate::domain::job::Force;
+use crate::domain::job::{Force, SkippedSlot};
 use crate::domain::manual::Asked;
 use crate::domain::run::RunState;
 use crate::domain::schedule::{self, Slot};
@@ -225,9 +225,11 @@ impl<'a> Scheduler<'a> {
                     Tells::Recipients => self.engine.promises.expected(dag, &slot),
                     Tells::Nobody => Vec::new(),
                 };
-                let skipped = Some(why.as_str());
-                let promise = || Promise { dag: name, logical_date: slot.date, run_id: None, skipped, mails: &mails };
-                if persist(PATIENCE, || store.skip_slot(name, slot.at, &why, Some(promise()), now)).await? {
+                let skipped = SkippedSlot { dag: name.clone(), at: slot.at, why };
+                let why = &skipped.why;
+                let promise =
+                    Promise { dag: name, logical_date: slot.date, run_id: None, skipped: Some(why), mails: &mails };
+                if persist(PATIENCE, || store.skip_slot(&skipped, Some(promise), now)).await? {
                     warn!(dag = %name, logical_date = %slot.date, "Skipped the slot {}: {why}", slot.at);
                 }
             }

@@ -25,6 +25,17 @@ pub struct AttemptClaim {
     pub fence: String,
 }
 
+/// A part of the outcome of an attempt that goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct OutcomePart<'a> {
+    /// Its name: unique in its job and run.
+    pub name: &'a str,
+    /// What it brings.
+    pub outcome: &'a Outcome,
+    /// What its commit replaces.
+    pub base: &'a Base,
+}
+
 /// An attempt that has begun, and the committed state as it was at that moment.
 #[derive(Debug, Clone)]
 pub struct Begun {

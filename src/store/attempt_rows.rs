@@ -15,6 +15,8 @@ const ATTEMPT: &str = "SELECT state, fence FROM attempts WHERE run_id = $1 AND j
 /// How an attempt's row ends.
 #[derive(Debug, Default)]
 pub(super) struct Ending<'a> {
+    /// The attempt's number.
+    pub(super) attempt: u32,
     /// The state of its row.
     pub(super) state: &'static str,
     /// When the next one begins.
@@ -39,17 +41,17 @@ pub(super) async fn stored(
     row.map(|row| Ok((row.text("state")?, row.text("fence")?))).transpose()
 }
 
+/// Ends an attempt of a job that runs, as the event `seq` says.
 pub(super) async fn end_attempt(
     tx: &mut Transaction,
     at: JobAt<'_>,
-    attempt: u32,
     ending: &Ending<'_>,
     seq: i64,
 ) -> Result<(), StoreError> {
     let binds: [Bind<'_>; 11] = [
         at.run_id.into(),
         at.job.into(),
-        attempt.into(),
+        ending.attempt.into(),
         ending.state.into(),
         at.now.into(),
         ending.retry_at.into(),
@@ -61,15 +63,16 @@ pub(super) async fn end_attempt(
     ];
     if tx.execute(ATTEMPT_END, &binds).await? == 1 {
         if ending.state != "succeeded" {
-            let staged = settle::staged(&attempt_name(at.run_id, at.job, attempt));
+            let staged = settle::staged(&attempt_name(at.run_id, at.job, ending.attempt));
             settle::want(tx, &staged, at.now).await?;
         }
         return Ok(());
     }
-    let event = format!("attempt {attempt} is {}", ending.state);
+    let event = format!("attempt {} is {}", ending.attempt, ending.state);
     Err(IllegalTransition { what: "attempt", state: "not running", event }.into())
 }
 
-pub(super) fn cancelled() -> Ending<'static> {
-    Ending { state: "cancelled", ..Ending::default() }
+/// Returns how an attempt ends that is cancelled.
+pub(super) fn cancelled(attempt: u32) -> Ending<'static> {
+    Ending { attempt, state: "cancelled", ..Ending::default() }
 }

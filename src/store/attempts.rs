@@ -6,15 +6,15 @@
 
 use jiff::Timestamp;
 
-use super::attempt_contract::{AttemptClaim, AttemptEnd, Base, Begun, JobStanding, Unattempted};
+use super::attempt_contract::{AttemptClaim, AttemptEnd, Begun, JobStanding, OutcomePart, Unattempted};
 use super::attempt_rows::{self, Ending};
+use super::commit::{self, Committing};
 use super::database::{Database, Transaction};
 use super::error::StoreError;
 use super::job_at::JobAt;
 use super::jobs::{self, Standing};
 use super::run_contract::Claim;
-use super::{commit, events, hold};
-use crate::domain::ids::JobName;
+use super::{events, hold};
 use crate::domain::outcome::Outcome;
 use crate::domain::retry::{LOST_BUDGET, SUPERSEDED_BUDGET};
 use crate::domain::run::{IllegalTransition, JobEvent, JobState};
@@ -24,18 +24,11 @@ const ATTEMPT_INSERT: &str = include_str!("../../sql/state/attempt_insert.sql");
 const PART_INSERT: &str = include_str!("../../sql/state/part_insert.sql");
 const PARTS: &str = "SELECT name FROM parts WHERE run_id = $1 AND job = $2 ORDER BY part";
 
-/// Begins the next attempt of a job, and reads its input.
-pub(super) async fn begin(
-    database: &Database,
-    claim: &Claim,
-    job: &JobName,
-    fence: &str,
-    now: Timestamp,
-) -> Result<Begun, StoreError> {
+/// Begins the next attempt of a job, and reads what it is given.
+pub(super) async fn begin(database: &Database, claim: &Claim, at: JobAt<'_>, fence: &str) -> Result<Begun, StoreError> {
     let mut tx = database.begin("beginning an attempt").await?;
     let held = hold::hold_running(&mut tx, claim).await?;
-    let at = JobAt { run_id: &claim.run_id, job, now };
-    let before = jobs::standing(&mut tx, at.run_id, job).await?;
+    let before = jobs::standing(&mut tx, at.run_id, at.job).await?;
     let (attempt, standing) = if before.is_running_under(fence) {
         // Asked again, because the answer was lost.
         (before.attempts, jobs::job_standing(&mut tx, at).await?)
@@ -44,7 +37,7 @@ pub(super) async fn begin(
     };
     let (committed, base) = commit::read(&mut tx, at, &held).await?;
     tx.commit().await?;
-    let attempt = AttemptClaim { claim: claim.clone(), job: job.clone(), attempt, fence: fence.to_owned() };
+    let attempt = AttemptClaim { claim: claim.clone(), job: at.job.clone(), attempt, fence: fence.to_owned() };
     Ok(Begun { attempt, standing, committed, base })
 }
 
@@ -63,8 +56,7 @@ async fn start(tx: &mut Transaction, at: JobAt<'_>, before: &Standing, fence: &s
 pub(super) async fn commit_part(
     database: &Database,
     attempt: &AttemptClaim,
-    (name, part): (&str, &Outcome),
-    base: &Base,
+    part: OutcomePart<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("committing a part of an outcome").await?;
@@ -76,18 +68,19 @@ pub(super) async fn commit_part(
     }
     let known = tx.rows(PARTS, &[at.run_id.into(), at.job.into()]).await?;
     for row in &known {
-        if row.text("name")? == name {
+        if row.text("name")? == part.name {
             // Asked again, because the answer was lost.
             return Ok(());
         }
     }
-    let event = JobEvent::PartCommitted { attempt: attempt.attempt, part: name.to_owned() };
+    let event = JobEvent::PartCommitted { attempt: attempt.attempt, part: part.name.to_owned() };
     before.state.after(&event)?;
     events::write_job_event(&mut tx, at, &event).await?;
-    let (json, _) = readable_json(&tx, part)?;
-    let binds = [at.run_id.into(), at.job.into(), attempt.attempt.into(), name.into(), (&json).into()];
+    let (json, _) = readable_json(&tx, part.outcome)?;
+    let binds = [at.run_id.into(), at.job.into(), attempt.attempt.into(), part.name.into(), (&json).into()];
     tx.execute(PART_INSERT, &binds).await?;
-    commit::write_effects(&mut tx, (attempt, &held), now, part, base).await?;
+    let committing = Committing { attempt, base: part.base, run: &held, now };
+    commit::write_effects(&mut tx, &committing, part.outcome).await?;
     tx.commit().await
 }
 
@@ -108,7 +101,7 @@ pub(super) async fn finish(
     }
     .unzip();
     let event = event_of(attempt.attempt, &end, &before);
-    let ending = ending_of(&tx, &end, json.as_deref())?;
+    let ending = ending_of(&tx, attempt.attempt, &end, json.as_deref())?;
     let stored = if attempt.attempt == before.attempts {
         before.last.clone()
     } else {
@@ -130,9 +123,10 @@ pub(super) async fn finish(
     }
 
     let (seq, mut standing) = jobs::apply(&mut tx, at, before.state, &event).await?;
-    attempt_rows::end_attempt(&mut tx, at, attempt.attempt, &ending, seq).await?;
+    attempt_rows::end_attempt(&mut tx, at, &ending, seq).await?;
     if let AttemptEnd::Succeeded { outcome, base, .. } = &end {
-        commit::write_effects(&mut tx, (attempt, &held), now, outcome, base).await?;
+        let committing = Committing { attempt, base, run: &held, now };
+        commit::write_effects(&mut tx, &committing, outcome).await?;
     }
     tx.commit().await?;
     standing.view.outcome = outcome;
@@ -146,14 +140,12 @@ pub(super) async fn finish(
 pub(super) async fn finish_unattempted(
     database: &Database,
     claim: &Claim,
-    job: &JobName,
+    at: JobAt<'_>,
     end: Unattempted,
-    now: Timestamp,
 ) -> Result<JobStanding, StoreError> {
     let mut tx = database.begin("ending a job without an attempt").await?;
     hold::hold_running(&mut tx, claim).await?;
-    let at = JobAt { run_id: &claim.run_id, job, now };
-    let before = jobs::standing(&mut tx, at.run_id, job).await?;
+    let before = jobs::standing(&mut tx, at.run_id, at.job).await?;
     let (state, event) = match end {
         Unattempted::Skipped { why } => (JobState::Skipped, JobEvent::Skipped { why }),
         Unattempted::UpstreamFailed { upstream } => (JobState::UpstreamFailed, JobEvent::UpstreamFailed { upstream }),
@@ -164,7 +156,7 @@ pub(super) async fn finish_unattempted(
     } else {
         let (seq, standing) = jobs::apply(&mut tx, at, before.state, &event).await?;
         if before.state == JobState::Running {
-            attempt_rows::end_attempt(&mut tx, at, before.attempts, &attempt_rows::cancelled(), seq).await?;
+            attempt_rows::end_attempt(&mut tx, at, &attempt_rows::cancelled(before.attempts), seq).await?;
         }
         standing
     };
@@ -204,19 +196,26 @@ fn event_of(attempt: u32, end: &AttemptEnd, before: &Standing) -> JobEvent {
     }
 }
 
-fn ending_of<'a>(tx: &Transaction, end: &'a AttemptEnd, outcome: Option<&'a str>) -> Result<Ending<'a>, StoreError> {
+fn ending_of<'a>(
+    tx: &Transaction,
+    attempt: u32,
+    end: &'a AttemptEnd,
+    outcome: Option<&'a str>,
+) -> Result<Ending<'a>, StoreError> {
     Ok(match end {
         AttemptEnd::Succeeded { fingerprint, why, .. } => {
             let fingerprint = fingerprint.as_ref().map(|made| tx.json("a fingerprint", made)).transpose()?;
             let why = why.as_ref().map(|why| tx.json("why a job ran", why)).transpose()?;
-            Ending { state: "succeeded", fingerprint, why, outcome, ..Ending::default() }
+            Ending { attempt, state: "succeeded", fingerprint, why, outcome, ..Ending::default() }
         }
         AttemptEnd::Failed { error, retry_at } => {
-            Ending { state: "failed", error: Some(error), retry_at: *retry_at, ..Ending::default() }
+            Ending { attempt, state: "failed", error: Some(error), retry_at: *retry_at, ..Ending::default() }
         }
-        AttemptEnd::Lost { why } => Ending { state: "lost", error: Some(why), ..Ending::default() },
-        AttemptEnd::Superseded { what } => Ending { state: "superseded", error: Some(what), ..Ending::default() },
-        AttemptEnd::Drained => Ending { state: "drained", ..Ending::default() },
-        AttemptEnd::Cancelled => attempt_rows::cancelled(),
+        AttemptEnd::Lost { why } => Ending { attempt, state: "lost", error: Some(why), ..Ending::default() },
+        AttemptEnd::Superseded { what } => {
+            Ending { attempt, state: "superseded", error: Some(what), ..Ending::default() }
+        }
+        AttemptEnd::Drained => Ending { attempt, state: "drained", ..Ending::default() },
+        AttemptEnd::Cancelled => attempt_rows::cancelled(attempt),
     })
 }

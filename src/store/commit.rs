@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
 use super::attempt_contract::{AttemptClaim, Base, Committed};
 use super::audit;
@@ -22,7 +21,7 @@ use super::job_at::JobAt;
 use super::jobs::{self, NOT_ASKED_FOR};
 use super::row::Row;
 use super::{parts, revisions, schedule, settle, successes};
-use crate::domain::ids::{DagName, RunId, SnapshotId};
+use crate::domain::ids::{RunId, SnapshotId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, Reason, SnapshotRef};
 
@@ -43,13 +42,16 @@ const CHAMPION: &str = include_str!("../../sql/state/champion_current.sql");
 const MODELS: &str = include_str!("../../sql/state/models_select.sql");
 const STANDING: &str = include_str!("../../sql/state/standing.sql");
 
-/// The attempt whose outcome is committed, and for which date.
-struct Committing<'a> {
-    attempt: &'a AttemptClaim,
-    base: &'a Base,
-    dag: &'a DagName,
-    date: Date,
-    now: Timestamp,
+/// The attempt whose outcome is committed, or a part of it.
+pub(super) struct Committing<'a> {
+    /// The attempt.
+    pub(super) attempt: &'a AttemptClaim,
+    /// What it replaces.
+    pub(super) base: &'a Base,
+    /// Its run.
+    pub(super) run: &'a Held,
+    /// Now.
+    pub(super) now: Timestamp,
 }
 
 /// Returns what an attempt reads, and what its commit replaces.
@@ -96,17 +98,15 @@ fn champions(models: &[ModelRecord]) -> BTreeMap<String, String> {
 /// Writes all effects of an outcome, or of a part of it.
 pub(super) async fn write_effects(
     tx: &mut Transaction,
-    (attempt, run): (&AttemptClaim, &Held),
-    now: Timestamp,
+    committing: &Committing<'_>,
     outcome: &Outcome,
-    base: &Base,
 ) -> Result<(), StoreError> {
-    let committing = Committing { attempt, base, dag: &run.dag, date: run.date, now };
-    write_snapshots(tx, &committing, &outcome.snapshots).await?;
+    let &Committing { attempt, run, now, .. } = committing;
+    write_snapshots(tx, committing, &outcome.snapshots).await?;
     for (name, position) in &outcome.cursors {
-        write_cursor(tx, &committing, name, position).await?;
+        write_cursor(tx, committing, name, position).await?;
     }
-    write_models(tx, &committing, &outcome.models).await?;
+    write_models(tx, committing, &outcome.models).await?;
     settle::want_files(tx, attempt, now, &outcome.files).await?;
     if let Some(sealed) = &outcome.identities {
         settle::want(tx, &settle::identities_target(sealed), now).await?;
@@ -134,7 +134,7 @@ impl Committing<'_> {
     fn is_for_earlier_date(&self, row: &Row) -> Result<bool, StoreError> {
         let dag = row.text_or_null("dag")?;
         let date = row.text_or_null("logical_date")?;
-        Ok(dag.as_deref() == Some(self.dag.as_str()) && date.is_some_and(|date| date > self.date.to_string()))
+        Ok(dag.as_deref() == Some(self.run.dag.as_str()) && date.is_some_and(|date| date > self.run.date.to_string()))
     }
 }
 
@@ -207,7 +207,7 @@ async fn write_cursor(
     position: &str,
 ) -> Result<(), StoreError> {
     let current = tx.row(CURSOR, &[name.into()]).await?;
-    let date = committing.date.to_string();
+    let date = committing.run.date.to_string();
     if let Some(row) = &current
         && row.text_or_null("logical_date")?.is_some_and(|moved_for| moved_for > date)
     {

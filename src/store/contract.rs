@@ -23,10 +23,10 @@ use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::ids::{DagName, JobName, RunId};
 use crate::domain::job::{JobView, SkippedSlot};
-use crate::domain::outcome::{FileRef, ModelRecord, Outcome, SnapshotRef};
+use crate::domain::outcome::{FileRef, ModelRecord, SnapshotRef};
 use crate::domain::run::RunState;
 
-use super::attempt_contract::{AttemptClaim, AttemptEnd, Base, Begun, JobStanding, LastSuccess, Unattempted};
+use super::attempt_contract::{AttemptClaim, AttemptEnd, Begun, JobStanding, LastSuccess, OutcomePart, Unattempted};
 use super::error::StoreError;
 use super::keeping_contract::Keeping;
 use super::mail_contract::{MailStore, Promise};
@@ -100,13 +100,11 @@ pub trait StateStore: Keeping + MailStore + Repairs {
         now: Timestamp,
     ) -> Result<Begun, StoreError>;
 
-    /// Commits a part of a running attempt's outcome, under a name unique in its job and run: the attempt goes on.
+    /// Commits a part of a running attempt's outcome: the attempt goes on.
     async fn commit_part(
         &self,
         attempt: &AttemptClaim,
-        name: &str,
-        part: &Outcome,
-        base: &Base,
+        part: OutcomePart<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
@@ -214,9 +212,7 @@ pub trait StateStore: Keeping + MailStore + Repairs {
     /// them, if the slot owes any.
     async fn skip_slot(
         &self,
-        dag: &DagName,
-        slot: Timestamp,
-        why: &str,
+        slot: &SkippedSlot,
         promise: Option<Promise<'_>>,
         now: Timestamp,
     ) -> Result<bool, StoreError>;

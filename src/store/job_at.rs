@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::attempt_contract::AttemptClaim;
+use super::run_contract::Claim;
 use crate::domain::ids::{JobName, RunId};
 use crate::domain::job::attempt_name;
 
@@ -15,6 +16,13 @@ pub(super) struct JobAt<'a> {
     pub(super) job: &'a JobName,
     /// Now.
     pub(super) now: Timestamp,
+}
+
+impl Claim {
+    /// Returns a job of the run that it holds.
+    pub(super) fn at<'a>(&'a self, job: &'a JobName, now: Timestamp) -> JobAt<'a> {
+        JobAt { run_id: &self.run_id, job, now }
+    }
 }
 
 impl AttemptClaim {

@@ -136,14 +136,8 @@ pub(super) async fn lose_running(tx: &mut Transaction, run_id: &RunId, now: Time
         if before == JobState::Running {
             let event = JobEvent::AttemptLost { attempt, why: LOST.to_owned(), gives_up: lost + 1 >= LOST_BUDGET };
             let (seq, _) = apply(tx, at, before, &event).await?;
-            attempt_rows::end_attempt(
-                tx,
-                at,
-                attempt,
-                &Ending { state: "lost", error: Some(LOST), ..Ending::default() },
-                seq,
-            )
-            .await?;
+            let ending = Ending { attempt, state: "lost", error: Some(LOST), ..Ending::default() };
+            attempt_rows::end_attempt(tx, at, &ending, seq).await?;
         }
     }
     Ok(())
@@ -155,7 +149,7 @@ pub(super) async fn cancel_open(tx: &mut Transaction, run_id: &RunId, now: Times
         let at = JobAt { run_id, job: &job, now };
         let (seq, _) = apply(tx, at, before, &JobEvent::Cancelled).await?;
         if before == JobState::Running {
-            attempt_rows::end_attempt(tx, at, attempt, &attempt_rows::cancelled(), seq).await?;
+            attempt_rows::end_attempt(tx, at, &attempt_rows::cancelled(attempt), seq).await?;
         }
     }
     Ok(())

@@ -43,7 +43,9 @@ mod sql_store;
 mod sqlite;
 mod successes;
 
-pub use attempt_contract::{AttemptClaim, AttemptEnd, Base, Begun, Committed, JobStanding, LastSuccess, Unattempted};
+pub use attempt_contract::{
+    AttemptClaim, AttemptEnd, Base, Begun, Committed, JobStanding, LastSuccess, OutcomePart, Unattempted,
+};
 pub use contract::{StateStore, ToSettle, Watermark};
 pub use error::StoreError;
 pub use health::{FileHealth, Health, file_problems, health};
@@ -51,7 +53,7 @@ pub use keeping_contract::{Cuts, Forgotten, Keeping};
 pub use mail_contract::{DueMail, HandedOver, MailRow, MailStore, Outgoing, Promise};
 pub use maintenance::{AuditReport, CheckReport, MigrationReport, backup, check, migrate, verify_audit};
 pub use ownership::{Observed, Role, StoreLock, TENURE, Tenure, keep_from_owners};
-pub use repair_contract::{AuditEntry, Backfill, Pause, Repairs};
+pub use repair_contract::{AuditEntry, Backfill, JobMark, Pause, Repairs};
 pub use restore::{RestoreReport, restore};
 pub use run_contract::{Claim, EventRecord, NewRun, RunFilter, RunRecord};
 pub(crate) use settle::identities_target;

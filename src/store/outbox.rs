@@ -68,23 +68,31 @@ pub(super) async fn sent(database: &Database, id: &MailId, now: Timestamp) -> Re
     tx.commit().await
 }
 
-/// Records a try that failed, and what follows.
+/// A try that failed, and what follows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FailedTry<'a> {
+    /// Why it failed.
+    pub(super) why: &'a str,
+    /// When the next one is.
+    pub(super) next: NextTry,
+}
+
+/// Records a try that failed.
 pub(super) async fn failed(
     database: &Database,
     id: &MailId,
-    why: &str,
-    next: NextTry,
+    failed: FailedTry<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin("recording that an e-mail was not sent").await?;
     let date = id.key.logical_date.to_string();
     let is_corrected = tx.row(LATER, &bound_id(id, &date, [])).await?.is_some();
-    let (state, next_try, ended_at) = match next {
+    let (state, next_try, ended_at) = match failed.next {
         _ if is_corrected => ("replaced", None, Some(now)),
         NextTry::At(at) => ("waiting", Some(at), None),
         NextTry::GiveUp => ("given_up", None, Some(now)),
     };
-    let more = [state.into(), why.into(), next_try.into(), ended_at.into()];
+    let more = [state.into(), failed.why.into(), next_try.into(), ended_at.into()];
     let changed = tx.execute(FAILED, &bound_id(id, &date, more)).await?;
     if changed == 0 && tx.row(IS_THERE, &bound_id(id, &date, [])).await?.is_none() {
         return Err(no_mail(id));

@@ -7,12 +7,12 @@ use super::audit::{self, Origin};
 use super::database::Transaction;
 use super::error::StoreError;
 use super::job_at::JobAt;
-use super::repair_contract::{AuditEntry, Backfill, Pause, Repairs};
+use super::repair_contract::{AuditEntry, Backfill, JobMark, Pause, Repairs};
 use super::row::Row;
 use super::run_contract::{NewRun, RunRecord};
 use super::sql_store::SqlStore;
 use super::{hold, jobs, runs};
-use crate::domain::ids::{DagName, JobName, RunId};
+use crate::domain::ids::{DagName, RunId};
 use crate::domain::manual::Manual;
 use crate::domain::run::{JobState, RunEvent, RunState};
 
@@ -59,14 +59,8 @@ impl Repairs for SqlStore {
         rows.iter().map(runs::record_of).collect()
     }
 
-    async fn mark_job(
-        &self,
-        run_id: &RunId,
-        job: &JobName,
-        state: JobState,
-        manual: &Manual,
-        now: Timestamp,
-    ) -> Result<RunState, StoreError> {
+    async fn mark_job(&self, mark: JobMark<'_>, manual: &Manual, now: Timestamp) -> Result<RunState, StoreError> {
+        let JobMark { run_id, job, state } = mark;
         let mut tx = self.database.begin("marking a job").await?;
         let before = hold::lock(&mut tx, run_id).await?;
         if !before.state.is_done() {
@@ -78,7 +72,7 @@ impl Repairs for SqlStore {
         let states = states.iter().map(|row| row.parse("state")).collect::<Result<Vec<JobState>, _>>()?;
         let after = RunState::of_jobs(&states);
         if after != before.state {
-            runs::mark(&mut tx, run_id, before.state, &RunEvent::Marked { state: after }, now).await?;
+            runs::mark(&mut tx, run_id, &RunEvent::Marked { state: after }, now).await?;
         }
         audit::append(&mut tx, Origin { run_id: Some(run_id), attempt: None }, &said, now).await?;
         tx.commit().await?;

@@ -65,7 +65,18 @@ pub struct AuditEntry {
     pub entry: String,
 }
 
-/// What repairs need from a state store.
+/// How a job of a run that is done is to count.
+#[derive(Debug, Clone, Copy)]
+pub struct JobMark<'a> {
+    /// The run.
+    pub run_id: &'a RunId,
+    /// The job.
+    pub job: &'a JobName,
+    /// As what it is to count.
+    pub state: JobState,
+}
+
+/// What repairing asks of a state store.
 ///
 /// # Errors
 /// As [`StateStore`](super::StateStore): after any error nothing was written.
@@ -83,14 +94,7 @@ pub trait Repairs: Send + Sync {
     /// Records how a job of a finished run counts: a failed, cancelled or skipped one as succeeded, a succeeded one as
     /// failed (it is then not up to date any more). Returns how the run counts then. [`StoreError::StillOpen`] when the
     /// run is not done.
-    async fn mark_job(
-        &self,
-        run_id: &RunId,
-        job: &JobName,
-        state: JobState,
-        manual: &Manual,
-        now: Timestamp,
-    ) -> Result<RunState, StoreError>;
+    async fn mark_job(&self, mark: JobMark<'_>, manual: &Manual, now: Timestamp) -> Result<RunState, StoreError>;
 
     /// Pauses a DAG's schedule; returns whether it was not paused before.
     async fn pause(&self, dag: &DagName, manual: &Manual, now: Timestamp) -> Result<bool, StoreError>;

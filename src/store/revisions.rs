@@ -46,7 +46,26 @@ struct Content<'a> {
     run_id: Option<&'a RunId>,
 }
 
-/// A body: to be stored with the first row that needs it, or stored already under that id.
+/// A revision that waits to be sent.
+struct Waiting<'a> {
+    id: &'a MailId,
+    recipient: &'a Recipient,
+    content: &'a Content<'a>,
+    /// The Message-IDs that it corrects, as JSON.
+    corrects: &'a str,
+}
+
+/// A revision that is promised.
+struct Promised<'a> {
+    id: &'a MailId,
+    mail: &'a ExpectedMail,
+    /// The run that is to keep the promise.
+    run_id: Option<&'a RunId>,
+    /// Why its slot has no run.
+    skipped: Option<&'a str>,
+}
+
+/// A body: to be kept with the first row that needs it, or kept already under that id.
 #[derive(Clone, Copy)]
 enum Body<'a> {
     New(&'a str),
@@ -122,7 +141,8 @@ pub(super) async fn promise(tx: &mut Transaction, promise: &Promise<'_>, now: Ti
         let key = key(night, &mail.audience, &mail.recipient);
         if let Some(revision) = delivery::promise(&revisions(&of_recipient(&there, &key))) {
             let id = MailId { key, revision };
-            expect(tx, &id, mail, (promise.run_id, promise.skipped), now).await?;
+            let Promise { run_id, skipped, .. } = *promise;
+            expect(tx, &Promised { id: &id, mail, run_id, skipped }, now).await?;
         }
     }
     Ok(())
@@ -295,26 +315,22 @@ async fn carry_out(
             let corrected = there.iter().filter(|stored| corrects.contains(&stored.row.id.revision));
             let corrected: Vec<&String> = corrected.filter_map(|stored| stored.row.message_id.as_ref()).collect();
             let corrected = tx.json("the e-mails that one corrects", &corrected)?;
-            wait(tx, &id(revision), recipient, (content, &corrected), now).await?;
+            wait(tx, &Waiting { id: &id(revision), recipient, content, corrects: &corrected }, now).await?;
             let promised = there.iter().find(|stored| stored.row.state == MailState::Expected);
             if let (Some(next), Some(promised)) = (promises, promised) {
                 let MailRow { promised_to, skipped, deadline, .. } = &promised.row;
                 let audience = key.audience.clone();
                 let mail = ExpectedMail { audience, recipient: recipient.clone(), deadline: *deadline };
-                expect(tx, &id(next), &mail, (promised_to.as_ref(), skipped.as_deref()), now).await?;
+                let (run_id, skipped) = (promised_to.as_ref(), skipped.as_deref());
+                expect(tx, &Promised { id: &id(next), mail: &mail, run_id, skipped }, now).await?;
             }
             Ok(())
         }
     }
 }
 
-async fn wait(
-    tx: &mut Transaction,
-    id: &MailId,
-    recipient: &Recipient,
-    (content, corrects): (&Content<'_>, &str),
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn wait(tx: &mut Transaction, waiting: &Waiting<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let &Waiting { id, recipient, content, corrects } = waiting;
     let date = id.key.logical_date.to_string();
     let failed = tx.json("the failed jobs of an e-mail", &content.signature.failed_jobs)?;
     let domain = content.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
@@ -348,13 +364,8 @@ async fn wait(
     Ok(())
 }
 
-async fn expect(
-    tx: &mut Transaction,
-    id: &MailId,
-    mail: &ExpectedMail,
-    (run_id, skipped): (Option<&RunId>, Option<&str>),
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn expect(tx: &mut Transaction, promised: &Promised<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let &Promised { id, mail, run_id, skipped } = promised;
     let date = id.key.logical_date.to_string();
     let binds = bound_id(
         id,

@@ -212,10 +212,10 @@ async fn end(tx: &mut Transaction, run_id: &RunId, event: &RunEvent, now: Timest
 pub(super) async fn mark(
     tx: &mut Transaction,
     run_id: &RunId,
-    before: RunState,
     event: &RunEvent,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let before = lock(tx, run_id).await?.state;
     let after = RunState::after(Some(before), event)?;
     tx.execute(MARK, &[run_id.into(), after.as_str().into()]).await?;
     write_run_event(tx, run_id, event, now).await

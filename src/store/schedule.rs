@@ -66,16 +66,15 @@ pub(super) async fn take_slot(
 /// Takes a slot without a run. A slot that was taken before stays as it is.
 pub(super) async fn skip_slot(
     database: &Database,
-    dag: &DagName,
-    slot: Timestamp,
-    why: &str,
+    slot: &SkippedSlot,
     promise: Option<Promise<'_>>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    let SkippedSlot { dag, at, why } = slot;
     let mut tx = database.begin("skipping a slot").await?;
-    let is_taken = take_slot(&mut tx, Slot { dag, at: slot }, Decision::Skip(why), now).await?;
+    let is_taken = take_slot(&mut tx, Slot { dag, at: *at }, Decision::Skip(why), now).await?;
     if is_taken {
-        let entry = format!("the slot {slot} of DAG {dag} was skipped: {why}");
+        let entry = format!("the slot {at} of DAG {dag} was skipped: {why}");
         audit::append(&mut tx, audit::Origin::default(), &entry, now).await?;
         if let Some(promise) = &promise {
             revisions::promise(&mut tx, promise, now).await?;

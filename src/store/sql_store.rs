@@ -10,23 +10,23 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::attempt_contract::{AttemptClaim, AttemptEnd, Base, Begun, JobStanding, LastSuccess, Unattempted};
+use super::attempt_contract::{AttemptClaim, AttemptEnd, Begun, JobStanding, LastSuccess, OutcomePart, Unattempted};
 use super::contract::{StateStore, ToSettle, Watermark};
 use super::database::Database;
 use super::error::StoreError;
 use super::mail_contract::{DueMail, HandedOver, MailRow, MailStore, Promise};
+use super::outbox::{self, FailedTry};
 use super::ownership::{self, Observed, Role, Tenure};
 use super::run_contract::{Claim, EventRecord, NewRun, RunFilter, RunRecord};
 use super::{
-    attempts, commit, events, jobs, migrations, outbox, parts, postgres, revisions, runs, schedule, settle, sqlite,
-    successes,
+    attempts, commit, events, jobs, migrations, parts, postgres, revisions, runs, schedule, settle, sqlite, successes,
 };
 use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::{MailId, NextTry};
 use crate::domain::ids::{DagName, JobName, RunId};
 use crate::domain::job::{JobView, SkippedSlot};
-use crate::domain::outcome::{FileRef, MailRecord, ModelRecord, Outcome, SnapshotRef};
+use crate::domain::outcome::{FileRef, MailRecord, ModelRecord, SnapshotRef};
 use crate::domain::run::RunState;
 
 /// Opens the state store at `url` (`sqlite://path` or `postgres://…`), creates the file if there is none, and brings
@@ -105,18 +105,16 @@ impl StateStore for SqlStore {
         fence: &str,
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
-        attempts::begin(&self.database, claim, job, fence, now).await
+        attempts::begin(&self.database, claim, claim.at(job, now), fence).await
     }
 
     async fn commit_part(
         &self,
         attempt: &AttemptClaim,
-        name: &str,
-        part: &Outcome,
-        base: &Base,
+        part: OutcomePart<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        attempts::commit_part(&self.database, attempt, (name, part), base, now).await
+        attempts::commit_part(&self.database, attempt, part, now).await
     }
 
     async fn finish_attempt(
@@ -135,7 +133,7 @@ impl StateStore for SqlStore {
         end: Unattempted,
         now: Timestamp,
     ) -> Result<JobStanding, StoreError> {
-        attempts::finish_unattempted(&self.database, claim, job, end, now).await
+        attempts::finish_unattempted(&self.database, claim, claim.at(job, now), end).await
     }
 
     async fn finish_run(&self, claim: &Claim, state: RunState, now: Timestamp) -> Result<(), StoreError> {
@@ -237,13 +235,11 @@ impl StateStore for SqlStore {
 
     async fn skip_slot(
         &self,
-        dag: &DagName,
-        slot: Timestamp,
-        why: &str,
+        slot: &SkippedSlot,
         promise: Option<Promise<'_>>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        schedule::skip_slot(&self.database, dag, slot, why, promise, now).await
+        schedule::skip_slot(&self.database, slot, promise, now).await
     }
 
     async fn free_slots(&self, dag: &DagName, now: Timestamp, beyond: Timestamp) -> Result<u64, StoreError> {
@@ -292,7 +288,7 @@ impl MailStore for SqlStore {
     }
 
     async fn mail_failed(&self, id: &MailId, why: &str, next: NextTry, now: Timestamp) -> Result<(), StoreError> {
-        outbox::failed(&self.database, id, why, next, now).await
+        outbox::failed(&self.database, id, FailedTry { why, next }, now).await
     }
 
     async fn mails_of(&self, dag: &DagName, logical_date: Date) -> Result<Vec<MailRow>, StoreError> {

@@ -15,7 +15,7 @@ use nocturne::config::{Config, Layers};
 use nocturne::domain::clock::Clock;
 use nocturne::domain::dag::Dag;
 use nocturne::domain::delivery::{MailState, Signature, Word};
-use nocturne::domain::job::Force;
+use nocturne::domain::job::{Force, SkippedSlot};
 use nocturne::domain::manual::Asked;
 use nocturne::domain::outcome::{MailRecord, Outcome};
 use nocturne::domain::run::RunState;
@@ -140,6 +140,11 @@ fn dag(app: &App) -> Dag {
 }
 
 /// Takes the night's slot, as the scheduler does, and begins the run.
+/// A slot that was not made up for, because its DAG was new.
+fn first_seen(at: Timestamp) -> SkippedSlot {
+    SkippedSlot { dag: "nightly".parse().unwrap(), at, why: "first seen".to_owned() }
+}
+
 async fn begin(app: &App) -> nocturne::store::Claim {
     let dag = dag(app);
     let slot = Slot { at: instant("2026-11-20T02:30:00Z"), date: DATE };
@@ -283,9 +288,8 @@ async fn a_late_night_is_told_at_its_deadline_and_the_digest_corrects_it() {
 async fn a_slot_that_nobody_took_is_told_to_have_never_begun() {
     let site = MailSite::new(Temper::Accepts).await;
     let app = site.app().await;
-    let name = "nightly".parse().unwrap();
     let yesterday = instant("2026-11-19T02:30:00Z");
-    app.store.skip_slot(&name, yesterday, "first seen", None, yesterday).await.unwrap();
+    app.store.skip_slot(&first_seen(yesterday), None, yesterday).await.unwrap();
 
     site.clock.move_to("2026-11-20T06:30:00Z");
     app.look_at_deadlines().await.unwrap();
@@ -302,7 +306,7 @@ async fn a_night_whose_file_was_broken_before_its_slot_is_told_all_the_same() {
     let site = MailSite::new(Temper::Accepts).await;
     let app = site.app().await;
     let yesterday = instant("2026-11-19T02:30:00Z");
-    app.store.skip_slot(&"nightly".parse().unwrap(), yesterday, "first seen", None, yesterday).await.unwrap();
+    app.store.skip_slot(&first_seen(yesterday), None, yesterday).await.unwrap();
     app.look_at_deadlines().await.unwrap();
 
     std::fs::write(site.folder.path().join("jobs/nightly.toml"), "jobs = [").unwrap();

@@ -6,7 +6,7 @@ use crate::cli::follow::unreachable;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::domain::ids::JobName;
 use crate::domain::run::JobState;
-use crate::store::StoreError;
+use crate::store::{JobMark, StoreError};
 
 /// Set how a job of a finished run counts.
 ///
@@ -41,7 +41,8 @@ pub(super) async fn run(app: &App, args: Args, global: &Global) -> Result<ExitCo
         As::Failed => JobState::Failed,
     };
     let manual = manual(app, Some(args.why));
-    let marked = app.store.mark_job(&run.run_id, &args.job, state, &manual, app.clock.now()).await;
+    let mark = JobMark { run_id: &run.run_id, job: &args.job, state };
+    let marked = app.store.mark_job(mark, &manual, app.clock.now()).await;
     let counts = marked.map_err(|error| match error {
         StoreError::StillOpen { .. } | StoreError::Illegal(_) => Failure::new(ExitCode::Refused, error),
         StoreError::NoSuchJob { .. } => Failure::new(ExitCode::NotFound, error),

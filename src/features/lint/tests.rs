@@ -63,8 +63,8 @@ fn all_refusals_come_at_once_with_their_places() {
 fn only_one_query_is_admitted() {
     refused("SELECT 1; SELECT 2", "2 statements");
     refused("", "0 statements");
-    refused("DROP TABLE courses", "no query");
-    refused("INSERT INTO a SELECT 1", "no query");
+    refused("DROP TABLE courses", "not a query");
+    refused("INSERT INTO a SELECT 1", "not a query");
     refused("SELECT x FROM WHERE = 1", "not SQL");
     refused("SELECT FROM courses", "without columns");
     refused("VALUES (1)", "no SELECT");
@@ -77,7 +77,7 @@ fn sources_other_than_tables_are_refused() {
     refused("SELECT a FROM x, y", "commas");
     refused("SELECT a FROM other.x", "schema");
     refused("SELECT a FROM (SELECT 1 AS a)", "without a name");
-    refused("SELECT a FROM UNNEST(x) AS t", "no table");
+    refused("SELECT a FROM UNNEST(x) AS t", "not a table");
 }
 
 #[test]

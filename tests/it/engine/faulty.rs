@@ -13,12 +13,12 @@ use nocturne::domain::ids::{DagName, JobName, RunId};
 use nocturne::domain::job::{JobView, SkippedSlot};
 use nocturne::domain::keeping::StoredRun;
 use nocturne::domain::manual::Manual;
-use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, Outcome, SnapshotRef};
-use nocturne::domain::run::{JobState, RunState};
+use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, SnapshotRef};
+use nocturne::domain::run::RunState;
 use nocturne::store::{
-    AttemptClaim, AttemptEnd, AuditEntry, Backfill, Base, Begun, Claim, Cuts, DueMail, EventRecord, Forgotten,
-    HandedOver, JobStanding, Keeping, LastSuccess, MailRow, MailStore, NewRun, Observed, Pause, Promise, Repairs, Role,
-    RunFilter, RunRecord, StateStore, StoreError, Tenure, ToSettle, Unattempted, Watermark,
+    AttemptClaim, AttemptEnd, AuditEntry, Backfill, Begun, Claim, Cuts, DueMail, EventRecord, Forgotten, HandedOver,
+    JobMark, JobStanding, Keeping, LastSuccess, MailRow, MailStore, NewRun, Observed, OutcomePart, Pause, Promise,
+    Repairs, Role, RunFilter, RunRecord, StateStore, StoreError, Tenure, ToSettle, Unattempted, Watermark,
 };
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -90,7 +90,7 @@ faulty! {
     create_backfill(backfill: &Backfill, runs: Vec<NewRun>) -> Vec<RunRecord>;
     open_backfills() -> Vec<Backfill>;
     runs_of_backfill(backfill: &str) -> Vec<RunRecord>;
-    mark_job(run_id: &RunId, job: &JobName, state: JobState, manual: &Manual, now: Timestamp) -> RunState;
+    mark_job(mark: JobMark<'_>, manual: &Manual, now: Timestamp) -> RunState;
     pause(dag: &DagName, manual: &Manual, now: Timestamp) -> bool;
     resume(dag: &DagName, manual: &Manual, now: Timestamp) -> bool;
     pauses() -> Vec<Pause>;
@@ -106,7 +106,7 @@ faulty! {
     resign_ownership(tenure: &Tenure) -> ();
     claim_run(run_id: &RunId, tenure: &Tenure, now: Timestamp) -> Claim;
     begin_attempt(claim: &Claim, job: &JobName, fence: &str, now: Timestamp) -> Begun;
-    commit_part(attempt: &AttemptClaim, name: &str, part: &Outcome, base: &Base, now: Timestamp) -> ();
+    commit_part(attempt: &AttemptClaim, part: OutcomePart<'_>, now: Timestamp) -> ();
     finish_attempt(attempt: &AttemptClaim, end: AttemptEnd, now: Timestamp) -> JobStanding;
     finish_unattempted(claim: &Claim, job: &JobName, end: Unattempted, now: Timestamp) -> JobStanding;
     finish_run(claim: &Claim, state: RunState, now: Timestamp) -> ();
@@ -131,7 +131,7 @@ faulty! {
     published_file(key: &str) -> Option<FileRef>;
     watermark(dag: &DagName) -> Option<Watermark>;
     set_watermark(dag: &DagName, watermark: &Watermark) -> ();
-    skip_slot(dag: &DagName, slot: Timestamp, why: &str, promise: Option<Promise<'_>>, now: Timestamp) -> bool;
+    skip_slot(slot: &SkippedSlot, promise: Option<Promise<'_>>, now: Timestamp) -> bool;
     durations(dag: &DagName, job: &JobName, most: u32) -> Vec<SignedDuration>;
     free_slots(dag: &DagName, now: Timestamp, beyond: Timestamp) -> u64;
     skipped_slots(filter: &RunFilter) -> Vec<SkippedSlot>;

@@ -10,7 +10,7 @@ use nocturne::domain::ids::RunId;
 use nocturne::domain::measurement::Measurement;
 use nocturne::domain::outcome::{ModelRole, Outcome};
 use nocturne::domain::run::JobState;
-use nocturne::store::{AttemptEnd, StateStore, StoreError, check};
+use nocturne::store::{AttemptEnd, Base, OutcomePart, StateStore, StoreError, check};
 
 use super::fixtures::{
     DAY, Place, at, dag_name, file, fingerprint, full_outcome, job, lost, mail, model, new_run, running, snapshot,
@@ -273,6 +273,10 @@ pub(super) async fn a_run_for_an_earlier_date_moves_nothing_that_is_current(plac
     assert_eq!(others.snapshots["restricted/tables/users"], full_outcome().snapshots[0]);
 }
 
+fn part<'a>(name: &'a str, outcome: &'a Outcome, base: &'a Base) -> OutcomePart<'a> {
+    OutcomePart { name, outcome, base }
+}
+
 pub(super) async fn a_part_is_true_before_its_attempt_ends_and_is_found_by_the_next(place: &Place) {
     let store = place.open().await;
     let (run, claim) = running(&store).await;
@@ -280,11 +284,11 @@ pub(super) async fn a_part_is_true_before_its_attempt_ends_and_is_found_by_the_n
     let users = Outcome { snapshots: vec![snapshot("restricted/tables/users", "u1")], ..Outcome::default() };
     let again = Outcome { snapshots: vec![snapshot("restricted/tables/users", "u2")], ..Outcome::default() };
 
-    store.commit_part(&first.attempt, "users", &users, &first.base, at(3)).await.unwrap();
-    store.commit_part(&first.attempt, "users", &users, &first.base, at(3)).await.unwrap();
-    let stale = store.commit_part(&first.attempt, "users again", &again, &first.base, at(3)).await.unwrap_err();
+    store.commit_part(&first.attempt, part("users", &users, &first.base), at(3)).await.unwrap();
+    store.commit_part(&first.attempt, part("users", &users, &first.base), at(3)).await.unwrap();
+    let stale = store.commit_part(&first.attempt, part("users again", &again, &first.base), at(3)).await.unwrap_err();
     store.finish_attempt(&first.attempt, lost(), at(4)).await.unwrap();
-    let late = store.commit_part(&first.attempt, "late", &again, &first.base, at(5)).await.unwrap_err();
+    let late = store.commit_part(&first.attempt, part("late", &again, &first.base), at(5)).await.unwrap_err();
     let second = store.begin_attempt(&claim, &job("pull"), "second", at(5)).await.unwrap();
 
     assert!(matches!(stale, StoreError::Moved { .. }), "{stale}");
@@ -293,7 +297,7 @@ pub(super) async fn a_part_is_true_before_its_attempt_ends_and_is_found_by_the_n
     assert_eq!(second.committed.snapshots["restricted/tables/users"], users.snapshots[0]);
     let mut base = second.base;
     base.follow(&users);
-    store.commit_part(&second.attempt, "users again", &again, &base, at(6)).await.unwrap();
+    store.commit_part(&second.attempt, part("users again", &again, &base), at(6)).await.unwrap();
     let committed = store.events(&run.run_id, 0).await.unwrap();
     let parts = committed.iter().filter(|event| event.event["event"] == "part_committed").count();
     assert_eq!(parts, 2, "asked for again, a part is committed once");

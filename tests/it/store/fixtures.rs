@@ -11,7 +11,7 @@ use nocturne::domain::dag::{Dag, Job, When};
 use nocturne::domain::delivery::{Recipient, Signature, Word};
 use nocturne::domain::fingerprint::{DependsOn, Fingerprint, Why};
 use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
-use nocturne::domain::job::Force;
+use nocturne::domain::job::{Force, SkippedSlot};
 use nocturne::domain::manual::{Asked, Manual};
 use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
@@ -174,6 +174,10 @@ pub(super) fn at(second: i64) -> Timestamp {
 
 pub(super) fn job(name: &str) -> JobName {
     name.parse().unwrap()
+}
+
+pub(super) fn skipped(at: Timestamp, why: &str) -> SkippedSlot {
+    SkippedSlot { dag: dag_name(), at, why: why.to_owned() }
 }
 
 pub(super) fn dag_name() -> DagName {

@@ -6,7 +6,7 @@ use nocturne::domain::manual::Asked;
 use nocturne::domain::outcome::{MailRecord, Outcome, Reason};
 use nocturne::store::{Claim, HandedOver, MailRow, NewRun, Promise, StateStore};
 
-use super::fixtures::{DAY, Place, TestStore, at, dag_name, job, mail, new_run, recipient, running, succeed};
+use super::fixtures::{DAY, Place, TestStore, at, dag_name, job, mail, new_run, recipient, running, skipped, succeed};
 
 fn digest(word: Word) -> Outcome {
     Outcome { mails: vec![mail("digest", word)], ..Outcome::default() }
@@ -166,8 +166,8 @@ pub(super) async fn a_skipped_slot_owes_its_mails_all_the_same(place: &Place) {
     let why = "the earlier run is still open";
     let promise = Promise { dag: &name, logical_date: DAY, run_id: None, skipped: Some(why), mails: &mails };
 
-    store.skip_slot(&name, at(0), why, Some(promise), at(1)).await.unwrap();
-    store.skip_slot(&name, at(0), why, Some(promise), at(2)).await.unwrap();
+    store.skip_slot(&skipped(at(0), why), Some(promise), at(1)).await.unwrap();
+    store.skip_slot(&skipped(at(0), why), Some(promise), at(2)).await.unwrap();
 
     let rows = rows(&*store).await;
     assert_eq!(rows.len(), 1);

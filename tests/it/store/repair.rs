@@ -4,7 +4,7 @@ use nocturne::domain::ids::RunId;
 use nocturne::domain::manual::{Asked, Manual};
 use nocturne::domain::outcome::{Outcome, SnapshotRef};
 use nocturne::domain::run::{JobState, RunState};
-use nocturne::store::{Backfill, NewRun, RunFilter, StateStore, StoreError, Watermark};
+use nocturne::store::{Backfill, JobMark, NewRun, RunFilter, StateStore, StoreError, Watermark};
 
 use super::fixtures::{DAY, Place, at, dag_name, failure, job, mail, new_run, recipient, running, succeed};
 use nocturne::domain::delivery::Word;
@@ -84,8 +84,10 @@ pub(super) async fn a_marked_job_changes_how_its_run_counts_and_whether_it_is_up
     }
     let attempt = store.start_attempt(&claim, &job("digest"), at(4)).await.unwrap();
     store.end_attempt(&claim, &job("digest"), attempt, failure(None), at(5)).await.unwrap();
-    let mark =
-        async |name: &str, state| store.mark_job(&run.run_id, &job(name), state, &jo(Some("by hand")), at(9)).await;
+    let mark = async |name: &str, state| {
+        let mark = JobMark { run_id: &run.run_id, job: &job(name), state };
+        store.mark_job(mark, &jo(Some("by hand")), at(9)).await
+    };
     let last = async || store.last_success(&dag_name(), &job("pull"), None).await.unwrap().is_some();
 
     let too_early = mark("digest", JobState::Succeeded).await;

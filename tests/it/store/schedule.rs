@@ -3,7 +3,7 @@
 use nocturne::domain::manual::Asked;
 use nocturne::store::{RunFilter, check};
 
-use super::fixtures::{Place, at, dag_name, new_run};
+use super::fixtures::{Place, at, dag_name, new_run, skipped};
 
 pub(super) async fn the_same_slot_twice_gives_one_run(place: &Place) {
     let store = place.open().await;
@@ -28,8 +28,8 @@ pub(super) async fn a_skipped_slot_moves_the_watermark_and_is_audited(place: &Pl
     let store = place.open().await;
     assert_eq!(store.watermark(&dag_name()).await.unwrap(), None);
 
-    store.skip_slot(&dag_name(), at(60), "the earlier run still runs", None, at(61)).await.unwrap();
-    store.skip_slot(&dag_name(), at(60), "again", None, at(62)).await.unwrap();
+    store.skip_slot(&skipped(at(60), "the earlier run still runs"), None, at(61)).await.unwrap();
+    store.skip_slot(&skipped(at(60), "again"), None, at(62)).await.unwrap();
 
     assert_eq!(store.watermark(&dag_name()).await.unwrap().map(|mark| mark.at), Some(at(60)));
     let report = check(&place.url).await.unwrap();
@@ -41,7 +41,7 @@ pub(super) async fn a_skipped_slot_moves_the_watermark_and_is_audited(place: &Pl
 
 pub(super) async fn the_watermark_never_goes_back(place: &Place) {
     let store = place.open().await;
-    store.skip_slot(&dag_name(), at(120), "paused", None, at(121)).await.unwrap();
+    store.skip_slot(&skipped(at(120), "paused"), None, at(121)).await.unwrap();
     let mut earlier = new_run();
     earlier.slot = Some(at(60));
 

@@ -8,7 +8,7 @@ use nocturne::store::{MigrationReport, RunFilter, StoreError, backup, check, mig
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 use tokio::task::JoinSet;
 
-use super::fixtures::{Place, at, full_outcome, new_run, running, succeed};
+use super::fixtures::{Place, at, full_outcome, new_run, running, skipped, succeed};
 
 async fn change(place: &Place, sql: &str) {
     let mut connection = SqliteConnection::connect(&place.url).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_check_finds_a_changed_audit_entry_and_a_cut_off_end() {
     let place = Place::sqlite();
     let store = place.open().await;
     for second in 1..=3 {
-        store.skip_slot(&super::fixtures::dag_name(), at(second), "paused", None, at(second)).await.unwrap();
+        store.skip_slot(&skipped(at(second), "paused"), None, at(second)).await.unwrap();
     }
     let problems = async || check(&place.url).await.unwrap().problems;
     assert_eq!(problems().await, Vec::<String>::new());
