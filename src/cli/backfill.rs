@@ -271,8 +271,9 @@ impl Work<'_> {
             ));
         }
         let talk = if self.global.json { Talk::Nothing } else { Talk::Lines };
+        let limit = launch::Limit::starting_now(None);
         let site = tokio::select! {
-            site = launch::find_site(app, talk) => site?,
+            site = launch::find_site(app, talk, &limit) => site?,
             () = stop.drain.cancelled() => return Ok(launch::signal_code(&signals, ExitCode::Interrupted)),
         };
         if self.args.detach && matches!(site, Site::Daemon) {

@@ -58,8 +58,8 @@ pub(super) async fn launch(app: &App, new: NewRun, launch: &Launch, talk: Talk) 
     let signals = app.listen(&stop, Interrupt::Leaves);
     let limit = Limit::starting_now(launch.wait);
     let site = tokio::select! {
-        site = find_site(app, talk) => site?,
-        code = left_or_late(&stop, &signals, &limit) => return Ok(code),
+        site = find_site(app, talk, &limit) => site?,
+        code = left(&stop, &signals) => return Ok(code),
     };
     match site {
         Site::Here(tenure) => app.as_owner(&tenure, launching.here(&tenure, new, &stop, &signals)).await,
@@ -76,7 +76,7 @@ pub(super) enum Site {
 }
 
 /// Becomes the owner of the state store, or finds the daemon that is; waits while another command is running.
-pub(super) async fn find_site(app: &App, talk: Talk) -> Result<Site, Failure> {
+pub(super) async fn find_site(app: &App, talk: Talk, limit: &Limit) -> Result<Site, Failure> {
     let mut has_said = false;
     loop {
         if let Some(tenure) = app.own(Role::Command).await? {
@@ -84,6 +84,13 @@ pub(super) async fn find_site(app: &App, talk: Talk) -> Result<Site, Failure> {
         }
         match app.owner().await.map_err(follow::unreachable)? {
             Some(Role::Daemon) => return Ok(Site::Daemon),
+            Some(Role::Command) if limit.has_passed() => {
+                let error = anyhow::anyhow!(
+                    "another nocturne command is still at work on {}, and the time to wait is over: no run was made",
+                    app.config.paths.state.display()
+                );
+                return Err(Failure::new(ExitCode::TimedOut, error));
+            }
             Some(Role::Command) if !has_said => {
                 has_said = true;
                 if talk == Talk::Lines {
@@ -117,6 +124,10 @@ impl Limit {
         Self(wait.map(|wait| tokio::time::Instant::now() + wait))
     }
 
+    fn has_passed(&self) -> bool {
+        self.0.is_some_and(|at| at <= tokio::time::Instant::now())
+    }
+
     async fn passes(&self) {
         match self.0 {
             Some(at) => tokio::time::sleep_until(at).await,
@@ -125,10 +136,17 @@ impl Limit {
     }
 }
 
-/// Returns the exit code when a person leaves, or the time is up, before anything was begun here.
+/// Returns the exit code when a person leaves, or the time to wait is over.
 async fn left_or_late(stop: &Stop, signals: &Signals, limit: &Limit) -> ExitCode {
     tokio::select! {
         () = limit.passes() => ExitCode::TimedOut,
+        code = left(stop, signals) => code,
+    }
+}
+
+/// Returns the exit code when a person leaves.
+async fn left(stop: &Stop, signals: &Signals) -> ExitCode {
+    tokio::select! {
         () = stop.cancel.cancelled() => signal_code(signals, ExitCode::Interrupted),
         () = stop.drain.cancelled() => signal_code(signals, ExitCode::Terminated),
     }
