@@ -132,14 +132,16 @@ fn a_night_that_is_told_to_stop_stops_cleanly_and_the_next_is_whole() {
 }
 
 #[test]
-fn a_second_night_on_the_same_folder_is_refused_while_the_first_goes_on() {
+fn a_second_night_on_the_same_folder_waits_for_the_first_and_a_daemon_is_refused() {
     let site = site();
     let first = begin(&site);
 
-    let (code, told) = ended(&site.nocturne(&NIGHT));
+    let late = ended(&site.nocturne(&[&NIGHT[..], &["--wait", "100ms"]].concat()));
+    let daemon = ended(&site.nocturne(&["daemon"]));
 
-    assert_eq!(code, Some(8), "{told}");
-    assert!(told.contains("owns the data folder"), "{told}");
+    assert_eq!((late.0, daemon.0), (Some(7), Some(8)), "{}{}", late.1, daemon.1);
+    assert!(late.1.contains("no run was made"), "{}", late.1);
+    assert!(daemon.1.contains("owns the data folder"), "{}", daemon.1);
     go(&site);
     assert_eq!(first.wait_with_output().unwrap().status.code(), Some(0));
 }
