@@ -75,6 +75,10 @@ fn ended(output: &Output) -> (Option<i32>, String) {
 
 fn runs(site: &Site) -> Vec<(String, String)> {
     let listed = site.nocturne(&["--json", "runs", "list"]);
+    // Before the first start has made the state store there is nothing to list.
+    if let Some(4 | 6) = listed.status.code() {
+        return Vec::new();
+    }
     let runs: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let word = |run: &serde_json::Value, key: &str| run[key].as_str().unwrap().to_owned();
     runs["runs"].as_array().unwrap().iter().map(|run| (word(run, "run_id"), word(run, "state"))).collect()
