@@ -45,9 +45,12 @@ const EARLIEST: Timestamp = Timestamp::UNIX_EPOCH;
 /// Makes a run, unless its slot has one.
 pub(super) async fn create(database: &Database, new: NewRun) -> Result<Option<RunRecord>, StoreError> {
     let mut tx = database.begin("making a run").await?;
-    let record = create_within(&mut tx, &new).await?;
+    let Some(record) = create_within(&mut tx, &new).await? else {
+        // Nothing of it stays: not even the number that it would have had.
+        return Ok(None);
+    };
     tx.commit().await?;
-    Ok(record)
+    Ok(Some(record))
 }
 
 /// Makes a run within a transaction, unless its slot has one.

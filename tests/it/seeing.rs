@@ -126,7 +126,7 @@ fn a_dry_run_says_what_would_run_and_which_input_changed() {
     let same = json(&site, &["run", "tables", "--date", "2026-11-20", "--dry-run"]);
     let forced = json(&site, &["run", "tables", "--date", "2026-11-20", "--dry-run", "--force"]);
     let only = json(&site, &["run", "tables", "--date", "2026-11-20", "--dry-run", "--job", "check"]);
-    let limits = &[("NOCTURNE__QUALITY__MAX_QUARANTINED_SHARE", "0.02")];
+    let limits = &[("NOCTURNE__QUALITY__FRESH_DAYS", "9")];
     let with_limits = site.nocturne_with(&["run", "tables", "--date", "2026-11-20", "--dry-run"], limits);
     let tomorrow = site.nocturne(&["run", "tables", "--date", "2026-11-21", "--dry-run"]);
 

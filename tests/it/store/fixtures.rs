@@ -12,10 +12,10 @@ use nocturne::domain::delivery::{Recipient, Signature, Word};
 use nocturne::domain::fingerprint::{DependsOn, Fingerprint, Why};
 use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use nocturne::domain::job::{Force, SkippedSlot};
-use nocturne::domain::manual::{Asked, Manual};
+use nocturne::domain::manual::Asked;
 use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
-use nocturne::domain::run::LOST;
+use nocturne::domain::run::{LOST, Trigger};
 use nocturne::store::{
     self, AttemptClaim, AttemptEnd, Base, Claim, NewRun, Role, RunRecord, StateStore, StoreError, Tenure,
 };
@@ -212,7 +212,7 @@ pub(super) fn new_run() -> NewRun {
     NewRun {
         dag: dag(),
         logical_date: DAY,
-        asked: Asked::by_command(Manual { by: "jo".to_owned(), why: None }),
+        asked: Asked { trigger: Trigger::Command, manual: None, repairs: None, backfill: None },
         slot: None,
         only: None,
         force: Force::No,
