@@ -135,7 +135,7 @@ pub enum AttemptEnd {
     },
     /// It was stopped because its process was told to end: it does not count as a try, and another follows.
     Drained,
-    /// Its commit was refused ([`StoreError::Moved`]); after three refusals the job fails.
+    /// Its commit was refused ([`StoreError::Moved`](super::StoreError::Moved)); after three refusals the job fails.
     Superseded {
         /// What had changed.
         what: String,
