@@ -14,10 +14,11 @@ use nocturne::domain::dag::{Dag, Job, When};
 use nocturne::domain::fingerprint::Why;
 use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use nocturne::domain::job::{Force, JobView};
-use nocturne::domain::manual::{Asked, Manual};
+use nocturne::domain::manual::Asked;
 use nocturne::domain::outcome::{JobError, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
 use nocturne::domain::run::JobState;
+use nocturne::domain::run::Trigger;
 use nocturne::engine::{Assignment, Done, Engine, Isolation, NoPromises, Parts, Stop};
 use nocturne::store::{self, NewRun, Role, RunRecord, StateStore, Tenure};
 use tempfile::TempDir;
@@ -181,7 +182,7 @@ impl World {
             logical_date: DAY,
             asked: match slot {
                 Some(_) => Asked::by_schedule(),
-                None => Asked::by_command(Manual { by: "jo".to_owned(), why: None }),
+                None => Asked { trigger: Trigger::Command, manual: None, repairs: None, backfill: None },
             },
             slot,
             only: None,
