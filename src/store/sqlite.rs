@@ -8,8 +8,9 @@
 //! and `-shm` follow the file).
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use backon::{ConstantBuilder, Retryable as _};
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -27,8 +28,14 @@ pub(super) enum Opened {
     ToRead,
 }
 
-/// How long a statement waits for another program's write lock.
+/// How long a statement waits for another program's write lock before it is refused.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// SQLite's code for that refusal; the bits above the lowest eight say more about it.
+const SQLITE_BUSY: u32 = 5;
+
+/// How soon a file that another program is just making is opened again.
+const OPEN_AGAIN: Duration = Duration::from_millis(20);
 
 /// How long a caller waits for the only writing connection: longer than a statement, so that SQLite's answer comes
 /// first.
@@ -56,9 +63,23 @@ pub(super) async fn connect(path: &Path, opened: Opened) -> Result<Database, Sto
         let is_usable = !connection.is_in_transaction();
         Box::pin(async move { Ok(is_usable) })
     });
-    let write = write.connect_with(options.clone()).await.map_err(failed)?;
+    let begun = Instant::now();
+    let waits = ConstantBuilder::default().with_delay(OPEN_AGAIN).without_max_times();
+    let write = (|| write.clone().connect_with(options.clone()))
+        .retry(waits)
+        .sleep(tokio::time::sleep)
+        .when(|cause| is_busy(cause) && begun.elapsed() < BUSY_TIMEOUT)
+        .await
+        .map_err(failed)?;
     let read = pool().max_connections(READ_CONNECTIONS).connect_lazy_with(options.pragma("query_only", "ON"));
     Ok(Database { url, pools: Pools::Sqlite { write, read } })
+}
+
+/// Whether another program has the file locked. SQLite waits for that itself, except while two programs that open a new
+/// file at once both turn WAL on: the later one is refused immediately.
+fn is_busy(cause: &sqlx::Error) -> bool {
+    let code = cause.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
 /// Opens the database file at `path` for reading: no setting is changed, and nothing can be written.

@@ -154,11 +154,12 @@ fn a_second_night_on_the_same_folder_waits_for_the_first_and_a_daemon_is_refused
 fn a_night_that_a_daemon_owns_is_enqueued_there_and_followed() {
     let site = site();
     site.write("dags/other.toml", "name = 'other'\n[jobs.say]\nkind = 'command'\nwith = { program = 'true' }\n");
-    let daemon = site.start(&["daemon"]);
+    let mut daemon = site.start(&["daemon"]);
     // The daemon registers as owner in the state store; a command before that is refused, and asks again.
     let patience = Patience::new("the daemon to live");
     let night = loop {
         patience.again();
+        assert!(!daemon.has_ended(), "{}", text(&daemon.wait_with_output().unwrap()));
         let detached = site.nocturne(&[&NIGHT[..], &["--detach"]].concat());
         match detached.status.code() {
             Some(0) => break String::from_utf8(detached.stdout).unwrap(),

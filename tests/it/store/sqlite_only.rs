@@ -43,6 +43,22 @@ async fn sixteen_programs_write_and_read_one_file_without_an_error() {
     assert_eq!((report.runs, report.attempts, report.audit_entries, report.problems), (64, 0, 64, vec![]));
 }
 
+/// SQLite does not wait when two programs turn WAL on at once: the window is short, so many files are made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn programs_that_make_one_file_at_once_all_open_it() {
+    for _ in 0..20 {
+        let place = Arc::new(Place::sqlite());
+        let mut programs = JoinSet::new();
+        for _ in 0..4 {
+            let place = Arc::clone(&place);
+            programs.spawn(async move { open(&place.url).await.map(drop) });
+        }
+        while let Some(opened) = programs.join_next().await {
+            opened.unwrap().unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_file_and_its_journal_are_for_the_owner_alone() {
     let place = Place::sqlite();
