@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use crate::support::closed::ClosedPort;
-use crate::support::limit::Running;
+use crate::support::limit::{Patience, Running};
 use crate::support::site::{SMALL, Site, text};
 
 /// A site with the DAGs `good`, `bad`, `slow` (it waits on the pipe `go` after it has written to the pipe `begun`) and
@@ -81,12 +81,17 @@ fn a_second_daemon_is_refused_and_whoever_waits_too_long_is_told() {
     let closed = ClosedPort::new();
     let site = site(closed.address().port());
     let mut daemon: Running = site.start(&["daemon"]);
-    while code(&site.nocturne(&["daemon"])) != 8 {
-        assert!(!daemon.has_ended(), "the daemon has ended");
+    // Until it owns the state store, a run cannot be enqueued; a second daemon could become the owner in its place.
+    let patience = Patience::new("the daemon to own the state store");
+    while code(&site.nocturne(&["run", "good", "--date", "2026-11-20", "--detach"])) != 0 {
+        patience.again();
+        assert!(!daemon.has_ended(), "{}", text(&daemon.wait_with_output().unwrap()));
     }
 
+    let second = site.nocturne(&["daemon"]);
     let late = site.nocturne(&["run", "slow", "--date", "2026-11-20", "--wait", "10ms"]);
 
+    assert_eq!(code(&second), 8, "{}", text(&second));
     assert_eq!(code(&late), 7, "{}", text(&late));
     daemon.signal("-TERM");
     assert_eq!(daemon.wait().unwrap().code(), Some(0), "a daemon that is told to end has done what it was asked");
