@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::domain::dag::Dag;
 use crate::domain::document::{Mistake, Mistakes};
 use crate::domain::ids::DagName;
-use crate::domain::spec::{KindCatalogue as _, parse_dag};
+use crate::domain::spec::{DagFile, KindCatalogue as _, parse_dag};
 use crate::jobs::KindNames;
 use crate::store::{RunFilter, StateStore, StoreError};
 
@@ -149,7 +149,7 @@ impl Dags {
         let shown = path.display().to_string();
         let bytes = std::fs::read(&path).map_err(|cause| AppError::File { path: shown.clone(), cause })?;
         let text = String::from_utf8(bytes).map_err(|error| AppError::Dag(not_text(&shown, &error)))?;
-        parse_dag(&shown, name, &text, &self.zone, &KindNames).map_err(AppError::Dag)
+        parse_dag(DagFile { path: &shown, stem: name, text: &text }, &self.zone, &KindNames).map_err(AppError::Dag)
     }
 
     /// Returns the DAG `name` with parameters set: `JOB.KEY=VALUE`, the value as TOML or as text.

@@ -166,7 +166,9 @@ impl Deadlines {
         };
         let last_digest = self.store.last_digest(&due.dag, due.logical_date).await?;
         let deadline = first.and_then(|row| row.deadline);
-        Ok(night(&self.config, (&due.dag, due.logical_date, dag), end, (last_digest, deadline), self.clock.now()))
+        let (logical_date, seen_at) = (due.logical_date, self.clock.now());
+        let known = WithoutDigest { name: &due.dag, dag, logical_date, end, last_digest, deadline, seen_at };
+        Ok(night(&self.config, known))
     }
 
     /// Announces, for each run with a deadline, as soon as it is known, that it will be late, and because of which job.
@@ -221,14 +223,27 @@ impl Deadlines {
     }
 }
 
+/// What is known of a night that has no digest.
+pub(super) struct WithoutDigest<'a> {
+    /// The name of its DAG.
+    pub(super) name: &'a DagName,
+    /// Its DAG, where the file can be read.
+    pub(super) dag: Option<&'a Dag>,
+    /// Its logical date.
+    pub(super) logical_date: Date,
+    /// How far it has come.
+    pub(super) end: NightEnd,
+    /// The last night before it that has one.
+    pub(super) last_digest: Option<Date>,
+    /// When it was due.
+    pub(super) deadline: Option<Timestamp>,
+    /// When it was looked at.
+    pub(super) seen_at: Timestamp,
+}
+
 /// Returns what is known of a night, with what the configuration says of its site.
-pub(super) fn night(
-    config: &Config,
-    (name, logical_date, dag): (&DagName, Date, Option<&Dag>),
-    end: NightEnd,
-    (last_digest, deadline): (Option<Date>, Option<Timestamp>),
-    seen_at: Timestamp,
-) -> Night {
+pub(super) fn night(config: &Config, known: WithoutDigest<'_>) -> Night {
+    let WithoutDigest { name, dag, logical_date, end, last_digest, deadline, seen_at } = known;
     Night {
         institution: config.institution.name.clone(),
         dag: name.clone(),
@@ -251,7 +266,7 @@ pub(super) fn notice(
     night: &Night,
     (audience, to): (&str, Vec<Recipient>),
 ) -> anyhow::Result<MailRecord> {
-    let letter = renderer.failure(&FailureView::of(night))?;
+    let email = renderer.failure(&FailureView::of(night))?;
     let addresses = Addresses {
         from: config.mail.from.clone(),
         reply_to: config.mail.reply_to.clone(),
@@ -259,7 +274,7 @@ pub(super) fn notice(
         to,
         unsubscribe_url: None,
     };
-    Ok(compose(&letter, &addresses, night.seen_at)?)
+    Ok(compose(&email, &addresses, night.seen_at)?)
 }
 
 fn recipients(n: usize) -> String {

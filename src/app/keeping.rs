@@ -12,7 +12,8 @@ use tracing::{error, info, warn};
 
 use super::App;
 use crate::domain::keeping::{
-    LogFolder, LogLimits, RunLimits, ScratchEntry, days_before, logs_that_go, runs_that_go, scratch_that_goes,
+    LogFolder, LogLimits, LogsOfRuns, RunLimits, ScratchEntry, days_before, logs_that_go, runs_that_go,
+    scratch_that_goes,
 };
 use crate::lake::Agreement;
 use crate::store::{Cuts, Forgotten, RunFilter};
@@ -117,7 +118,8 @@ impl App {
         let (logs, scratch) = (self.config.paths.logs.clone(), self.config.paths.scratch.clone());
         (removed.logs, removed.scratch) = spawn_blocking(move || {
             let mut gone = 0;
-            for name in logs_that_go(&log_folders(&logs), &open, &deleted, limits, now) {
+            let of_runs = LogsOfRuns { folders: &log_folders(&logs), open: &open, deleted: &deleted };
+            for name in logs_that_go(of_runs, limits, now) {
                 gone += remove_entry(&logs.join(name));
             }
             let mut scratch_gone = 0;

@@ -22,6 +22,22 @@ use crate::lake::{IfMissing, Lake, LakeOptions};
 use crate::store::{self, StateStore, StoreError};
 use crate::telemetry::{self, SystemClock};
 
+/// What the program is put together from, besides the state store.
+struct Surroundings {
+    config: Config,
+    variables: Variables,
+    clock: Arc<dyn Clock>,
+    /// What becomes of a lake that is not there.
+    lake: IfMissing,
+}
+
+impl Surroundings {
+    /// Returns those of a program that only looks at the lake.
+    fn to_look(config: Config, variables: Variables) -> Self {
+        Self { config, variables, clock: Arc::new(SystemClock), lake: IfMissing::Empty }
+    }
+}
+
 impl App {
     /// Reads the configuration and puts the program together for `purpose`.
     ///
@@ -33,7 +49,7 @@ impl App {
         start_log(&config, purpose)?;
         if purpose == Use::Looking {
             let store = store::look(&config.state.url).await?;
-            return Self::over(store, config, variables, Arc::new(SystemClock), IfMissing::Empty).await;
+            return Self::over(store, Surroundings::to_look(config, variables)).await;
         }
         make_folder(&config.paths.state)?;
         make_folder(&config.paths.scratch)?;
@@ -51,11 +67,11 @@ impl App {
         start_log(&config, Use::Looking)?;
         scratch.clone_into(&mut config.paths.scratch);
         match store::look(&config.state.url).await {
-            Ok(store) => Self::over(store, config, variables, Arc::new(SystemClock), IfMissing::Empty).await,
+            Ok(store) => Self::over(store, Surroundings::to_look(config, variables)).await,
             // Before the first night everything would run: an empty state store gives that answer.
             Err(StoreError::Missing { .. }) => {
                 let store = store::open(&format!("sqlite://{}", scratch.join("empty.db").display())).await?;
-                Self::over(store, config, variables, Arc::new(SystemClock), IfMissing::Empty).await
+                Self::over(store, Surroundings::to_look(config, variables)).await
             }
             Err(error) => Err(error.into()),
         }
@@ -79,23 +95,18 @@ impl App {
     /// When something cannot be opened.
     pub async fn with(config: Config, variables: Variables, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
         let store = store::open(&config.state.url).await?;
-        Self::over(store, config, variables, clock, IfMissing::Create).await
+        Self::over(store, Surroundings { config, variables, clock, lake: IfMissing::Create }).await
     }
 
-    async fn over(
-        store: Arc<dyn StateStore>,
-        config: Config,
-        variables: Variables,
-        clock: Arc<dyn Clock>,
-        lake: IfMissing,
-    ) -> Result<Self, AppError> {
+    async fn over(store: Arc<dyn StateStore>, surroundings: Surroundings) -> Result<Self, AppError> {
+        let Surroundings { config, variables, clock, lake } = surroundings;
         let config = Arc::new(config);
         let parts = EnvironmentParts { clock: Arc::clone(&clock), memory_means: isolation::means, lake };
         let environment = Arc::new(environment(&config, &variables, parts).await?);
         let lake = environment.lake.clone();
         let owner = format!("{}-{}", std::process::id(), clock.now().as_microsecond());
-        let outbox = outbox::Outbox::new(&config, &variables, Arc::clone(&store), Arc::clone(&clock), owner.clone())?;
-        let outbox = Arc::new(outbox);
+        let parts = outbox::OutboxParts { store: Arc::clone(&store), clock: Arc::clone(&clock), owner: owner.clone() };
+        let outbox = Arc::new(outbox::Outbox::new(&config, &variables, parts)?);
         let adapters = (lake.clone(), Arc::clone(&store), Arc::clone(&outbox));
         let settle = Arc::new(settle::Settle::new(&config, adapters, environment.privacy_key.clone())?);
         let deadlines =

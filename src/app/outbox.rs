@@ -38,6 +38,16 @@ const LONGEST_CONVERSATION: SignedDuration = SignedDuration::from_mins(15);
 /// How long an e-mail that was given up remains visible.
 const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// What the outbox's sender is made with, besides the configuration.
+pub(super) struct OutboxParts {
+    /// The state store, which holds the e-mails.
+    pub(super) store: Arc<dyn StateStore>,
+    /// The clock.
+    pub(super) clock: Arc<dyn Clock>,
+    /// Who takes e-mails.
+    pub(super) owner: String,
+}
+
 /// The outbox's sender.
 pub(super) struct Outbox {
     store: Arc<dyn StateStore>,
@@ -54,13 +64,8 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(
-        config: &Config,
-        variables: &Variables,
-        store: Arc<dyn StateStore>,
-        clock: Arc<dyn Clock>,
-        owner: String,
-    ) -> Result<Self, AppError> {
+    pub(super) fn new(config: &Config, variables: &Variables, parts: OutboxParts) -> Result<Self, AppError> {
+        let OutboxParts { store, clock, owner } = parts;
         let predecessor_is_dead =
             config.mail.transport == MailTransport::Eml || config.state.url.starts_with("sqlite:");
         let transport = transport(config, variables)?;

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
 use super::claims::{self, Claim, Stage};
-use super::deadlines::{Owed, night, notice};
+use super::deadlines::{Owed, WithoutDigest, night, notice};
 use super::outbox::transport;
 use super::{AppError, Dags};
 use crate::config::{Config, Layers, Use, process_environment};
@@ -273,8 +273,16 @@ impl Watchdog {
         revisions: &BTreeMap<(String, String), u32>,
     ) -> anyhow::Result<Vec<ToSend>> {
         let now = self.clock.now();
-        let whose = (&due.dag.name, due.slot.date, Some(due.dag));
-        let night = night(&self.config, whose, end, (last_digest, Some(due.deadline)), now);
+        let known = WithoutDigest {
+            name: &due.dag.name,
+            dag: Some(due.dag),
+            logical_date: due.slot.date,
+            end,
+            last_digest,
+            deadline: Some(due.deadline),
+            seen_at: now,
+        };
+        let night = night(&self.config, known);
         let mut notices = Vec::new();
         for mail in &due.owed {
             let record = notice(&self.config, &self.renderer, &night, (&mail.audience, vec![mail.recipient.clone()]))?;

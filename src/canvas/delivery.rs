@@ -14,7 +14,7 @@ use super::contracts::Contracts;
 pub use super::manifest::DeliveryMode;
 use super::manifest::{DeliveryManifest, ManifestTable};
 use super::pull::{LocalFile, RowMode};
-use crate::domain::check::{Finding, Severity};
+use crate::domain::check::Finding;
 use crate::domain::ids::TableName;
 use crate::domain::source::{FileSource, SourceError, SourceFile};
 
@@ -297,8 +297,7 @@ fn is_marker(path: &str) -> bool {
 }
 
 fn unreadable(path: &str) -> Finding {
-    Finding::new(
-        Severity::Warning,
+    Finding::warning(
         "delivery.unread_format",
         path,
         format!("The file `{path}` stands among a table's files in a format that is not read; its rows are missing."),
@@ -332,8 +331,7 @@ fn stray(place: &str, files: u64) -> Finding {
         1 => format!("One file at `{place}` belongs to no table that has a contract; it was not read."),
         _ => format!("{files} files at `{place}` belong to no table that has a contract; they were not read."),
     };
-    Finding::new(
-        Severity::Info,
+    Finding::info(
         "delivery.stray_files",
         place,
         message,

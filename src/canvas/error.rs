@@ -45,7 +45,7 @@ pub enum ReadError {
         reason: String,
     },
     /// A file is not the one that the manifest names.
-    #[error("`{file}` of the table `{table}` has not the SHA-256 that the manifest states")]
+    #[error("the SHA-256 of `{file}` of the table `{table}` is not the one in the manifest")]
     OtherHash {
         /// The table.
         table: String,

@@ -6,7 +6,7 @@
 use super::layout::Layout;
 use super::reading::RowMode;
 use super::terms::NO_TERM;
-use crate::domain::check::{Finding, Severity};
+use crate::domain::check::Finding;
 
 /// What was counted while a table was read.
 #[derive(Debug)]
@@ -26,8 +26,7 @@ pub(super) fn of_rows(table: &str, mode: RowMode, counts: &Counts) -> Vec<Findin
     let Counts { found, held_back, reasons, without_term } = counts;
     let mut findings = Vec::new();
     if *found == 0 && mode == RowMode::Snapshot {
-        findings.push(Finding::new(
-            Severity::Warning,
+        findings.push(Finding::warning(
             "table.empty",
             table,
             format!("The full export of `{table}` holds no rows."),
@@ -35,8 +34,7 @@ pub(super) fn of_rows(table: &str, mode: RowMode, counts: &Counts) -> Vec<Findin
         ));
     }
     if *held_back > 0 {
-        findings.push(Finding::new(
-            Severity::Warning,
+        findings.push(Finding::warning(
             "rows.quarantined",
             table,
             format!("{held_back} of {found} rows of `{table}` do not fit and were held back ({reasons})."),
@@ -44,8 +42,7 @@ pub(super) fn of_rows(table: &str, mode: RowMode, counts: &Counts) -> Vec<Findin
         ));
     }
     if *without_term > 0 {
-        findings.push(Finding::new(
-            Severity::Warning,
+        findings.push(Finding::warning(
             "rows.without_term",
             table,
             format!(
@@ -64,8 +61,7 @@ pub(super) fn of_rows(table: &str, mode: RowMode, counts: &Counts) -> Vec<Findin
 pub(super) fn of_columns(table: &str, layout: &Layout, has_header: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (column, rows) in layout.unknown() {
-        findings.push(Finding::new(
-            Severity::Warning,
+        findings.push(Finding::warning(
             "schema.unknown_column",
             format!("{table}.{column}"),
             format!("The column `{column}` stands in {rows} rows of `{table}` and in no contract; it was not kept."),
@@ -73,8 +69,7 @@ pub(super) fn of_columns(table: &str, layout: &Layout, has_header: bool) -> Vec<
         ));
     }
     for column in layout.columns_missing().iter().filter(|_| has_header) {
-        findings.push(Finding::new(
-            Severity::Warning,
+        findings.push(Finding::warning(
             "schema.missing_column",
             format!("{table}.{column}"),
             format!("The column `{column}` of `{table}` was not delivered; it is null here."),
@@ -91,8 +86,7 @@ fn of_values(table: &str, layout: &Layout) -> Vec<Finding> {
     for column in &layout.columns {
         let subject = format!("{table}.{}", column.name);
         if column.unknown_values > 0 {
-            findings.push(Finding::new(
-                Severity::Warning,
+            findings.push(Finding::warning(
                 "schema.unknown_value",
                 subject.clone(),
                 format!(
@@ -103,8 +97,7 @@ fn of_values(table: &str, layout: &Layout) -> Vec<Finding> {
             ));
         }
         if column.unspecified > 0 {
-            findings.push(Finding::new(
-                Severity::Warning,
+            findings.push(Finding::warning(
                 "schema.unspecified_value",
                 subject.clone(),
                 format!(
@@ -116,8 +109,7 @@ fn of_values(table: &str, layout: &Layout) -> Vec<Finding> {
             ));
         }
         if column.oversized > 0 {
-            findings.push(Finding::new(
-                Severity::Info,
+            findings.push(Finding::info(
                 "value.oversized",
                 subject,
                 format!(

@@ -90,7 +90,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
     let planned = plan(&app, &dag, &args).await?;
     let known = find_open(&app, &dag, &args).await?;
     if args.dry_run {
-        return show_plan(&app, &dag, &planned, known.as_ref(), global).await;
+        return Plan { dag: &dag, planned: &planned, known: known.as_ref() }.show(&app, global).await;
     }
     let (backfill, runs) = match known {
         Some(backfill) => {
@@ -188,28 +188,33 @@ fn nothing_to_do(planned: &[PlannedDate], global: &Global) -> Result<ExitCode, F
     Ok(ExitCode::Done)
 }
 
-/// Shows what would be run, what it would make current, and what it would leave unchanged.
-async fn show_plan(
-    app: &App,
-    dag: &Dag,
-    planned: &[PlannedDate],
-    known: Option<&Backfill>,
-    global: &Global,
-) -> Result<ExitCode, Failure> {
-    let newest = newest_date(app, dag).await?;
-    if global.json {
-        let dates: Vec<_> =
-            planned.iter().map(|one| serde_json::json!({ "date": one.date, "does": does(one) })).collect();
-        output::json(&serde_json::json!({ "dag": dag.name, "open": known, "newest_run": newest, "dates": dates }))?;
-        return Ok(ExitCode::Done);
+/// What a backfill would do.
+struct Plan<'a> {
+    dag: &'a Dag,
+    planned: &'a [PlannedDate],
+    /// The same backfill, where it is under way.
+    known: Option<&'a Backfill>,
+}
+
+impl Plan<'_> {
+    /// Shows what would be run, what it would make current, and what it would leave unchanged.
+    async fn show(&self, app: &App, global: &Global) -> Result<ExitCode, Failure> {
+        let &Self { dag, planned, known } = self;
+        let newest = newest_date(app, dag).await?;
+        if global.json {
+            let dates: Vec<_> =
+                planned.iter().map(|one| serde_json::json!({ "date": one.date, "does": does(one) })).collect();
+            output::json(&serde_json::json!({ "dag": dag.name, "open": known, "newest_run": newest, "dates": dates }))?;
+            return Ok(ExitCode::Done);
+        }
+        if let Some(backfill) = known {
+            output::line(&format!("{} is under way: the same command without --dry-run goes on with it", backfill.id))?;
+        }
+        let rows = planned.iter().map(|one| vec![one.date.to_string(), does(one)]).collect();
+        output::table(&["date", "what becomes of it"], &[], rows)?;
+        output::line(&format!("\n{}", what_becomes_current(newest, planned)))?;
+        Ok(ExitCode::Done)
     }
-    if let Some(backfill) = known {
-        output::line(&format!("{} is under way: the same command without --dry-run goes on with it", backfill.id))?;
-    }
-    let rows = planned.iter().map(|one| vec![one.date.to_string(), does(one)]).collect();
-    output::table(&["date", "what becomes of it"], &[], rows)?;
-    output::line(&format!("\n{}", what_becomes_current(newest, planned)))?;
-    Ok(ExitCode::Done)
 }
 
 async fn newest_date(app: &App, dag: &Dag) -> Result<Option<Date>, Failure> {

@@ -178,11 +178,41 @@ impl Launching<'_> {
         if self.talk == Talk::Lines {
             listener.line(&banner);
         }
-        let (run, jobs) = carry_out(app, tenure, &run, stop, self.talk, &mut listener).await?;
+        let (run, jobs) = self.carry_out(tenure, &run, stop, &mut listener).await?;
         let left = end_tenure(app, tenure).await?;
         let code = follow::exit_code(&run, &jobs, &left.waiting, self.strict);
         self.finish(&run, &jobs, &left, &mut listener).await?;
         Ok(signal_code(signals, code))
+    }
+
+    /// Carries out a run and follows it meanwhile.
+    async fn carry_out(
+        &self,
+        tenure: &Tenure,
+        run: &RunRecord,
+        stop: &Stop,
+        listener: &mut Listener,
+    ) -> Result<(RunRecord, Vec<JobView>), Failure> {
+        let app = self.app;
+        let ended = CancellationToken::new();
+        let execution = async {
+            let executed = app.engine.execute(tenure, &run.run_id, stop).await;
+            // A run that was left open, or could not be carried out, will never be reported as done.
+            if !executed.as_ref().is_ok_and(|run| run.state.is_done()) {
+                ended.cancel();
+            }
+            executed
+        };
+        let following = ended.run_until_cancelled(follow::follow(app, &run.run_id, self.talk, listener));
+        let (executed, followed) = tokio::join!(execution, following);
+        let run = executed.map_err(follow::unreachable)?;
+        match followed {
+            Some(followed) => followed,
+            None => {
+                let jobs = app.store.jobs(&run.run_id).await.map_err(follow::unreachable)?;
+                Ok((run, jobs))
+            }
+        }
     }
 
     /// Continues the runs that a process has left; returns the one that was requested, not yet carried out.
@@ -296,36 +326,6 @@ fn left_by_others(open: &[RunRecord]) -> Vec<crate::domain::ids::RunId> {
     let none = std::collections::BTreeSet::new();
     let any = open.iter().map(|run| (run.run_id.clone(), tick::Beside::Any)).collect();
     tick::to_take_up(tick::Runs { open: &open, taken_up: &none }, &any)
-}
-
-/// Carries out a run and follows it meanwhile.
-pub(super) async fn carry_out(
-    app: &App,
-    tenure: &Tenure,
-    run: &RunRecord,
-    stop: &Stop,
-    talk: Talk,
-    listener: &mut Listener,
-) -> Result<(RunRecord, Vec<JobView>), Failure> {
-    let ended = CancellationToken::new();
-    let execution = async {
-        let executed = app.engine.execute(tenure, &run.run_id, stop).await;
-        // A run that was left open, or could not be carried out, will never be reported as done.
-        if !executed.as_ref().is_ok_and(|run| run.state.is_done()) {
-            ended.cancel();
-        }
-        executed
-    };
-    let following = ended.run_until_cancelled(follow::follow(app, &run.run_id, talk, listener));
-    let (executed, followed) = tokio::join!(execution, following);
-    let run = executed.map_err(follow::unreachable)?;
-    match followed {
-        Some(followed) => followed,
-        None => {
-            let jobs = app.store.jobs(&run.run_id).await.map_err(follow::unreachable)?;
-            Ok((run, jobs))
-        }
-    }
 }
 
 /// Does what an owner must do at its end: sends, settles, keeps within the limits, and releases the state store.

@@ -45,16 +45,35 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Returns a finding; `advice` says what to do.
-    pub fn new(
-        severity: Severity,
+    /// Returns a finding that is worth knowing.
+    pub fn info(
+        check: &str,
+        subject: impl Into<String>,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self { severity: Severity::Info, ..Self::warning(check, subject, message, advice) }
+    }
+
+    /// Returns a finding on which a person must act; `advice` says how.
+    pub fn error(
+        check: &str,
+        subject: impl Into<String>,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self { severity: Severity::Error, ..Self::warning(check, subject, message, advice) }
+    }
+
+    /// Returns a finding at which a person should look; `advice` says what to do.
+    pub fn warning(
         check: &str,
         subject: impl Into<String>,
         message: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
         Self {
-            severity,
+            severity: Severity::Warning,
             check: check.to_owned(),
             subject: subject.into(),
             message: message.into(),

@@ -83,15 +83,21 @@ pub struct LogFolder {
     pub bytes: u64,
 }
 
+/// The log folders of all runs, and what became of the runs.
+#[derive(Debug, Clone, Copy)]
+pub struct LogsOfRuns<'a> {
+    /// One folder for each run.
+    pub folders: &'a [LogFolder],
+    /// The runs that are open.
+    pub open: &'a BTreeSet<String>,
+    /// The runs that were deleted.
+    pub deleted: &'a BTreeSet<String>,
+}
+
 /// Returns the log folders to delete: those of deleted runs, and the oldest beyond the limits. Those of open runs are
 /// kept, and count towards the limits.
-pub fn logs_that_go(
-    folders: &[LogFolder],
-    open: &BTreeSet<String>,
-    deleted: &BTreeSet<String>,
-    limits: LogLimits,
-    now: Timestamp,
-) -> Vec<String> {
+pub fn logs_that_go(logs: LogsOfRuns<'_>, limits: LogLimits, now: Timestamp) -> Vec<String> {
+    let LogsOfRuns { folders, open, deleted } = logs;
     let mut newest_first: Vec<&LogFolder> = folders.iter().collect();
     newest_first.sort_by(|a, b| (b.written_at, &b.name).cmp(&(a.written_at, &a.name)));
     let oldest = days_before(now, limits.days);
@@ -237,7 +243,10 @@ mod tests {
             folder("a", 1, 40),
         ];
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        let gone = |limits, deleted: &[&str]| logs_that_go(&folders, &names(&["open"]), &names(deleted), limits, now());
+        let gone = |limits, deleted: &[&str]| {
+            let (open, deleted) = (names(&["open"]), names(deleted));
+            logs_that_go(LogsOfRuns { folders: &folders, open: &open, deleted: &deleted }, limits, now())
+        };
         let limits = LogLimits { days: 90, runs: 100, bytes: 1000 };
 
         assert_eq!(gone(limits, &[]), ["old"]);

@@ -41,8 +41,16 @@ pub(super) struct HandedOver {
     pub(super) answer: oneshot::Sender<Result<(), JobError>>,
 }
 
-/// Returns the input of an attempt: the committed state as it was when the attempt began.
-pub(super) fn assignment(run: &RunRecord, dag: &Dag, job: &Job, jobs: &Standings, begun: &Begun) -> Assignment {
+/// A run that is being carried out, as far as it has come.
+pub(super) struct UnderWay<'a> {
+    pub(super) run: &'a RunRecord,
+    pub(super) dag: &'a Dag,
+    pub(super) jobs: &'a Standings,
+}
+
+/// Returns the input of an attempt of `job`: the committed state as it was when the attempt began.
+pub(super) fn assignment(under_way: &UnderWay<'_>, job: &Job, begun: &Begun) -> Assignment {
+    let UnderWay { run, dag, jobs } = under_way;
     let committed = begun.committed.clone();
     let last = committed.last_success.map(|last| {
         let LastSuccess { run_id, fingerprint, outcome, .. } = last;

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
-use super::attempt::{self, Attempting, HandedOver};
+use super::attempt::{self, Attempting, HandedOver, UnderWay};
 use super::persist::persist;
 use super::plan::{self, Next};
 use super::promises::Promises;
@@ -224,11 +224,12 @@ impl Progress<'_> {
             "attempt", // the name that `telemetry::ATTEMPT_SPAN` looks for
             run.id = %self.claim.run_id, job.name = %name, kind = %job.kind, attempt
         );
+        let under_way = UnderWay { run: &self.run, dag: &self.dag, jobs: &self.jobs };
         let attempting = Attempting {
             isolation: Arc::clone(&engine.isolation),
             job: name.clone(),
             time_limit: job.timeout,
-            assignment: attempt::assignment(&self.run, &self.dag, job, &self.jobs, &begun),
+            assignment: attempt::assignment(&under_way, job, &begun),
             parts: self.sender.clone(),
             cancel: self.stopping.child_token(),
             stop_grace: engine.stop_grace,

@@ -116,7 +116,7 @@ pub async fn foresee(
         }
         for job in next.ready.iter().filter_map(|name| dag.jobs.get(name)) {
             let last = store.last_success(&dag.name, &job.name, None).await?;
-            let input = input(wanted, job, &present, &views, last.as_ref());
+            let input = present.input(wanted, job, &views, last.as_ref());
             let will = will(runners, &input, &needs_that_run(job, &foreseen), last).await;
             let outcome = if matches!(will, Will::Keep { .. }) { up_to_date(&input) } else { input.last_success };
             views.push(Arc::new(view(job, outcome)));
@@ -186,30 +186,27 @@ fn view(job: &Job, outcome: Option<Outcome>) -> JobView {
     }
 }
 
-fn input(
-    wanted: &Wanted<'_>,
-    job: &Job,
-    present: &Present,
-    views: &[Arc<JobView>],
-    last: Option<&LastSuccess>,
-) -> JobInput {
-    JobInput {
-        run_id: RunId::new(&wanted.dag.name, wanted.date, 0),
-        dag: wanted.dag.name.clone(),
-        job: job.name.clone(),
-        kind: job.kind.clone(),
-        params: job.params.clone(),
-        logical_date: wanted.date,
-        timezone: wanted.dag.timezone.clone(),
-        attempt: 1,
-        force: wanted.force,
-        snapshots: present.snapshots.clone(),
-        cursors: present.cursors.clone(),
-        models: present.models.clone(),
-        jobs: views.to_vec(),
-        last_success: last.map(|last| last.outcome.clone()),
-        parts: BTreeMap::new(),
-        left_findings: Vec::new(),
-        skipped: Vec::new(),
+impl Present {
+    /// Returns what a job would be given, after those of `views`.
+    fn input(&self, wanted: &Wanted<'_>, job: &Job, views: &[Arc<JobView>], last: Option<&LastSuccess>) -> JobInput {
+        JobInput {
+            run_id: RunId::new(&wanted.dag.name, wanted.date, 0),
+            dag: wanted.dag.name.clone(),
+            job: job.name.clone(),
+            kind: job.kind.clone(),
+            params: job.params.clone(),
+            logical_date: wanted.date,
+            timezone: wanted.dag.timezone.clone(),
+            attempt: 1,
+            force: wanted.force,
+            snapshots: self.snapshots.clone(),
+            cursors: self.cursors.clone(),
+            models: self.models.clone(),
+            jobs: views.to_vec(),
+            last_success: last.map(|last| last.outcome.clone()),
+            parts: BTreeMap::new(),
+            left_findings: Vec::new(),
+            skipped: Vec::new(),
+        }
     }
 }

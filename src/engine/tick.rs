@@ -100,50 +100,50 @@ pub fn due(
     let before = watermark.schedule.as_deref().and_then(|text| serde_json::from_str::<Remembered>(text).ok());
     match before {
         Some(before) if before != present => {
-            let mut acts = owed(dag, &before, watermark.at, runs, now)?;
+            let mut acts = before.owed(dag, watermark.at, runs, now)?;
             acts.push(from_now());
             Ok(acts)
         }
-        Some(_) => owed(dag, &present, watermark.at, runs, now),
+        Some(_) => present.owed(dag, watermark.at, runs, now),
         None => {
             let mut acts = vec![Act::SetWatermark(Watermark { at: watermark.at, schedule: remembered.clone() })];
-            acts.extend(owed(dag, &present, watermark.at, runs, now)?);
+            acts.extend(present.owed(dag, watermark.at, runs, now)?);
             Ok(acts)
         }
     }
 }
 
-/// What a schedule owes since its watermark.
-fn owed(
-    dag: &Dag,
-    asked: &Remembered,
-    since: Timestamp,
-    runs: Runs<'_>,
-    now: Timestamp,
-) -> Result<Vec<Act>, ScheduleError> {
-    let slots = schedule::due_between(&asked.schedule, &asked.timezone, since, now)?;
-    let wanted = schedule::catch_up(asked.schedule.catch_up, &slots, now);
-    let is_made_up_for = wanted.len() > 1 || wanted.iter().any(|slot| schedule::is_missed(slot, now));
-    let act = |slot: Slot| {
-        if !wanted.contains(&slot) {
-            let why = "it was missed, and is not made up for (`catch_up`)".to_owned();
-            return Act::Skip { slot, why, tells: Tells::Recipients };
-        }
-        let others: Vec<&RunRecord> = runs.open.iter().filter(|run| run.dag == dag.name).collect();
-        match asked.schedule.overlap {
-            OverlapPolicy::Replace => Act::Make { slot, cancel: others.iter().map(|run| run.run_id.clone()).collect() },
-            OverlapPolicy::Skip if !is_made_up_for => match others.iter().find(|run| is_in_the_way(run, runs)) {
-                Some(run) => {
-                    let why = format!("the earlier run {} was still open (`overlap = \"skip\"`)", run.run_id);
-                    Act::Skip { slot, why, tells: Tells::Recipients }
+impl Remembered {
+    /// Returns what the schedule owes since its watermark.
+    fn owed(&self, dag: &Dag, since: Timestamp, runs: Runs<'_>, now: Timestamp) -> Result<Vec<Act>, ScheduleError> {
+        let slots = schedule::due_between(&self.schedule, &self.timezone, since, now)?;
+        let wanted = schedule::catch_up(self.schedule.catch_up, &slots, now);
+        let is_made_up_for = wanted.len() > 1 || wanted.iter().any(|slot| schedule::is_missed(slot, now));
+        let act = |slot: Slot| {
+            if !wanted.contains(&slot) {
+                let why = "it was missed, and is not made up for (`catch_up`)".to_owned();
+                return Act::Skip { slot, why, tells: Tells::Recipients };
+            }
+            let others: Vec<&RunRecord> = runs.open.iter().filter(|run| run.dag == dag.name).collect();
+            match self.schedule.overlap {
+                OverlapPolicy::Replace => {
+                    Act::Make { slot, cancel: others.iter().map(|run| run.run_id.clone()).collect() }
                 }
-                None => Act::Make { slot, cancel: Vec::new() },
-            },
-            // It waits for the others: see `to_take_up`.
-            OverlapPolicy::Skip | OverlapPolicy::Queue | OverlapPolicy::Allow => Act::Make { slot, cancel: Vec::new() },
-        }
-    };
-    Ok(slots.into_iter().map(act).collect())
+                OverlapPolicy::Skip if !is_made_up_for => match others.iter().find(|run| is_in_the_way(run, runs)) {
+                    Some(run) => {
+                        let why = format!("the earlier run {} was still open (`overlap = \"skip\"`)", run.run_id);
+                        Act::Skip { slot, why, tells: Tells::Recipients }
+                    }
+                    None => Act::Make { slot, cancel: Vec::new() },
+                },
+                // It waits for the others: see `to_take_up`.
+                OverlapPolicy::Skip | OverlapPolicy::Queue | OverlapPolicy::Allow => {
+                    Act::Make { slot, cancel: Vec::new() }
+                }
+            }
+        };
+        Ok(slots.into_iter().map(act).collect())
+    }
 }
 
 /// Returns what these acts become while the DAG's schedule is paused: every slot is skipped, and nobody is told.

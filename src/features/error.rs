@@ -91,7 +91,7 @@ pub enum FeatureError {
         wanted: String,
     },
     /// A contract's `before` value does not fit its column.
-    #[error("the contract of table `{table}` gives `{column}` a value before that is no {wanted}")]
+    #[error("the contract of the table `{table}`: `before` of `{column}` is not a value of type {wanted}")]
     ValueBefore {
         /// The table.
         table: String,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::{JobContext, JobKind};
 use super::shared::features::{PartName, catalogue};
 use super::shared::tables::{DATE, lake_error};
-use crate::domain::check::{Finding, Severity};
+use crate::domain::check::Finding;
 use crate::domain::code;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::content_hash;
@@ -95,8 +95,7 @@ impl JobKind for BuildFeatures {
 
         let mut outcome = Outcome::default();
         for (id, stated) in &courses.unknown_zones {
-            outcome.findings.push(Finding::new(
-                Severity::Warning,
+            outcome.findings.push(Finding::warning(
                 "course.unknown_zone",
                 format!("course {id}"),
                 format!("the course states the time zone `{stated}`, which IANA does not know; the DAG's is used"),

@@ -14,7 +14,7 @@ use super::kind::{JobContext, JobKind};
 use super::shared::facts::{DRIFT, DRIFT_FIGURES, DriftFigures};
 use super::shared::models::{load_model, recipe};
 use super::shared::tables::DATE;
-use crate::domain::check::{Finding, Severity};
+use crate::domain::check::Finding;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::TableName;
 use crate::domain::measurement::Measurement;
@@ -156,8 +156,7 @@ fn importances(champion: &ModelRecord) -> Result<BTreeMap<String, f64>, JobError
 }
 
 fn not_scored(model: &TableName, error: &ModelError) -> Finding {
-    Finding::new(
-        Severity::Warning,
+    Finding::warning(
         "drift.scores_missing",
         model.as_str(),
         format!("the scores of `{model}` were not compared, because the champion cannot score these features: {error}"),
@@ -227,8 +226,7 @@ fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<Strin
         ..Outcome::default()
     };
     if view.is_alarming() {
-        outcome.findings.push(Finding::new(
-            Severity::Warning,
+        outcome.findings.push(Finding::warning(
             "drift.alarm",
             "features",
             format!("features that carry {:.0} % of the model's importance differ from earlier terms", share * 100.0),

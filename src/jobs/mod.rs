@@ -83,14 +83,14 @@ impl KindCatalogue for KindNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::spec::parse_dag;
+    use crate::domain::spec::{DagFile, parse_dag};
 
     #[test]
     fn the_examples_together_are_a_dag_with_a_job_of_each_kind() {
         let examples: String = registry().iter().map(|kind| kind.example).collect();
         let text = format!("name = \"example\"\n{examples}");
 
-        let dag = parse_dag("example.toml", "example", &text, "UTC", &KindNames).unwrap();
+        let dag = parse_dag(DagFile { path: "example.toml", stem: "example", text: &text }, "UTC", &KindNames).unwrap();
 
         let mut kinds: Vec<&str> = dag.jobs.values().map(|job| job.kind.as_str()).collect();
         kinds.sort_unstable();

@@ -119,13 +119,13 @@ fn outcome(checks: &[CheckOutcome]) -> Result<Outcome, JobError> {
     }
     for problem in &view.problems {
         let severity = if problem.status == CheckStatus::Warn { Severity::Warning } else { Severity::Error };
-        outcome.findings.push(Finding::new(
-            severity,
+        let found = Finding::warning(
             &problem.check,
             problem.subject.clone(),
             format!("`{}`: {}, expected {}", problem.subject, problem.observed, problem.expected),
             "Look at the table (`nocturne lake head`), correct the source or the contract, and run the night again",
-        ));
+        );
+        outcome.findings.push(Finding { severity, ..found });
     }
     outcome.measurements.push(Measurement::new("quality.checks", checks.len() as f64));
     outcome.measurements.push(Measurement::new("quality.failed", view.failed as f64));

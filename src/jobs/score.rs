@@ -16,7 +16,7 @@ use super::kind::{JobContext, JobKind};
 use super::shared::facts::FLAGGED;
 use super::shared::models::{load_model, recipe};
 use super::shared::tables::{DATE, lake_error};
-use crate::domain::check::{Finding, Severity};
+use crate::domain::check::Finding;
 use crate::domain::code;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::TableName;
@@ -92,8 +92,7 @@ impl JobKind for Score {
         let mut outcome = Outcome { summary: summary(&counts), ..Outcome::default() };
         outcome.snapshots.push(stage(cx, &params.model, predictions, inputs).await?);
         if is_stale(cx) {
-            outcome.findings.push(Finding::new(
-                Severity::Warning,
+            outcome.findings.push(Finding::warning(
                 "scores.stale_input",
                 params.model.as_str(),
                 "the scores rest in part on tables that could not be renewed",

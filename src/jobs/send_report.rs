@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::{JobContext, JobKind};
 use super::shared::facts;
 use crate::config::{Config, MailAddress, SourceKind};
-use crate::domain::check::{Finding, Severity};
+use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
 use crate::domain::fingerprint::DependsOn;
@@ -29,7 +29,7 @@ use crate::report::alerts::alerts;
 use crate::report::format::day_and_time;
 use crate::report::mail::{Addresses, compose, recipients};
 use crate::report::view::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView};
-use crate::report::{Letter, RenderedReport, Renderer};
+use crate::report::{RenderedEmail, RenderedReport, Renderer};
 use crate::telemetry::spawn_blocking;
 
 /// How long the lake may take over the report's files.
@@ -92,7 +92,7 @@ impl JobKind for SendReport {
         };
         let timings = serde_json::to_vec_pretty(&digest.night).map_err(|error| JobError::Fail(error.into()))?;
         let verdict = report.headline();
-        let (letter, rendered) = spawn_blocking(move || {
+        let (email, rendered) = spawn_blocking(move || {
             let renderer = Renderer::new()?;
             Ok::<_, anyhow::Error>((renderer.digest(&digest)?, renderer.report(&report)))
         })
@@ -100,8 +100,8 @@ impl JobKind for SendReport {
 
         // The e-mail comes first: it needs neither the lake nor the report.
         let mut outcome = Outcome { summary: format!("“{verdict}”"), ..Outcome::default() };
-        outcome.mails.push(mail(&letter, &params, cx)?);
-        outcome.findings.extend(letter.undrawn.iter().map(|why| undrawn(why)));
+        outcome.mails.push(mail(&email, &params, cx)?);
+        outcome.findings.extend(email.undrawn.iter().map(|why| undrawn(why)));
         let published = match rendered {
             Ok(rendered) => publish(rendered, timings, cx).await,
             Err(error) => Err(error.into()),
@@ -131,7 +131,7 @@ pub fn promised_mail(dag: &Dag, config: &Config) -> Vec<(JobName, Recipient)> {
     each.collect()
 }
 
-fn mail(letter: &Letter, params: &Params, cx: &JobContext) -> Result<MailRecord, JobError> {
+fn mail(email: &RenderedEmail, params: &Params, cx: &JobContext) -> Result<MailRecord, JobError> {
     let mail = &cx.environment.config.mail;
     let to = if params.to.is_empty() { &mail.to } else { &params.to };
     let addresses = Addresses {
@@ -141,7 +141,7 @@ fn mail(letter: &Letter, params: &Params, cx: &JobContext) -> Result<MailRecord,
         to: recipients(to).map_err(JobError::fail)?,
         unsubscribe_url: None,
     };
-    compose(letter, &addresses, cx.environment.clock.now()).map_err(JobError::fail)
+    compose(email, &addresses, cx.environment.clock.now()).map_err(JobError::fail)
 }
 
 /// Stages the report's files in the lake.
@@ -183,8 +183,7 @@ fn was_not_published(cx: &JobContext) -> bool {
 
 fn unpublished(error: &anyhow::Error, cx: &JobContext) -> Finding {
     let (dag, date) = (&cx.input.dag, cx.input.logical_date);
-    Finding::new(
-        Severity::Warning,
+    Finding::warning(
         NOT_PUBLISHED,
         "report",
         format!("The report was not published ({error:#}); the e-mail goes out all the same."),
@@ -194,7 +193,7 @@ fn unpublished(error: &anyhow::Error, cx: &JobContext) -> Finding {
 
 fn undrawn(why: &str) -> Finding {
     let advice = "The figures are in the e-mail's tables; please report this with the job's log.";
-    Finding::new(Severity::Warning, "report.chart_missing", "report", why, advice)
+    Finding::warning("report.chart_missing", "report", why, advice)
 }
 
 /// The report: the same for the same inputs, without times, run ids and attempts.

@@ -14,7 +14,7 @@ use super::shared::examples::Examples;
 use super::shared::facts::{EVALUATION, MODEL};
 use super::shared::models::recipe;
 use super::shared::tables::lake_error;
-use crate::domain::check::{Finding, Severity};
+use crate::domain::check::Finding;
 use crate::domain::code;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::{TableName, content_hash};
@@ -166,8 +166,7 @@ impl Fitted<'_> {
         MODEL.leave(&mut outcome, &self.view())?;
         EVALUATION.leave(&mut outcome, evaluation)?;
         if !self.decision.promote {
-            outcome.findings.push(Finding::new(
-                Severity::Warning,
+            outcome.findings.push(Finding::warning(
                 "model.not_promoted",
                 self.name.as_str(),
                 format!("the new version of `{}` was not promoted: {}", self.name, self.decision.why),

@@ -38,8 +38,7 @@ fn alert(finding: Finding, times: u32) -> Alert {
 
 fn job_failed(job: &JobView) -> Finding {
     let word = if job.end == JobEnd::Cancelled { "was cancelled" } else { "failed" };
-    Finding::new(
-        Severity::Error,
+    Finding::error(
         "job.failed",
         job.name.clone(),
         format!("The job `{}` {}: {}.", job.name, word, job.summary.trim_end_matches('.')),
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     fn finding(severity: Severity, subject: &str) -> Finding {
-        Finding::new(severity, "schema.unknown_column", subject, "message", "advice")
+        Finding { severity, ..Finding::warning("schema.unknown_column", subject, "message", "advice") }
     }
 
     #[test]

@@ -86,11 +86,11 @@ mod tests {
 
     use super::*;
     use crate::domain::delivery::{Signature, Word};
-    use crate::report::Letter;
+    use crate::report::RenderedEmail;
     use crate::report::mail::{Addresses, compose, recipients};
 
     fn message(html: &str) -> String {
-        let letter = Letter {
+        let email = RenderedEmail {
             dag: "nightly".parse().unwrap(),
             logical_date: jiff::civil::date(2026, 11, 20),
             signature: Signature::new(Word::Ok, Vec::new()),
@@ -107,7 +107,7 @@ mod tests {
             to: recipients(&["dean@riverbend.example".to_owned()]).unwrap(),
             unsubscribe_url: None,
         };
-        compose(&letter, &addresses, Timestamp::UNIX_EPOCH).unwrap().body
+        compose(&email, &addresses, Timestamp::UNIX_EPOCH).unwrap().body
     }
 
     proptest! {

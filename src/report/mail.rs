@@ -11,7 +11,7 @@ use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, Headers, To};
 use lettre::message::{Attachment, Mailbox, Mailboxes, Message, MultiPart, SinglePart};
 
-use super::Letter;
+use super::RenderedEmail;
 use crate::config::parse_mailbox;
 use crate::domain::delivery::Recipient;
 use crate::domain::ids::content_hash;
@@ -60,17 +60,17 @@ pub enum MailError {
     Build(#[from] lettre::error::Error),
 }
 
-/// Returns the finished e-mail made from `letter`, dated `sent_at`, except what differs between recipients and
+/// Returns the finished e-mail made from `email`, dated `sent_at`, except what differs between recipients and
 /// revisions: its `To`, its `Message-ID` and what it corrects are put in front when it is sent.
 ///
 /// # Errors
 /// When there is no recipient, an address is not valid, or a header text holds a control character.
-pub fn compose(letter: &Letter, addresses: &Addresses, sent_at: Timestamp) -> Result<MailRecord, MailError> {
+pub fn compose(email: &RenderedEmail, addresses: &Addresses, sent_at: Timestamp) -> Result<MailRecord, MailError> {
     let from = mailbox("sender", &addresses.from)?;
     let reply_to = addresses.reply_to.as_deref().map(|text| mailbox("reply-to address", text)).transpose()?;
     let first = addresses.to.first().ok_or(MailError::NoRecipients)?;
     let first = mailbox("recipient", &first.address)?;
-    refuse_control_characters("subject", &letter.subject)?;
+    refuse_control_characters("subject", &email.subject)?;
     refuse_control_characters("unsubscribe link", addresses.unsubscribe_url.as_deref().unwrap_or_default())?;
 
     let answers = reply_to.as_ref().map_or(&from.email, |mailbox| &mailbox.email).clone();
@@ -78,24 +78,24 @@ pub fn compose(letter: &Letter, addresses: &Addresses, sent_at: Timestamp) -> Re
         .envelope(Envelope::new(Some(from.email.clone()), vec![first.email])?)
         .date(sent_at.into())
         .from(from.clone())
-        .subject(letter.subject.clone())
-        .raw_header(header("List-Id", format!("<{}.nocturne.{}>", letter.dag, from.email.domain())))
-        .raw_header(header("List-Unsubscribe", unsubscribe(letter, &answers, addresses)))
+        .subject(email.subject.clone())
+        .raw_header(header("List-Id", format!("<{}.nocturne.{}>", email.dag, from.email.domain())))
+        .raw_header(header("List-Unsubscribe", unsubscribe(email, &answers, addresses)))
         .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
         .raw_header(header("X-Auto-Response-Suppress", "All".to_owned()));
     if let Some(reply_to) = reply_to {
         builder = builder.reply_to(reply_to);
     }
-    let message = builder.multipart(body(letter, &addresses.audience))?;
+    let message = builder.multipart(body(email, &addresses.audience))?;
 
     Ok(MailRecord {
-        dag: letter.dag.clone(),
-        logical_date: letter.logical_date,
+        dag: email.dag.clone(),
+        logical_date: email.logical_date,
         audience: addresses.audience.clone(),
-        signature: letter.signature.clone(),
+        signature: email.signature.clone(),
         from: from.email.to_string(),
         to: addresses.to.clone(),
-        subject: letter.subject.clone(),
+        subject: email.subject.clone(),
         body: String::from_utf8(message.formatted())
             .expect("headers and parts are encoded as ASCII, addresses are UTF-8"),
     })
@@ -137,8 +137,8 @@ fn refuse_control_characters(what: &'static str, text: &str) -> Result<(), MailE
     if text.chars().any(char::is_control) { Err(MailError::ControlCharacter { what }) } else { Ok(()) }
 }
 
-fn unsubscribe(letter: &Letter, answers: &Address, addresses: &Addresses) -> String {
-    let by_mail = format!("<mailto:{answers}?subject=unsubscribe%20{}>", letter.dag);
+fn unsubscribe(email: &RenderedEmail, answers: &Address, addresses: &Addresses) -> String {
+    let by_mail = format!("<mailto:{answers}?subject=unsubscribe%20{}>", email.dag);
     match &addresses.unsubscribe_url {
         Some(url) => format!("<{url}>, {by_mail}"),
         None => by_mail,
@@ -149,12 +149,12 @@ fn header(name: &'static str, value: String) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
 }
 
-fn body(letter: &Letter, audience: &str) -> MultiPart {
-    let whose = format!("{} {} {audience}", letter.dag, letter.logical_date);
+fn body(email: &RenderedEmail, audience: &str) -> MultiPart {
+    let whose = format!("{} {} {audience}", email.dag, email.logical_date);
     let boundary = |part: &str| content_hash(format!("{part} {whose}").as_bytes())[..32].to_owned();
-    let html = part(ContentType::TEXT_HTML, &letter.html);
+    let html = part(ContentType::TEXT_HTML, &email.html);
     let mut related = MultiPart::related().boundary(boundary("related")).singlepart(html);
-    for chart in &letter.charts {
+    for chart in &email.charts {
         let picture =
             Attachment::new_inline_with_name(format!("{}@{CID_DOMAIN}", chart.name), format!("{}.png", chart.name));
         let png = ContentType::parse("image/png").expect("`image/png` is a content type");
@@ -162,7 +162,7 @@ fn body(letter: &Letter, audience: &str) -> MultiPart {
     }
     MultiPart::alternative()
         .boundary(boundary("alternative"))
-        .singlepart(part(ContentType::TEXT_PLAIN, &letter.text))
+        .singlepart(part(ContentType::TEXT_PLAIN, &email.text))
         .multipart(related)
 }
 

@@ -19,4 +19,4 @@ mod templates;
 pub mod transport;
 pub mod view;
 
-pub use render::{Letter, RenderError, RenderedReport, Renderer};
+pub use render::{RenderError, RenderedEmail, RenderedReport, Renderer};

@@ -293,10 +293,10 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_not_guessed() {
         let view = FailureView::of(&night(NightEnd::Unreadable { why: "no such file".to_owned() }));
-        let letter = Renderer::new().unwrap().failure(&view).unwrap();
+        let email = Renderer::new().unwrap().failure(&view).unwrap();
 
-        assert!(letter.text.contains("The state store cannot be read: no such file."), "{}", letter.text);
-        assert!(!letter.text.contains("of 7 jobs"), "{}", letter.text);
+        assert!(email.text.contains("The state store cannot be read: no such file."), "{}", email.text);
+        assert!(!email.text.contains("of 7 jobs"), "{}", email.text);
     }
 
     /// Each command that an e-mail of the night names must exist.

@@ -49,7 +49,7 @@ pub enum RenderError {
 
 /// The content of an e-mail, without addresses: what `mail` makes an e-mail from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct RenderedEmail {
     /// The DAG whose night it reports.
     pub dag: DagName,
     /// The logical date.
@@ -136,7 +136,7 @@ impl Renderer {
     ///
     /// # Errors
     /// When a template does not render: an unknown zone, for one. A chart that cannot be drawn is a note.
-    pub fn digest(&self, view: &DigestView) -> Result<Letter, RenderError> {
+    pub fn digest(&self, view: &DigestView) -> Result<RenderedEmail, RenderError> {
         let Drawn { charts, failures } = self.brush.digest_charts(&self.environment, view);
         let report = &with_notes(&view.report, &failures);
         let context = DigestContext {
@@ -148,7 +148,7 @@ impl Renderer {
             tables: tables_that_matter(report),
             charts: charts.iter().map(Picture::of).collect(),
         };
-        Ok(Letter {
+        Ok(RenderedEmail {
             dag: report.dag.clone(),
             logical_date: report.logical_date,
             signature: report.signature(),
@@ -164,10 +164,10 @@ impl Renderer {
     ///
     /// # Errors
     /// When a template does not render.
-    pub fn failure(&self, view: &FailureView) -> Result<Letter, RenderError> {
+    pub fn failure(&self, view: &FailureView) -> Result<RenderedEmail, RenderError> {
         let verdict = if view.kind == FailureKind::Late { Verdict::Warning } else { Verdict::Failed };
         let context = FailureContext { view, verdict };
-        Ok(Letter {
+        Ok(RenderedEmail {
             dag: view.dag.clone(),
             logical_date: view.logical_date,
             signature: view.signature(),

@@ -5,8 +5,23 @@
 //! and lineage, models, outbox and audit log; data stay in the lake.
 //!
 //! Every operation is written once: `database` hides which of the two typed pools is below, and the statements
-//! (`sql/state/*.sql`, `$n` placeholders) are the same text for both. How to change the schema: a new
-//! `sql/migrations/{sqlite,postgres}/NNNN_*.sql` of the same number in both folders, and a line each in `migrations`.
+//! (`sql/state/*.sql`, `$n` placeholders) are the same text for both.
+//!
+//! How to add a statement:
+//! 1. A method of the contract: in [`StateStore`] (`contract`), or in the part whose topic it is: [`MailStore`],
+//!    [`Keeping`], [`Repairs`]. Its doc comment says what it returns and whether it may be requested twice.
+//! 2. Its code in the file of its topic. [`MailStore`], [`Keeping`] and [`Repairs`] are implemented there;
+//!    [`StateStore`] in `sql_store`, which calls a function of the topic's file. Reading takes `Database::row` or `rows`,
+//!    writing takes `Database::begin` and `Transaction::commit`; both are given what is being done, for error messages.
+//!    A write of a run begins with `hold`, which checks its token.
+//! 3. The text: a constant beside it, or `sql/state/<name>.sql` with `include_str!` if it has more than a line or two.
+//!    Both databases must accept it: times are BIGINT microseconds, flags BIGINT 0 or 1, lists and records TEXT with
+//!    JSON; a computed column states its type, such as `CAST(SUM(…) AS BIGINT)`, because they would infer different ones.
+//! 4. A fact in `tests/it/store/<topic>.rs` and its name in `tests/it/store/mod.rs`: it runs on both databases. The
+//!    method also goes into the list of `tests/it/engine/faulty.rs`, whose store sometimes gives no answer.
+//!
+//! How to change the schema: a new `sql/migrations/{sqlite,postgres}/NNNN_*.sql` of the same number in both folders, and
+//! an entry in `migrations`.
 
 mod attempt_contract;
 mod attempt_rows;

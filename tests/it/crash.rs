@@ -116,12 +116,12 @@ fn harvest(site: &Site) -> Harvest {
 }
 
 /// Compares the e-mails: one each, except that a night which failed for lack of room may have said so before.
-fn compare_letters(stormy: &Harvest, calm: &Harvest, failed: &BTreeSet<String>) {
+fn compare_emails(stormy: &Harvest, calm: &Harvest, failed: &BTreeSet<String>) {
     let (stormy, calm) = (&stormy.e_mails, &calm.e_mails);
     assert_eq!(stormy.keys().collect::<Vec<_>>(), calm.keys().collect::<Vec<_>>(), "the e-mails' recipients");
-    for (letter, revisions) in stormy {
-        let may_be_corrected = failed.iter().any(|date| letter.contains(date));
-        assert!(may_be_corrected || revisions == &calm[letter], "{letter} went out as {revisions:?}");
+    for (email, revisions) in stormy {
+        let may_be_corrected = failed.iter().any(|date| email.contains(date));
+        assert!(may_be_corrected || revisions == &calm[email], "{email} went out as {revisions:?}");
     }
 }
 
@@ -279,7 +279,7 @@ fn compare_with_undisturbed(database: Option<String>, seed: u64) -> Tried {
         let differ = |path: &&String| found.files.get(*path) != wanted.files.get(*path);
         let different: BTreeSet<&String> = found.files.keys().chain(wanted.files.keys()).filter(differ).collect();
         assert!(different.is_empty(), "the lake after {date} differs in {different:#?}: {:?}", stormy.tried);
-        compare_letters(&found, &wanted, &stormy.failed);
+        compare_emails(&found, &wanted, &stormy.failed);
         let left: Vec<_> = ["restricted/staged"].iter().filter(|below| has_files(&stormy.site, below)).collect();
         assert!(left.is_empty(), "staged files are left after {date}: {:?}", stormy.tried);
         let checked = stormy.site.nocturne(&["db", "check"]);

@@ -84,7 +84,7 @@ fn runs(site: &Site) -> Vec<(String, String)> {
     runs["runs"].as_array().unwrap().iter().map(|run| (word(run, "run_id"), word(run, "state"))).collect()
 }
 
-fn letters(site: &Site) -> usize {
+fn emails(site: &Site) -> usize {
     let files = site.files("var/outbox");
     files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "eml")).count()
 }
@@ -105,7 +105,7 @@ fn a_night_that_is_killed_goes_on_where_it_was_and_sends_one_e_mail() {
 
     assert_eq!(code, Some(0), "{told}");
     assert_eq!(runs(&site), vec![("night.2026-11-20.1".to_owned(), "succeeded".to_owned())]);
-    assert_eq!(letters(&site), 1);
+    assert_eq!(emails(&site), 1);
     let after = site.files("var/lake");
     assert!(before.iter().all(|file| after.contains(file)), "what was staged was staged again under other names");
     let pulled = text(&site.nocturne(&["--json", "runs", "show", "last"]));

@@ -51,8 +51,8 @@ fn a_night_runs_is_then_up_to_date_and_is_the_same_when_forced() {
     let changed: Vec<&String> = before.keys().filter(|key| after.get(*key) != before.get(*key)).collect();
     assert_eq!(changed, Vec::<&String>::new(), "these files changed though their inputs did not");
 
-    let letters = site.files("var/outbox").into_iter().filter(|path| path.extension().is_some_and(|e| e == "eml"));
-    assert_eq!(letters.count(), 1, "no second e-mail goes out");
+    let emails = site.files("var/outbox").into_iter().filter(|path| path.extension().is_some_and(|e| e == "eml"));
+    assert_eq!(emails.count(), 1, "no second e-mail goes out");
     nobody_is_named(&site);
     every_id_of_a_person_is_a_pseudonym(&site);
 }

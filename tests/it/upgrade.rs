@@ -39,7 +39,7 @@ fn attempts(shown: &serde_json::Value, name: &str) -> u64 {
     job["attempts"].as_u64().unwrap()
 }
 
-fn letters_for(site: &Site, date: &str) -> usize {
+fn emails_for(site: &Site, date: &str) -> usize {
     let files = site.files("var/outbox");
     let names = files.iter().map(|path| path.file_name().unwrap().to_string_lossy());
     names.filter(|name| name.contains(date) && name.ends_with(".eml")).count()
@@ -74,12 +74,12 @@ fn a_night_that_the_released_version_left_in_the_middle_is_finished_and_the_next
     let run = shown(&site, "night.2026-11-20.1");
     assert_eq!(run["run"]["state"], "succeeded", "{run:#}");
     assert_eq!((attempts(&run, "pull"), attempts(&run, "hold")), (1, 2), "{run:#}");
-    assert_eq!((letters_for(&site, "2026-11-19"), letters_for(&site, "2026-11-20")), (1, 1));
+    assert_eq!((emails_for(&site, "2026-11-19"), letters_for(&site, "2026-11-20")), (1, 1));
 
     let next = night(&site, "2026-11-21");
 
     assert_eq!(next.status.code(), Some(0), "{}", text(&next));
-    assert_eq!(letters_for(&site, "2026-11-21"), 1);
+    assert_eq!(emails_for(&site, "2026-11-21"), 1);
     for check in [["db", "check"], ["lake", "verify"]] {
         let checked = site.nocturne(&check);
         assert_eq!(checked.status.code(), Some(0), "{}", text(&checked));

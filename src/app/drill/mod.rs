@@ -24,7 +24,7 @@ use serde::Serialize;
 pub use harvest::{Difference, Harvest};
 pub use recovery::Recovery;
 
-use self::recovery::{Told, recoveries};
+use self::recovery::{Recorded, recoveries};
 use self::site::{DAG, Ended, Site};
 use super::temporary::TemporaryFolder;
 use crate::config::{Environment as Variables, process_environment};
@@ -206,8 +206,8 @@ impl Sites {
             let events = store.events(&run.run_id, 0).await?;
             let taken_up = events.iter().filter(|event| event.job.is_none() && event.event["event"] == "started");
             let taken_up = taken_up.map(|event| event.at).collect();
-            let told = Told { queued_at: run.queued_at, finished_at: run.finished_at, taken_up };
-            recovered.extend(recoveries(&told, started));
+            let recorded = Recorded { queued_at: run.queued_at, finished_at: run.finished_at, taken_up };
+            recovered.extend(recoveries(&recorded, started));
         }
         Ok((again, recovered))
     }

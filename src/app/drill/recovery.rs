@@ -14,7 +14,7 @@ pub struct Recovery {
 
 /// A run as its events record it.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(super) struct Recorded {
     pub(super) queued_at: Timestamp,
     pub(super) finished_at: Option<Timestamp>,
     /// When processes took it up, in order.
@@ -23,7 +23,7 @@ pub(super) struct Told {
 
 /// Returns the recoveries of a run, given when each of its processes was started, in order. A process that was started
 /// before there was a run to continue recovered nothing.
-pub(super) fn recoveries(run: &Told, started: &[Timestamp]) -> Vec<Recovery> {
+pub(super) fn recoveries(run: &Recorded, started: &[Timestamp]) -> Vec<Recovery> {
     let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).max(SignedDuration::ZERO).as_secs_f64();
     let mut recoveries = Vec::new();
     for (n, start) in started.iter().enumerate().filter(|(_, start)| run.queued_at < **start) {
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn each_process_that_went_on_with_the_run_is_a_recovery() {
-        let run = Told { queued_at: at(1), finished_at: Some(at(29)), taken_up: vec![at(1), at(11), at(22)] };
+        let run = Recorded { queued_at: at(1), finished_at: Some(at(29)), taken_up: vec![at(1), at(11), at(22)] };
 
         let found = recoveries(&run, &[at(0), at(10), at(20)]);
 
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_process_that_was_killed_before_it_took_the_run_up_recovered_nothing() {
-        let run = Told { queued_at: at(1), finished_at: Some(at(29)), taken_up: vec![at(1), at(22)] };
+        let run = Recorded { queued_at: at(1), finished_at: Some(at(29)), taken_up: vec![at(1), at(22)] };
 
         assert_eq!(recoveries(&run, &[at(0), at(10), at(20)]).len(), 1);
         assert_eq!(recoveries(&run, &[at(0)]), []);
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_run_that_was_made_by_the_second_process_was_not_recovered_by_it() {
-        let run = Told { queued_at: at(11), finished_at: Some(at(15)), taken_up: vec![at(11)] };
+        let run = Recorded { queued_at: at(11), finished_at: Some(at(15)), taken_up: vec![at(11)] };
 
         assert_eq!(recoveries(&run, &[at(0), at(10)]), []);
     }

@@ -97,13 +97,13 @@ const fn rule(when: When) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::spec::parse_dag;
+    use crate::domain::spec::{DagFile, parse_dag};
     use crate::jobs::KindNames;
 
     fn dag() -> Dag {
         let text = "name = \"d\"\n[jobs.a-1]\nkind = \"command\"\nwith = { program = \"true\" }\n\
                     [jobs.end]\nkind = \"command\"\nneeds = [\"a-1\"]\nwhen = \"all_done\"\nwith = { program = \"true\" }\n";
-        parse_dag("d.toml", "d", text, "UTC", &KindNames).unwrap()
+        parse_dag(DagFile { path: "d.toml", stem: "d", text }, "UTC", &KindNames).unwrap()
     }
 
     #[test]

@@ -20,19 +20,24 @@ pub use shape::dag_schema;
 use super::dag::Dag;
 use super::document::{Document, Mistakes};
 
-/// Returns the DAG that the file `stem`.toml with this text describes; without a `timezone` it has the default zone.
+/// A DAG file.
+#[derive(Debug, Clone, Copy)]
+pub struct DagFile<'a> {
+    /// What messages call it: its path.
+    pub path: &'a str,
+    /// Its name without `.toml`: the DAG's.
+    pub stem: &'a str,
+    /// What it says.
+    pub text: &'a str,
+}
+
+/// Returns the DAG that a file describes; without a `timezone` it has the default zone.
 ///
 /// # Errors
 /// With every mistake.
-pub fn parse_dag(
-    file: &str,
-    stem: &str,
-    text: &str,
-    default_zone: &str,
-    catalogue: &dyn KindCatalogue,
-) -> Result<Dag, Mistakes> {
-    let document = Document::parse(file, text)?;
+pub fn parse_dag(file: DagFile<'_>, default_zone: &str, catalogue: &dyn KindCatalogue) -> Result<Dag, Mistakes> {
+    let document = Document::parse(file.path, file.text)?;
     let mut mistakes = document.mistakes(&shape::file_schema());
     checks::check_jobs(&document, catalogue, &mut mistakes);
-    reader::Reader::new(&document, mistakes).read(stem, default_zone)
+    reader::Reader::new(&document, mistakes).read(file.stem, default_zone)
 }

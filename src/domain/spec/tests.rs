@@ -34,7 +34,7 @@ impl KindCatalogue for Fake {
 }
 
 fn parse(text: &str) -> Result<Dag, Mistakes> {
-    parse_dag("jobs/nightly.toml", "nightly", text, "UTC", &Fake)
+    parse_dag(DagFile { path: "jobs/nightly.toml", stem: "nightly", text }, "UTC", &Fake)
 }
 
 #[test]

@@ -181,7 +181,7 @@ async fn follow(
     };
     let mut line = serde_json::to_vec(order).context("writing the attempt's order")?;
     line.push(b'\n');
-    let talk = converse(stdin, stdout, &line, &order.results, parts, cancel);
+    let talk = Conversation { stdin, stdout, results: &order.results, parts }.hold(&line, cancel);
     tokio::pin!(talk);
     let waiting = |error: std::io::Error| anyhow::Error::new(error).context("waiting for the process of the attempt");
     tokio::select! {
@@ -195,39 +195,45 @@ async fn follow(
     }
 }
 
-/// Talks with the child until it sends no more. A broken pipe means that the child has ended, as its status says.
-async fn converse(
-    mut stdin: ChildStdin,
-    mut stdout: ChildStdout,
-    order: &[u8],
-    results: &Path,
-    parts: &dyn Parts,
-    cancel: &CancellationToken,
-) {
-    if stdin.write_all(order).await.is_err() {
-        return;
-    }
-    let (mut lines, mut buffer) = (Lines::default(), vec![0; 8 * 1024]);
-    let mut is_told = false;
-    loop {
-        let mut said = Vec::new();
-        tokio::select! {
-            () = cancel.cancelled(), if !is_told => {
-                is_told = true;
-                answer(&mut stdin, &ToChild::Cancel).await;
-            }
-            read = stdout.read(&mut buffer) => match read {
-                Ok(0) | Err(_) => return,
-                Ok(read) => lines.take(&buffer[..read], |line| said.push(line)),
-            }
+/// The pipes of a child process, and where the parts go that it hands over through them.
+struct Conversation<'a> {
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    /// The folder in which it leaves its parts.
+    results: &'a Path,
+    /// Who commits them.
+    parts: &'a dyn Parts,
+}
+
+impl Conversation<'_> {
+    /// Talks with the child until it sends no more. A broken pipe means that the child has ended, as its status says.
+    async fn hold(self, order: &[u8], cancel: &CancellationToken) {
+        let Self { mut stdin, mut stdout, results, parts } = self;
+        if stdin.write_all(order).await.is_err() {
+            return;
         }
-        for line in said {
-            match serde_json::from_str(&line) {
-                Ok(ToParent::Part { number, name }) => {
-                    let taken = take_part(&protocol::part_file(results, number), &name, parts).await;
-                    answer(&mut stdin, &taken).await;
+        let (mut lines, mut buffer) = (Lines::default(), vec![0; 8 * 1024]);
+        let mut is_told = false;
+        loop {
+            let mut said = Vec::new();
+            tokio::select! {
+                () = cancel.cancelled(), if !is_told => {
+                    is_told = true;
+                    answer(&mut stdin, &ToChild::Cancel).await;
                 }
-                Err(_) => warn!("A job printed to its standard output, which is not its own: {line}"),
+                read = stdout.read(&mut buffer) => match read {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => lines.take(&buffer[..read], |line| said.push(line)),
+                }
+            }
+            for line in said {
+                match serde_json::from_str(&line) {
+                    Ok(ToParent::Part { number, name }) => {
+                        let taken = take_part(&protocol::part_file(results, number), &name, parts).await;
+                        answer(&mut stdin, &taken).await;
+                    }
+                    Err(_) => warn!("A job printed to its standard output, which is not its own: {line}"),
+                }
             }
         }
     }

@@ -66,7 +66,7 @@ fn check_body(walk: &mut Walk<'_>, body: &SetExpr) {
                 walk.refuse(body.span(), "EXCEPT ALL or INTERSECT ALL: polars has neither", "leave ALL out");
             }
         }
-        _ => walk.refuse(body.span(), "a query that is no SELECT", "write a SELECT"),
+        _ => walk.refuse(body.span(), "something other than a SELECT", "write a SELECT"),
     }
 }
 

@@ -67,7 +67,7 @@ fn only_one_query_is_admitted() {
     refused("INSERT INTO a SELECT 1", "not a query");
     refused("SELECT x FROM WHERE = 1", "not SQL");
     refused("SELECT FROM courses", "without columns");
-    refused("VALUES (1)", "no SELECT");
+    refused("VALUES (1)", "other than a SELECT");
     refused("WITH RECURSIVE a AS (SELECT 1 AS x) SELECT x FROM a", "RECURSIVE");
 }
 

@@ -11,7 +11,7 @@ use super::{
     GroupCount, Interval, JobEnd, JobSpan, JobView, ModelCardView, ModelView, NightView, Pointer, PreviousModel,
     QualityView, ReasonFeature, ReportView, TableView, Verdict, WeekView,
 };
-use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
+use crate::domain::check::{CheckOutcome, CheckStatus, Finding};
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job;
 use crate::domain::run::JobState;
@@ -308,22 +308,19 @@ fn checks(verdict: Verdict) -> Vec<CheckOutcome> {
 
 fn findings() -> Vec<Finding> {
     vec![
-        Finding::new(
-            Severity::Warning,
+        Finding::warning(
             "freshness.stale",
             "page_views_daily",
             "`page_views_daily` could not be renewed: the delivery of 19 November is missing.",
             "Ask for the delivery of the web logs of 19 November; the next night takes it in by itself.",
         ),
-        Finding::new(
-            Severity::Warning,
+        Finding::warning(
             "schema.row_does_not_fit",
             "submissions",
             "37 rows of `submissions` did not fit the column `score` and were held back.",
             "Look at `restricted/quarantine/submissions` and correct the export or the column's contract.",
         ),
-        Finding::new(
-            Severity::Info,
+        Finding::info(
             "schema.unknown_column",
             "courses.grade_passback",
             "`courses` has a new column `grade_passback`, which no contract names; it is not kept.",

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use nocturne::telemetry::spawn_blocking;
 use sqlx::{Connection as _, PgConnection};
 
-use super::{NIGHT, Running, Site, begin, ended, go, letters, runs, signal, site, site_with, text, wait_for_hold};
+use super::{NIGHT, Running, Site, begin, emails, ended, go, runs, signal, site, site_with, text, wait_for_hold};
 use crate::support::limit::Patience;
 use crate::support::postgres;
 
@@ -73,7 +73,7 @@ fn a_daemon_that_is_told_to_end_leaves_its_night_running_and_the_next_goes_on_wi
 
     assert_eq!(between, vec![("night.2026-11-20.1".to_owned(), "running".to_owned())]);
     assert_eq!((attempts(&site, "pull"), attempts(&site, "hold")), (1, 2));
-    assert_eq!(letters(&site), 1);
+    assert_eq!(emails(&site), 1);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_command_that_is_told_to_end_says_how_the_night_goes_on_and_it_does() {
     assert!(told.contains("Left open: the next start goes on with it"), "{told}");
     assert_eq!(between[0].1, "running");
     assert_eq!(next_code, Some(0), "{next_told}");
-    assert_eq!((runs(&site).len(), letters(&site)), (1, 1));
+    assert_eq!((runs(&site).len(), emails(&site)), (1, 1));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_night_does_not_end_because_nobody_reads_what_it_says_or_its_terminal_is_gon
     let (code, _) = ended(&night.wait_with_output().unwrap());
 
     assert_eq!(code, Some(0));
-    assert_eq!((runs(&site)[0].1.as_str(), letters(&site)), (SUCCEEDED, 1));
+    assert_eq!((runs(&site)[0].1.as_str(), emails(&site)), (SUCCEEDED, 1));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_second_daemon_is_refused_and_one_on_standby_takes_over_from_a_dead_one() {
 
     assert_eq!(code, Some(8), "{told}");
     assert!(told.contains("--standby"), "{told}");
-    assert_eq!((attempts(&site, "pull"), attempts(&site, "hold"), letters(&site)), (1, 2, 1));
+    assert_eq!((attempts(&site, "pull"), attempts(&site, "hold"), emails(&site)), (1, 2, 1));
 }
 
 #[test]
@@ -213,7 +213,7 @@ async fn on_postgres_a_night_goes_on_when_every_connection_of_it_is_cut() {
         wait_until_succeeded(&site);
         end(daemon);
         assert!(cut > 0, "there was no connection to cut");
-        assert_eq!((attempts(&site, "pull"), attempts(&site, "hold"), letters(&site)), (1, 1, 1));
+        assert_eq!((attempts(&site, "pull"), attempts(&site, "hold"), emails(&site)), (1, 1, 1));
     })
     .await;
 }
@@ -236,6 +236,6 @@ fn stand_still(url: &str) {
     assert_eq!(code, Some(6), "{told}");
     assert!(told.contains("another scheduler has taken over"), "{told}");
     assert_eq!(runs(&site).len(), 1);
-    assert_eq!((attempts(&site, "pull"), attempts(&site, "hold"), letters(&site)), (1, 2, 1));
+    assert_eq!((attempts(&site, "pull"), attempts(&site, "hold"), emails(&site)), (1, 2, 1));
     assert_eq!(site.nocturne(&["db", "check"]).status.code(), Some(0));
 }

@@ -3,7 +3,7 @@
 //! Snapshots are in `tests/snapshots/report/`; after an intended change, run the tests with `INSTA_UPDATE=always` and
 //! read the difference.
 
-mod letters;
+mod emails;
 mod pages;
 mod smtp;
 

@@ -42,11 +42,11 @@ fn a_count_of_students_below_ten_appears_nowhere() {
     )];
 
     let stored = serde_json::to_string(&view).unwrap();
-    let letter = RENDERER.digest(&view).unwrap();
+    let email = RENDERER.digest(&view).unwrap();
     let report = RENDERER.report(&view.report).unwrap();
 
     for (what, text) in
-        [("view", &stored), ("HTML", &letter.html), ("text", &letter.text), ("report", &report.index_html)]
+        [("view", &stored), ("HTML", &email.html), ("text", &email.text), ("report", &report.index_html)]
     {
         let text = text.replace(',', "");
         // The two larger groups add up to 16665; shown together with the total of 16672 they would reveal the 7.

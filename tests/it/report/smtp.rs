@@ -235,7 +235,7 @@ async fn the_folder_holds_one_file_per_e_mail_and_a_page_for_a_browser() {
 #[tokio::test]
 async fn the_page_of_a_digest_shows_its_pictures_without_the_network() {
     let folder = tempfile::tempdir().unwrap();
-    let letter = super::RENDERER.digest(&DigestView::sample_between_terms()).unwrap();
+    let email = super::RENDERER.digest(&DigestView::sample_between_terms()).unwrap();
     let addresses = Addresses {
         from: "nocturne@riverbend.example".to_owned(),
         reply_to: None,
@@ -244,11 +244,11 @@ async fn the_page_of_a_digest_shows_its_pictures_without_the_network() {
         unsubscribe_url: None,
     };
     let mut mail = mail();
-    mail.message = compose(&letter, &addresses, Timestamp::UNIX_EPOCH).unwrap().body;
+    mail.message = compose(&email, &addresses, Timestamp::UNIX_EPOCH).unwrap().body;
 
     Transport::EmlFolder(EmlFolder::new(folder.path())).send(&mail).await.unwrap();
 
     let page = std::fs::read_to_string(folder.path().join("nightly-digest.html")).unwrap();
-    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), letter.charts.len());
+    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), email.charts.len());
     assert!(!page.contains("cid:"));
 }

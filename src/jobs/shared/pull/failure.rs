@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use polars::prelude::DataFrame;
 
 use crate::canvas::pull::{Effect, ReadError};
-use crate::domain::check::{Finding, Severity};
+use crate::domain::check::Finding;
 use crate::domain::outcome::JobError;
 
 /// A delivery of a table that could not be used.
@@ -84,6 +84,6 @@ impl Failure {
             true => format!("`{name}` could not be renewed, its last good snapshot stands in for it: {why}"),
             false => why.clone(),
         };
-        Ok(Finding::new(Severity::Warning, check, name, message, *advice))
+        Ok(Finding::warning(check, name, message, *advice))
     }
 }

@@ -32,14 +32,14 @@ fn sent_at() -> Timestamp {
 }
 
 fn assert_digest(name: &str, verdict: Verdict) {
-    let letter = RENDERER.digest(&DigestView::sample(verdict)).unwrap();
+    let email = RENDERER.digest(&DigestView::sample(verdict)).unwrap();
 
-    assert_snapshot(&format!("digest_{name}_text"), &format!("Subject: {}\n\n{}", letter.subject, letter.text));
-    assert_snapshot(&format!("digest_{name}_html"), &letter.html);
-    assert!(letter.html.len() < 60_000, "the HTML is {} bytes", letter.html.len());
-    let pictures: usize = letter.charts.iter().map(|chart| chart.png.len()).sum();
+    assert_snapshot(&format!("digest_{name}_text"), &format!("Subject: {}\n\n{}", email.subject, email.text));
+    assert_snapshot(&format!("digest_{name}_html"), &email.html);
+    assert!(email.html.len() < 60_000, "the HTML is {} bytes", email.html.len());
+    let pictures: usize = email.charts.iter().map(|chart| chart.png.len()).sum();
     assert!(pictures < 300_000, "the pictures are {pictures} bytes");
-    let longest = letter.text.lines().filter(|line| !line.contains("https://")).map(|line| line.chars().count()).max();
+    let longest = email.text.lines().filter(|line| !line.contains("https://")).map(|line| line.chars().count()).max();
     assert!(longest.unwrap() <= 78, "a line of the text is {longest:?} columns wide");
 }
 
@@ -59,25 +59,25 @@ fn the_digest_of_a_failed_night_reads_as_agreed() {
 }
 
 #[test]
-fn the_letters_of_nights_that_went_wrong_read_as_agreed() {
+fn the_emails_of_nights_that_went_wrong_read_as_agreed() {
     for (name, kind) in [
         ("failed", FailureKind::Failed),
         ("late", FailureKind::Late),
         ("never_began", FailureKind::NeverBegan),
         ("unknown", FailureKind::Unknown),
     ] {
-        let letter = RENDERER.failure(&FailureView::sample(kind)).unwrap();
+        let email = RENDERER.failure(&FailureView::sample(kind)).unwrap();
 
-        assert_snapshot(&format!("failure_{name}_text"), &format!("Subject: {}\n\n{}", letter.subject, letter.text));
+        assert_snapshot(&format!("failure_{name}_text"), &format!("Subject: {}\n\n{}", email.subject, email.text));
     }
 }
 
 #[test]
 fn a_digest_between_terms_says_why_sections_are_missing() {
-    let letter = RENDERER.digest(&DigestView::sample_between_terms()).unwrap();
+    let email = RENDERER.digest(&DigestView::sample_between_terms()).unwrap();
 
-    assert!(letter.text.contains("Scores and drift were skipped: nobody is enrolled (between terms)."));
-    assert!(letter.html.contains("nobody is enrolled (between terms)"));
+    assert!(email.text.contains("Scores and drift were skipped: nobody is enrolled (between terms)."));
+    assert!(email.html.contains("nobody is enrolled (between terms)"));
 }
 
 #[test]
@@ -93,12 +93,12 @@ fn a_night_with_very_much_to_tell_still_fits_an_e_mail() {
     quality.problems = vec![quality.problems[0].clone(); 300];
     view.night.spans = vec![view.night.spans[3].clone(); 100];
 
-    let letter = RENDERER.digest(&view).unwrap();
+    let email = RENDERER.digest(&view).unwrap();
 
-    assert!(letter.html.len() < 60_000, "the HTML is {} bytes", letter.html.len());
-    let pictures: usize = letter.charts.iter().map(|chart| chart.png.len()).sum();
+    assert!(email.html.len() < 60_000, "the HTML is {} bytes", email.html.len());
+    let pictures: usize = email.charts.iter().map(|chart| chart.png.len()).sum();
     assert!(pictures < 300_000, "the pictures are {pictures} bytes");
-    assert!(letter.html.contains("And 292 more in the report."));
+    assert!(email.html.contains("And 292 more in the report."));
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn what_a_finding_says_is_escaped() {
     let mut view = DigestView::sample_between_terms();
     view.report.changes = vec!["<script>alert(1)</script> & `a<b`".to_owned()];
 
-    let letter = RENDERER.digest(&view).unwrap();
+    let email = RENDERER.digest(&view).unwrap();
 
-    assert!(letter.html.contains("&lt;script&gt;alert(1)"));
-    assert!(letter.html.contains("a&lt;b</code>"));
-    assert!(!letter.html.contains("<script"));
+    assert!(email.html.contains("&lt;script&gt;alert(1)"));
+    assert!(email.html.contains("a&lt;b</code>"));
+    assert!(!email.html.contains("<script"));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn recipients_are_told_once_each_in_the_order_of_their_addresses() {
 
 #[test]
 fn an_address_that_would_forge_a_header_is_refused() {
-    let letter = RENDERER.failure(&FailureView::sample(FailureKind::Late)).unwrap();
+    let email = RENDERER.failure(&FailureView::sample(FailureKind::Late)).unwrap();
     let forged = to(&["dean@riverbend.example\r\nBcc: all@riverbend.example"]).unwrap_err();
     assert!(matches!(forged, MailError::ControlCharacter { what: "recipient" }));
     let wrong = to(&["jane.doe@"]).unwrap_err();
@@ -194,9 +194,9 @@ fn an_address_that_would_forge_a_header_is_refused() {
         wrong.to_string(),
         "the recipient `j…@` is not an e-mail address: write `name@example.edu` or `Name <name@example.edu>`"
     );
-    let nobody = compose(&letter, &Addresses { to: Vec::new(), ..addresses() }, sent_at()).unwrap_err();
+    let nobody = compose(&email, &Addresses { to: Vec::new(), ..addresses() }, sent_at()).unwrap_err();
     assert!(matches!(nobody, MailError::NoRecipients));
-    let mut subject = letter;
+    let mut subject = email;
     subject.subject.push_str("\nBcc: all@riverbend.example");
     let forged = compose(&subject, &addresses(), sent_at()).unwrap_err();
     assert!(matches!(forged, MailError::ControlCharacter { what: "subject" }));
