@@ -4,7 +4,7 @@
 //! the body hands over before its end. How it is carried out (in a thread, in a child process) is up to the
 //! [`Isolation`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::runner::{Assignment, Done, Isolation, Parts};
 use super::standing::Standings;
 use crate::domain::dag::{Dag, Job};
-use crate::domain::fingerprint::Earlier;
+use crate::domain::fingerprint::{Earlier, Why};
 use crate::domain::ids::JobName;
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};
@@ -28,6 +28,8 @@ pub(super) struct Attempting {
     pub(super) time_limit: Duration,
     pub(super) assignment: Assignment,
     pub(super) parts: mpsc::Sender<HandedOver>,
+    /// Why the job runs, once the attempt knows.
+    pub(super) why: Arc<OnceLock<Why>>,
     pub(super) cancel: CancellationToken,
     /// How long an attempt may take to stop when it is told to.
     pub(super) stop_grace: Duration,
@@ -83,7 +85,7 @@ impl Attempting {
     /// Carries the attempt out and returns how it ended.
     pub(super) async fn carry_out(self) -> Result<Done, JobError> {
         info!("Started `{}`", self.job);
-        let parts = Arc::new(PartSender { job: self.job, parts: self.parts });
+        let parts = Arc::new(PartSender { job: self.job, parts: self.parts, why: self.why });
         let carrying_out = self.isolation.carry_out(self.assignment, parts, self.cancel.clone());
         tokio::pin!(carrying_out);
         let ended = match tokio::time::timeout(self.time_limit, &mut carrying_out).await {
@@ -113,10 +115,16 @@ impl Attempting {
 struct PartSender {
     job: JobName,
     parts: mpsc::Sender<HandedOver>,
+    why: Arc<OnceLock<Why>>,
 }
 
 #[async_trait]
 impl Parts for PartSender {
+    fn note_why(&self, why: Why) {
+        // An attempt says it once; a child process that says it again changes nothing.
+        self.why.set(why).unwrap_or_default();
+    }
+
     async fn commit(&self, name: &str, part: Outcome) -> Result<(), JobError> {
         let (answer, answered) = oneshot::channel();
         let handed_over = HandedOver { job: self.job.clone(), name: name.to_owned(), part, answer };

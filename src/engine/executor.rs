@@ -8,7 +8,7 @@
 //! nowhere else.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,11 +27,14 @@ use super::standing::Standings;
 use super::stop::Stop;
 use crate::domain::clock::Clock;
 use crate::domain::dag::{Dag, Job};
+use crate::domain::fingerprint::Why;
 use crate::domain::ids::{JobName, RunId, content_hash};
 use crate::domain::job::attempt_name;
 use crate::domain::outcome::JobError;
 use crate::domain::run::RunState;
-use crate::store::{AttemptClaim, AttemptEnd, Base, Claim, OutcomePart, RunRecord, StateStore, StoreError, Tenure};
+use crate::store::{
+    AttemptClaim, AttemptEnd, Base, Claim, Finished, OutcomePart, RunRecord, StateStore, StoreError, Tenure,
+};
 use crate::telemetry::chain;
 
 /// What the engine needs to work.
@@ -147,6 +150,8 @@ struct Open {
     base: Base,
     /// What had changed when a part of its outcome was refused.
     moved: Option<String>,
+    /// Why the job runs, once the attempt knows.
+    why: Arc<OnceLock<Why>>,
 }
 
 impl Progress<'_> {
@@ -224,6 +229,7 @@ impl Progress<'_> {
             "attempt", // the name that `telemetry::ATTEMPT_SPAN` looks for
             run.id = %self.claim.run_id, job.name = %name, kind = %job.kind, attempt
         );
+        let why = Arc::<OnceLock<Why>>::default();
         let under_way = UnderWay { run: &self.run, dag: &self.dag, jobs: &self.jobs };
         let attempting = Attempting {
             isolation: Arc::clone(&engine.isolation),
@@ -231,11 +237,12 @@ impl Progress<'_> {
             time_limit: job.timeout,
             assignment: attempt::assignment(&under_way, job, &begun),
             parts: self.sender.clone(),
+            why: Arc::clone(&why),
             cancel: self.stopping.child_token(),
             stop_grace: engine.stop_grace,
         };
         let task = self.running.spawn(attempting.carry_out().instrument(span));
-        self.open.insert(task.id(), Open { claim: begun.attempt, base: begun.base, moved: None });
+        self.open.insert(task.id(), Open { claim: begun.attempt, base: begun.base, moved: None, why });
         Ok(())
     }
 
@@ -250,24 +257,25 @@ impl Progress<'_> {
         let Some(job) = self.dag.jobs.get(&open.claim.job).cloned() else { return Ok(()) };
         let has_outcome = ended.is_ok();
         let (end, wait) = self.end_of(&job, &open, ended);
-        match self.record(&open.claim, end, wait).await {
+        match self.record(&open, end, wait).await {
             Err(StoreError::Moved { what }) => {
                 warn!(job.name = %job.name, "{what} moved while the attempt ran: it runs again on what is there now");
-                self.record(&open.claim, AttemptEnd::Superseded { what }, Duration::ZERO).await
+                self.record(&open, AttemptEnd::Superseded { what }, Duration::ZERO).await
             }
             Err(refused) if has_outcome && is_about_outcome(&refused) => {
                 // The commit itself failed (an outcome that cannot be stored): nothing of it is in the store.
                 warn!(job.name = %job.name, "Could not commit the attempt: {}", chain(&refused));
                 let (end, wait) = self.failure(&job, &JobError::Fail(refused.into()));
-                self.record(&open.claim, end, wait).await
+                self.record(&open, end, wait).await
             }
             other => other,
         }
     }
 
-    async fn record(&mut self, attempt: &AttemptClaim, end: AttemptEnd, wait: Duration) -> Result<(), StoreError> {
+    async fn record(&mut self, open: &Open, end: AttemptEnd, wait: Duration) -> Result<(), StoreError> {
         let engine = self.engine;
-        let ask = || engine.store.finish_attempt(attempt, end.clone(), engine.now());
+        let finished = Finished { end, why: open.why.get().cloned() };
+        let ask = || engine.store.finish_attempt(&open.claim, finished.clone(), engine.now());
         let standing = persist(engine.patience, ask).await?;
         self.jobs.take(standing, wait);
         engine.committed.notify_one();
@@ -280,10 +288,7 @@ impl Progress<'_> {
             (Ok(done), _) => {
                 let outcome = Box::new(done.outcome);
                 let base = open.base.clone();
-                (
-                    AttemptEnd::Succeeded { outcome, fingerprint: done.fingerprint, why: Some(done.why), base },
-                    Duration::ZERO,
-                )
+                (AttemptEnd::Succeeded { outcome, fingerprint: done.fingerprint, base }, Duration::ZERO)
             }
             (Err(_), Some(what)) => (AttemptEnd::Superseded { what: what.clone() }, Duration::ZERO),
             (Err(JobError::Cancelled), _) if self.is_cancelled => (AttemptEnd::Cancelled, Duration::ZERO),

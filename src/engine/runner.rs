@@ -1,8 +1,8 @@
 //! What the engine needs from other layers, as small traits, so that it knows no kind, no process and no lake.
 //!
 //! [`JobRunner`] does one kind of job; `jobs::kind` adapts every typed kind to it. [`Isolation`] carries an attempt
-//! out, in a thread of this process (`engine::thread`) or in a child process. [`Parts`] takes what a body hands over
-//! before its end. [`Settler`] carries out what must follow a commit; `app` implements it.
+//! out, in a thread of this process (`engine::thread`) or in a child process. [`Parts`] takes what an attempt hands
+//! over before its end. [`Settler`] carries out what must follow a commit; `app` implements it.
 
 use std::sync::Arc;
 
@@ -46,9 +46,13 @@ pub trait Runners: Send + Sync {
     fn runner(&self, kind: &KindName) -> Option<Arc<dyn JobRunner>>;
 }
 
-/// Takes what a body hands over before its end, and commits it.
+/// Takes what an attempt hands over before its end.
 #[async_trait]
 pub trait Parts: Send + Sync {
+    /// Takes why the job runs, or that it need not: known before the body begins, and recorded when the attempt ends,
+    /// however it ends.
+    fn note_why(&self, why: Why);
+
     /// Commits a part of the outcome on its own, under a name unique in its job; when this returns, the part is
     /// committed whatever happens to the attempt, and a later attempt finds it in `JobInput::parts`.
     ///
@@ -75,8 +79,6 @@ pub struct Done {
     pub outcome: Outcome,
     /// The fingerprint of its inputs, params and code, where the kind has one.
     pub fingerprint: Option<Fingerprint>,
-    /// Why the job ran, or that it need not.
-    pub why: Why,
 }
 
 /// Carries attempts out.

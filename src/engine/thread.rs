@@ -83,16 +83,17 @@ async fn attempt(
     let Assignment { input, earlier, .. } = assignment;
     let fingerprint = runner.fingerprint(&input, &cancel).await?;
     let why = why_of(&input, fingerprint.as_ref(), earlier.as_ref());
+    parts.note_why(why.clone());
     if matches!(why, Why::Unchanged { .. })
         && let Some(outcome) = up_to_date(&input)
     {
-        return Ok(Done { outcome, fingerprint, why });
+        return Ok(Done { outcome, fingerprint });
     }
     info!("It runs because {why}");
     if runner.runs_in_parent() {
         // It stops its program itself; dropping it would leave the program no grace.
         let outcome = runner.run(input, parts, cancel).await?;
-        return Ok(Done { outcome, fingerprint, why });
+        return Ok(Done { outcome, fingerprint });
     }
     let outcome = tokio::select! {
         // A body that has just ended wins over the request to stop it: its work is done.
@@ -100,7 +101,7 @@ async fn attempt(
         outcome = runner.run(input, parts, cancel.clone()) => outcome?,
         () = cancel.cancelled() => return Err(JobError::Cancelled),
     };
-    Ok(Done { outcome, fingerprint, why })
+    Ok(Done { outcome, fingerprint })
 }
 
 /// Returns why a job with this input runs, or that it need not.
@@ -164,6 +165,8 @@ mod tests {
 
     #[async_trait]
     impl Parts for Panics {
+        fn note_why(&self, _: Why) {}
+
         async fn commit(&self, _: &str, _: Outcome) -> Result<(), JobError> {
             Ok(())
         }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::environment::Environment;
-use crate::domain::fingerprint::{DependsOn, Fingerprint};
+use crate::domain::fingerprint::{DependsOn, Fingerprint, Why};
 use crate::domain::job::JobInput;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::engine::{JobRunner, Parts};
@@ -145,6 +145,8 @@ struct NoParts;
 
 #[async_trait]
 impl Parts for NoParts {
+    fn note_why(&self, _: Why) {}
+
     async fn commit(&self, _: &str, _: Outcome) -> Result<(), JobError> {
         Err(JobError::Fail(anyhow::anyhow!("a fingerprint hands nothing over: this is a mistake in the program")))
     }

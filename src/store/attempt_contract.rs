@@ -116,8 +116,6 @@ pub enum AttemptEnd {
         outcome: Box<Outcome>,
         /// The fingerprint of its inputs, params and code, where the kind has one.
         fingerprint: Option<Fingerprint>,
-        /// Why the job ran, or that it need not.
-        why: Option<Why>,
         /// What was current when it began.
         base: Base,
     },
@@ -142,6 +140,21 @@ pub enum AttemptEnd {
     },
     /// A person stopped it.
     Cancelled,
+}
+
+/// The end of an attempt, and what it said before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// How it ended.
+    pub end: AttemptEnd,
+    /// Why the job ran, or that it need not; `None` where the attempt ended before it knew.
+    pub why: Option<Why>,
+}
+
+impl From<AttemptEnd> for Finished {
+    fn from(end: AttemptEnd) -> Self {
+        Self { end, why: None }
+    }
 }
 
 /// How a job ends that is not attempted.

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::attempt_contract::{AttemptClaim, AttemptEnd, Begun, JobStanding, OutcomePart, Unattempted};
+use super::attempt_contract::{AttemptClaim, AttemptEnd, Begun, Finished, JobStanding, OutcomePart, Unattempted};
 use super::attempt_rows::{self, Ending};
 use super::commit::{self, Committing};
 use super::database::{Database, Transaction};
@@ -88,9 +88,10 @@ pub(super) async fn commit_part(
 pub(super) async fn finish(
     database: &Database,
     attempt: &AttemptClaim,
-    end: AttemptEnd,
+    finished: Finished,
     now: Timestamp,
 ) -> Result<JobStanding, StoreError> {
+    let Finished { end, why } = finished;
     let mut tx = database.begin("ending an attempt").await?;
     let held = hold::hold_running(&mut tx, &attempt.claim).await?;
     let at = attempt.at(now);
@@ -101,7 +102,10 @@ pub(super) async fn finish(
     }
     .unzip();
     let event = event_of(attempt.attempt, &end, &before);
-    let ending = ending_of(&tx, attempt.attempt, &end, json.as_deref())?;
+    let ending = Ending {
+        why: why.as_ref().map(|why| tx.json("why a job ran", why)).transpose()?,
+        ..ending_of(&tx, attempt.attempt, &end, json.as_deref())?
+    };
     let stored = if attempt.attempt == before.attempts {
         before.last.clone()
     } else {
@@ -130,9 +134,7 @@ pub(super) async fn finish(
     }
     tx.commit().await?;
     standing.view.outcome = outcome;
-    if let AttemptEnd::Succeeded { why, .. } = end {
-        standing.view.why = why;
-    }
+    standing.view.why = why;
     Ok(standing)
 }
 
@@ -203,10 +205,9 @@ fn ending_of<'a>(
     outcome: Option<&'a str>,
 ) -> Result<Ending<'a>, StoreError> {
     Ok(match end {
-        AttemptEnd::Succeeded { fingerprint, why, .. } => {
+        AttemptEnd::Succeeded { fingerprint, .. } => {
             let fingerprint = fingerprint.as_ref().map(|made| tx.json("a fingerprint", made)).transpose()?;
-            let why = why.as_ref().map(|why| tx.json("why a job ran", why)).transpose()?;
-            Ending { attempt, state: "succeeded", fingerprint, why, outcome, ..Ending::default() }
+            Ending { attempt, state: "succeeded", fingerprint, outcome, ..Ending::default() }
         }
         AttemptEnd::Failed { error, retry_at } => {
             Ending { attempt, state: "failed", error: Some(error), retry_at: *retry_at, ..Ending::default() }

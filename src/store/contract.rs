@@ -26,7 +26,7 @@ use crate::domain::job::{JobView, SkippedSlot};
 use crate::domain::outcome::{FileRef, ModelRecord, SnapshotRef};
 use crate::domain::run::RunState;
 
-use super::attempt_contract::{AttemptClaim, AttemptEnd, Begun, JobStanding, LastSuccess, OutcomePart, Unattempted};
+use super::attempt_contract::{AttemptClaim, Begun, Finished, JobStanding, LastSuccess, OutcomePart, Unattempted};
 use super::error::StoreError;
 use super::keeping_contract::Keeping;
 use super::mail_contract::{MailStore, Promise};
@@ -115,7 +115,7 @@ pub trait StateStore: Keeping + MailStore + Repairs {
     async fn finish_attempt(
         &self,
         attempt: &AttemptClaim,
-        end: AttemptEnd,
+        finished: Finished,
         now: Timestamp,
     ) -> Result<JobStanding, StoreError>;
 

@@ -59,7 +59,7 @@ mod sqlite;
 mod successes;
 
 pub use attempt_contract::{
-    AttemptClaim, AttemptEnd, Base, Begun, Committed, JobStanding, LastSuccess, OutcomePart, Unattempted,
+    AttemptClaim, AttemptEnd, Base, Begun, Committed, Finished, JobStanding, LastSuccess, OutcomePart, Unattempted,
 };
 pub use contract::{StateStore, ToSettle, Watermark};
 pub use error::StoreError;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::attempt_contract::{AttemptClaim, AttemptEnd, Begun, JobStanding, LastSuccess, OutcomePart, Unattempted};
+use super::attempt_contract::{AttemptClaim, Begun, Finished, JobStanding, LastSuccess, OutcomePart, Unattempted};
 use super::contract::{StateStore, ToSettle, Watermark};
 use super::database::Database;
 use super::error::StoreError;
@@ -120,10 +120,10 @@ impl StateStore for SqlStore {
     async fn finish_attempt(
         &self,
         attempt: &AttemptClaim,
-        end: AttemptEnd,
+        finished: Finished,
         now: Timestamp,
     ) -> Result<JobStanding, StoreError> {
-        attempts::finish(&self.database, attempt, end, now).await
+        attempts::finish(&self.database, attempt, finished, now).await
     }
 
     async fn finish_unattempted(

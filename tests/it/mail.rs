@@ -169,7 +169,7 @@ async fn attempt(app: &App, claim: &nocturne::store::Claim, job: &str, end: Atte
     let job = job.parse().unwrap();
     let fence = format!("{}.{job}.1", claim.run_id);
     let begun = app.store.begin_attempt(claim, &job, &fence, app.clock.now()).await.unwrap();
-    app.store.finish_attempt(&begun.attempt, end, app.clock.now()).await.unwrap();
+    app.store.finish_attempt(&begun.attempt, end.into(), app.clock.now()).await.unwrap();
 }
 
 fn digest(word: Word) -> MailRecord {
@@ -189,13 +189,7 @@ fn digest(word: Word) -> MailRecord {
 /// Commits a digest of that verdict as the job `digest` does.
 async fn commit_digest(app: &App, claim: &nocturne::store::Claim, word: Word) {
     let outcome = Box::new(Outcome { mails: vec![digest(word)], ..Outcome::default() });
-    attempt(
-        app,
-        claim,
-        "digest",
-        AttemptEnd::Succeeded { outcome, fingerprint: None, why: None, base: Base::default() },
-    )
-    .await;
+    attempt(app, claim, "digest", AttemptEnd::Succeeded { outcome, fingerprint: None, base: Base::default() }).await;
 }
 
 async fn rows(app: &App) -> Vec<MailRow> {

@@ -168,6 +168,12 @@ fn a_run_says_why_each_of_its_jobs_ran() {
     assert!(shown.contains("since tables.2026-11-20.2"), "{shown}");
     let log = text(&site.nocturne(&["runs", "logs", "tables.2026-11-21", "check"]));
     assert!(log.contains("It runs because the logical date changed"), "{log}");
+
+    site.write("dags/wrong.toml", "name = 'wrong'\n[jobs.fail]\nkind = 'command'\nwith = { program = 'false' }\n");
+    assert_eq!(code(&site.nocturne(&["run", "wrong", "--date", "2026-11-21"])), Some(1));
+    let failed = json(&site, &["runs", "show", "wrong.2026-11-21"]);
+    let failed = failed["jobs"].as_array().unwrap().iter().find(|job| job["name"] == "fail").unwrap().clone();
+    assert_eq!((&failed["state"], &failed["why"]["why"]), (&"failed".into(), &"first".into()), "{failed}");
 }
 
 #[test]

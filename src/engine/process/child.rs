@@ -228,6 +228,7 @@ impl Conversation<'_> {
             }
             for line in said {
                 match serde_json::from_str(&line) {
+                    Ok(ToParent::Why(why)) => parts.note_why(why),
                     Ok(ToParent::Part { number, name }) => {
                         let taken = take_part(&protocol::part_file(results, number), &name, parts).await;
                         answer(&mut stdin, &taken).await;

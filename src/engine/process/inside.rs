@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{self, Ended, Order, Report, ToChild, ToParent};
+use crate::domain::fingerprint::Why;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::engine::runner::{Parts, Runners};
 use crate::engine::thread;
@@ -79,6 +80,13 @@ fn listen(cancel: CancellationToken, answers: UnboundedSender<ToChild>) -> io::R
     Ok(())
 }
 
+/// Sends a message to the parent.
+fn say(message: &ToParent) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", serde_json::to_string(message)?)?;
+    stdout.flush()
+}
+
 /// Hands parts over through a file and the pipe, one after the other.
 struct PipedParts {
     results: PathBuf,
@@ -88,19 +96,17 @@ struct PipedParts {
 
 #[async_trait]
 impl Parts for PipedParts {
+    fn note_why(&self, why: Why) {
+        // If the pipe is broken, the parent is gone, and `listen` ends this process.
+        say(&ToParent::Why(why)).unwrap_or_default();
+    }
+
     async fn commit(&self, name: &str, part: Outcome) -> Result<(), JobError> {
         let mut answered = self.answered.lock().await;
         let number = self.number.fetch_add(1, Ordering::SeqCst) + 1;
-        let said = ToParent::Part { number, name: name.to_owned() };
-        let say = || -> io::Result<()> {
-            protocol::stage(&protocol::part_file(&self.results, number), &part)?;
-            let mut stdout = io::stdout().lock();
-            writeln!(stdout, "{}", serde_json::to_string(&said)?)?;
-            stdout.flush()
-        };
-        say().map_err(|error| {
-            JobError::Retry(anyhow::Error::new(error).context("handing a part of the outcome over"))
-        })?;
+        let staged = protocol::stage(&protocol::part_file(&self.results, number), &part);
+        let said = staged.and_then(|()| say(&ToParent::Part { number, name: name.to_owned() }));
+        said.map_err(|error| JobError::Retry(anyhow::Error::new(error).context("handing a part of the outcome over")))?;
         match answered.recv().await {
             Some(ToChild::PartTaken) => Ok(()),
             Some(ToChild::PartRefused(wrong)) => Err(wrong.into()),

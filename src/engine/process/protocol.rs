@@ -1,7 +1,7 @@
 //! The messages between a parent and its child.
 //!
 //! The child reads one line with the [`Order`] from its standard input, then a line for each answer or request; it
-//! writes a line for each part of the outcome to its standard output. Outcomes and parts themselves go through files
+//! writes a line to its standard output for why the job runs and for each part of the outcome. Outcomes and parts themselves go through files
 //! that begin with the SHA-256 of their content: a file that is torn or missing is noticed, never believed.
 
 use std::io;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::fingerprint::Why;
 use crate::domain::ids::content_hash;
 use crate::domain::outcome::JobError;
 use crate::engine::runner::{Assignment, Done};
@@ -48,6 +49,8 @@ pub(super) enum ToChild {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ToParent {
+    /// Why the job runs, or that it need not.
+    Why(Why),
     /// A part of the outcome is in the results folder.
     Part {
         /// The number in its file name.

@@ -215,13 +215,9 @@ async fn a_job_whose_ground_moved_runs_again_on_what_is_there_now() {
                 let now = "2026-11-20T07:32:00Z".parse().unwrap();
                 let begun = other.begin_attempt(&claim, &job("beside"), "beside", now).await.unwrap();
                 let outcome = Box::new(makes("restricted/a", "by the other"));
-                let end = nocturne::store::AttemptEnd::Succeeded {
-                    outcome,
-                    fingerprint: None,
-                    why: None,
-                    base: begun.base.clone(),
-                };
-                other.finish_attempt(&begun.attempt, end, now).await.unwrap();
+                let end =
+                    nocturne::store::AttemptEnd::Succeeded { outcome, fingerprint: None, base: begun.base.clone() };
+                other.finish_attempt(&begun.attempt, end.into(), now).await.unwrap();
             };
             tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(commit));
         }

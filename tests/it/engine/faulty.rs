@@ -16,7 +16,7 @@ use nocturne::domain::manual::Manual;
 use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, SnapshotRef};
 use nocturne::domain::run::RunState;
 use nocturne::store::{
-    AttemptClaim, AttemptEnd, AuditEntry, Backfill, Begun, Claim, Cuts, DueMail, EventRecord, Forgotten, HandedOver,
+    AttemptClaim, AuditEntry, Backfill, Begun, Claim, Cuts, DueMail, EventRecord, Finished, Forgotten, HandedOver,
     JobMark, JobStanding, Keeping, LastSuccess, MailRow, MailStore, NewRun, Observed, OutcomePart, Pause, Promise,
     Repairs, Role, RunFilter, RunRecord, StateStore, StoreError, Tenure, ToSettle, Unattempted, Watermark,
 };
@@ -107,7 +107,7 @@ faulty! {
     claim_run(run_id: &RunId, tenure: &Tenure, now: Timestamp) -> Claim;
     begin_attempt(claim: &Claim, job: &JobName, fence: &str, now: Timestamp) -> Begun;
     commit_part(attempt: &AttemptClaim, part: OutcomePart<'_>, now: Timestamp) -> ();
-    finish_attempt(attempt: &AttemptClaim, end: AttemptEnd, now: Timestamp) -> JobStanding;
+    finish_attempt(attempt: &AttemptClaim, finished: Finished, now: Timestamp) -> JobStanding;
     finish_unattempted(claim: &Claim, job: &JobName, end: Unattempted, now: Timestamp) -> JobStanding;
     finish_run(claim: &Claim, state: RunState, now: Timestamp) -> ();
     request_cancel(run_id: &RunId, said: &str, now: Timestamp) -> bool;

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use nocturne::domain::clock::Clock;
 use nocturne::domain::dag::{Dag, Job, When};
-use nocturne::domain::fingerprint::Why;
 use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use nocturne::domain::job::{Force, JobView};
 use nocturne::domain::manual::Asked;
@@ -89,7 +88,7 @@ impl Isolation for Told {
 async fn act(mut does: Does, parts: &dyn Parts, cancel: &CancellationToken) -> Result<Done, JobError> {
     loop {
         match does {
-            Does::Succeed(outcome) => return Ok(Done { outcome, fingerprint: None, why: Why::Always }),
+            Does::Succeed(outcome) => return Ok(Done { outcome, fingerprint: None }),
             Does::Retry => return Err(JobError::Retry(anyhow::anyhow!("the source is away"))),
             Does::Fail => return Err(JobError::Fail(anyhow::anyhow!("there is no such table"))),
             Does::Lose => return Err(JobError::Lost("its process was killed by signal 9".to_owned())),

@@ -166,13 +166,8 @@ pub(super) async fn of_concurrent_commits_on_shared_rows_one_is_true(place: &Pla
         let turn = n % outcome.snapshots.len();
         outcome.snapshots.rotate_left(turn);
         outcome.mails.rotate_left(n % 2);
-        let end = AttemptEnd::Succeeded {
-            outcome: Box::new(outcome),
-            fingerprint: None,
-            why: None,
-            base: begun.base.clone(),
-        };
-        store.finish_attempt(&begun.attempt, end, at(3))
+        let end = AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: None, base: begun.base.clone() };
+        store.finish_attempt(&begun.attempt, end.into(), at(3))
     });
     let done = futures::future::join_all(commits).await;
 
@@ -200,13 +195,8 @@ pub(super) async fn concurrent_commits_on_rows_of_their_own_all_succeed(place: &
     let commits = begun.iter().enumerate().map(|(n, begun)| {
         let snapshots = vec![snapshot(&format!("restricted/features/s{n}"), "s")];
         let outcome = Outcome { snapshots, audit: vec![format!("entry {n}")], ..Outcome::default() };
-        let end = AttemptEnd::Succeeded {
-            outcome: Box::new(outcome),
-            fingerprint: None,
-            why: None,
-            base: begun.base.clone(),
-        };
-        store.finish_attempt(&begun.attempt, end, at(3))
+        let end = AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: None, base: begun.base.clone() };
+        store.finish_attempt(&begun.attempt, end.into(), at(3))
     });
 
     for result in futures::future::join_all(commits).await {
@@ -223,13 +213,8 @@ pub(super) async fn a_commit_over_something_else_than_was_read_is_refused(place:
     let (_, quick) = running(&store).await;
     succeed(&store, &quick, "pull", full_outcome()).await;
     let moved = |outcome| {
-        let end = AttemptEnd::Succeeded {
-            outcome: Box::new(outcome),
-            fingerprint: None,
-            why: None,
-            base: begun.base.clone(),
-        };
-        store.finish_attempt(&begun.attempt, end, at(5))
+        let end = AttemptEnd::Succeeded { outcome: Box::new(outcome), fingerprint: None, base: begun.base.clone() };
+        store.finish_attempt(&begun.attempt, end.into(), at(5))
     };
     let only = full_outcome();
 
@@ -287,7 +272,7 @@ pub(super) async fn a_part_is_true_before_its_attempt_ends_and_is_found_by_the_n
     store.commit_part(&first.attempt, part("users", &users, &first.base), at(3)).await.unwrap();
     store.commit_part(&first.attempt, part("users", &users, &first.base), at(3)).await.unwrap();
     let stale = store.commit_part(&first.attempt, part("users again", &again, &first.base), at(3)).await.unwrap_err();
-    store.finish_attempt(&first.attempt, lost(), at(4)).await.unwrap();
+    store.finish_attempt(&first.attempt, lost().into(), at(4)).await.unwrap();
     let late = store.commit_part(&first.attempt, part("late", &again, &first.base), at(5)).await.unwrap_err();
     let second = store.begin_attempt(&claim, &job("pull"), "second", at(5)).await.unwrap();
 

@@ -17,7 +17,7 @@ use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Out
 use nocturne::domain::retry::RetryPolicy;
 use nocturne::domain::run::{LOST, Trigger};
 use nocturne::store::{
-    self, AttemptClaim, AttemptEnd, Base, Claim, NewRun, Role, RunRecord, StateStore, StoreError, Tenure,
+    self, AttemptClaim, AttemptEnd, Base, Claim, Finished, NewRun, Role, RunRecord, StateStore, StoreError, Tenure,
 };
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Connection, PgConnection, SqlSafeStr, SqliteConnection};
@@ -129,8 +129,8 @@ impl TestStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let end = match end {
-            AttemptEnd::Succeeded { outcome, fingerprint, why, .. } => {
-                AttemptEnd::Succeeded { outcome, fingerprint, why, base: self.base().await? }
+            AttemptEnd::Succeeded { outcome, fingerprint, .. } => {
+                AttemptEnd::Succeeded { outcome, fingerprint, base: self.base().await? }
             }
             other => other,
         };
@@ -141,7 +141,7 @@ impl TestStore {
         });
         fence = format!("{fence}.{}", began.unwrap_or_default());
         let attempt = AttemptClaim { claim: claim.clone(), job: job.clone(), attempt, fence };
-        self.finish_attempt(&attempt, end, now).await.map(drop)
+        self.finish_attempt(&attempt, Finished { end, why: Some(Why::First) }, now).await.map(drop)
     }
 
     /// What is current now.
@@ -236,8 +236,7 @@ pub(super) async fn succeed(store: &TestStore, claim: &Claim, name: &str, outcom
 
 pub(super) fn success(outcome: Outcome) -> AttemptEnd {
     let outcome = Box::new(outcome);
-    let (fingerprint, why) = (Some(fingerprint("1")), Some(Why::First));
-    AttemptEnd::Succeeded { outcome, fingerprint, why, base: Base::default() }
+    AttemptEnd::Succeeded { outcome, fingerprint: Some(fingerprint("1")), base: Base::default() }
 }
 
 /// Returns the fingerprint of an outcome that depends on `value` alone.

@@ -99,12 +99,8 @@ async fn carry_out(store: &TestStore, claim: &mut Claim, ask: &Ask) -> Result<()
     let name = |n: &usize| job(["pull", "features", "digest"][*n]);
     let finish =
         async |job: &usize, attempt: &u32, end| store.end_attempt(claim, &name(job), *attempt, end, at(5)).await;
-    let success = || AttemptEnd::Succeeded {
-        outcome: Box::new(Outcome::default()),
-        fingerprint: None,
-        why: None,
-        base: Base::default(),
-    };
+    let success =
+        || AttemptEnd::Succeeded { outcome: Box::new(Outcome::default()), fingerprint: None, base: Base::default() };
     match ask {
         Ask::Claim => {
             *claim = store.take_up(&claim.run_id, at(4)).await?;

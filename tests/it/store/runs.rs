@@ -1,5 +1,6 @@
 //! The contract: runs and their jobs, from the request to the end.
 
+use nocturne::domain::fingerprint::Why;
 use nocturne::domain::job::Force;
 use nocturne::domain::outcome::{ModelRole, Outcome};
 use nocturne::domain::run::{JobEvent, JobState, RunEvent, RunState};
@@ -213,6 +214,7 @@ pub(super) async fn retries_show_their_error_until_one_succeeds(place: &Place) {
 
     assert_eq!((retrying.state, retrying.error.as_deref()), (JobState::Retrying, Some("connection refused")));
     assert_eq!((retrying.started_at, retrying.finished_at), (Some(at(2)), None));
+    assert_eq!(retrying.why, Some(Why::First), "a try that failed says why it ran");
     assert_eq!((done.state, done.error, done.attempts), (JobState::Succeeded, None, 2));
     assert_eq!((done.started_at, done.finished_at), (Some(at(2)), Some(at(34))));
     assert_eq!(done.outcome, Some(stored(full_outcome())));

@@ -9,10 +9,14 @@ use crate::domain::job::{Force, JobInput};
 
 /// Commits parts by keeping their summaries; the second one is refused.
 #[derive(Default)]
-struct Kept(Mutex<Vec<String>>);
+struct Kept(Mutex<Vec<String>>, Mutex<Option<Why>>);
 
 #[async_trait]
 impl Parts for Kept {
+    fn note_why(&self, why: Why) {
+        *self.1.lock().unwrap() = Some(why);
+    }
+
     async fn commit(&self, _: &str, part: Outcome) -> Result<(), JobError> {
         let mut kept = self.0.lock().unwrap();
         if !kept.is_empty() {
@@ -76,7 +80,7 @@ impl Staged {
     }
 
     fn prepare_done(&self) {
-        let done = Done { outcome: outcome("done"), fingerprint: None, why: Why::Always };
+        let done = Done { outcome: outcome("done"), fingerprint: None };
         self.prepare("outcome", &Report { ended: Ended::Done(Box::new(done)), peak_bytes: None });
     }
 
@@ -115,12 +119,12 @@ async fn the_outcome_comes_back_and_the_order_goes_through_the_pipe_alone() {
 
     let done = staged
         .carry_out(
-            "read -r order; echo \"$order\" > order; env > env; cat /proc/$$/cmdline > args; mv outcome $RESULTS/",
+            "echo '{\"why\":{\"why\":\"always\"}}'; read -r order; echo \"$order\" > order; env > env; cat /proc/$$/cmdline > args; mv outcome $RESULTS/",
         )
         .await
         .unwrap();
 
-    assert_eq!((done.outcome, done.why), (outcome("done"), Why::Always));
+    assert_eq!((done.outcome, staged.parts.1.lock().unwrap().take()), (outcome("done"), Some(Why::Always)));
     let order: Order = serde_json::from_str(&staged.text("order")).unwrap();
     assert_eq!(order.assignment, assignment());
     assert_eq!(order.setup["secret"], "hunter2");
