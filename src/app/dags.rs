@@ -36,8 +36,8 @@ struct Read {
     last_valid: Option<Dag>,
 }
 
-/// A DAG file: its name, and the DAG or what is wrong in it.
-pub(crate) type DagFile = (String, Result<Dag, AppError>);
+/// A DAG file that was read: its name, and the DAG or what is wrong in it.
+pub(crate) type ReadFile = (String, Result<Dag, AppError>);
 
 impl Dags {
     /// Returns the DAGs of this configuration.
@@ -67,7 +67,7 @@ impl Dags {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn each(&self) -> Result<Vec<DagFile>, AppError> {
+    pub fn each(&self) -> Result<Vec<ReadFile>, AppError> {
         Ok(self.names()?.into_iter().map(|name| (name.clone(), self.one(&name))).collect())
     }
 

@@ -382,7 +382,7 @@ impl Progress<'_> {
         self.running.shutdown().await;
         for open in std::mem::take(&mut self.open).into_values() {
             warn!(job.name = %open.claim.job, "Stopped an attempt that did not end within its grace");
-            self.record(&open.claim, end.clone(), Duration::ZERO).await?;
+            self.record(&open, end.clone(), Duration::ZERO).await?;
         }
         Ok(())
     }

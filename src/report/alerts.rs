@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::view::{JobEnd, JobView};
-use crate::domain::check::{Finding, Severity};
+use crate::domain::check::Finding;
 
 pub use super::view::{Alert, Route};
 
@@ -53,6 +53,7 @@ fn job_failed(job: &JobView) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::check::Severity;
 
     fn finding(severity: Severity, subject: &str) -> Finding {
         Finding { severity, ..Finding::warning("schema.unknown_column", subject, "message", "advice") }

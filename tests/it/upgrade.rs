@@ -74,7 +74,7 @@ fn a_night_that_the_released_version_left_in_the_middle_is_finished_and_the_next
     let run = shown(&site, "night.2026-11-20.1");
     assert_eq!(run["run"]["state"], "succeeded", "{run:#}");
     assert_eq!((attempts(&run, "pull"), attempts(&run, "hold")), (1, 2), "{run:#}");
-    assert_eq!((emails_for(&site, "2026-11-19"), letters_for(&site, "2026-11-20")), (1, 1));
+    assert_eq!((emails_for(&site, "2026-11-19"), emails_for(&site, "2026-11-20")), (1, 1));
 
     let next = night(&site, "2026-11-21");
 
