@@ -173,7 +173,7 @@ fn a_run_says_why_each_of_its_jobs_ran() {
     assert_eq!(code(&site.nocturne(&["run", "wrong", "--date", "2026-11-21"])), Some(1));
     let failed = json(&site, &["runs", "show", "wrong.2026-11-21"]);
     let failed = failed["jobs"].as_array().unwrap().iter().find(|job| job["name"] == "fail").unwrap().clone();
-    assert_eq!((&failed["state"], &failed["why"]["why"]), (&"failed".into(), &"first".into()), "{failed}");
+    assert_eq!((&failed["state"], &failed["why"]["why"]), (&"failed".into(), &"always".into()), "{failed}");
 }
 
 #[test]
