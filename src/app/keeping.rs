@@ -82,7 +82,7 @@ impl App {
         if !self.store.is_collecting_allowed().await? {
             let agreement = self.find_agreement().await?;
             if !agreement.is_complete() {
-                warn!("Nothing is removed: {}", agreement.told(self.lake.url()));
+                warn!("Nothing is removed: {}", agreement.advice(self.lake.url()));
                 return Ok(None);
             }
         }

@@ -6,9 +6,10 @@
 use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{self, Strict, Talk, unreachable};
+use super::follow::{self, Strict, unreachable};
 use super::launch::{self, Site};
 use super::output::{self, Listener};
+use super::progress::Talk;
 use super::{ExitCode, Failure, Global, values};
 use crate::app::{App, Interrupt};
 use crate::config::Use;
@@ -275,7 +276,7 @@ impl Work<'_> {
                 self.args.to
             ));
         }
-        let talk = if self.global.json { Talk::Nothing } else { Talk::Lines };
+        let talk = Talk::of(self.global);
         let limit = launch::Limit::starting_now(None);
         let site = tokio::select! {
             site = launch::find_site(app, talk, &limit) => site?,

@@ -1,16 +1,22 @@
 //! `nocturne db migrate|check|backup|restore|restored`: maintains the state store.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::follow::unreachable;
+use super::progress::while_working;
 use super::{ExitCode, Failure, Global, output};
 use crate::app::App;
 use crate::config::Use;
 use crate::domain::clock::Clock as _;
+use crate::lake::Agreement;
 use crate::store::{self, CheckReport, Role, StoreError};
-use crate::telemetry::SystemClock;
+use crate::telemetry::{SystemClock, progress};
+
+/// How often the size of a backup that is being written is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Maintain the state store.
 #[derive(Debug, clap::Subcommand)]
@@ -50,14 +56,14 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
             })?;
         }
         Args::Check => {
-            let report = store::check(url).await.map_err(unreachable)?;
+            let report = while_working(global, store::check(url)).await.map_err(unreachable)?;
             show_check(&report, global)?;
             if !report.problems.is_empty() {
                 return Ok(ExitCode::RunFailed);
             }
         }
         Args::Backup { to } => {
-            store::backup(url, &to).await.map_err(unreachable)?;
+            while_working(global, backup(url, &to)).await.map_err(unreachable)?;
             if global.json {
                 output::json(&serde_json::json!({ "backup": to }))?;
             } else {
@@ -68,6 +74,21 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         Args::Restored => return restored(global).await,
     }
     Ok(ExitCode::Done)
+}
+
+/// Writes a backup, and meanwhile reports how much of it there is: SQLite copies it in one statement.
+async fn backup(url: &str, to: &Path) -> Result<(), StoreError> {
+    let copying = store::backup(url, to);
+    tokio::pin!(copying);
+    loop {
+        tokio::select! {
+            copied = &mut copying => return copied,
+            () = tokio::time::sleep(LOOK) => {
+                let bytes = std::fs::metadata(to).map_or(0, |file| file.len());
+                progress::report("MiB", bytes >> 20, None);
+            }
+        }
+    }
 }
 
 fn show_check(report: &CheckReport, global: &Global) -> Result<(), Failure> {
@@ -96,14 +117,21 @@ async fn restore(from: &Path, global: &Global) -> Result<ExitCode, Failure> {
         StoreError::RestoreOnServer | StoreError::BackupDamaged { .. } => Failure::new(ExitCode::Refused, error),
         _ => unreachable(error),
     })?;
-    output::line(&format!("{} is in its place; runs: {}, schema: {}", from.display(), report.runs, report.schema))?;
-    if let Some(aside) = &report.aside {
-        output::line(&format!("The state store that was there is kept as {}", aside.display()))?;
+    if !global.json {
+        output::line(&format!("{} is in its place; runs: {}, schema: {}", from.display(), report.runs, report.schema))?;
+        if let Some(aside) = &report.aside {
+            output::line(&format!("The state store that was there is kept as {}", aside.display()))?;
+        }
     }
     let app = App::open(&global.config, Use::Acting).await?;
-    let code = agreement(&app).await?;
+    let agreement = Agreed::find(&app).await?;
     drop(lock);
-    Ok(code)
+    if global.json {
+        output::json(&serde_json::json!({ "restored": report, "agreement": agreement }))?;
+    } else {
+        agreement.show(&app)?;
+    }
+    Ok(agreement.code())
 }
 
 /// Records that a backup was restored, and checks whether the lake agrees with it.
@@ -111,27 +139,50 @@ async fn restored(global: &Global) -> Result<ExitCode, Failure> {
     let app = App::open(&global.config, Use::Acting).await?;
     let Some(tenure) = app.own(Role::Command).await? else { return Err(owned(&app.config.paths.state)) };
     app.store.note_restored(app.clock.now()).await.map_err(unreachable)?;
-    let code = agreement(&app).await?;
+    let agreement = Agreed::find(&app).await?;
     app.store.resign_ownership(&tenure).await.map_err(unreachable)?;
-    Ok(code)
+    if global.json {
+        output::json(&serde_json::json!({ "agreement": agreement }))?;
+    } else {
+        agreement.show(&app)?;
+    }
+    Ok(agreement.code())
 }
 
-async fn agreement(app: &App) -> Result<ExitCode, Failure> {
-    let waiting = app.store.mail_due(Timestamp::MAX).await.map_err(unreachable)?;
-    if !waiting.is_empty() {
-        output::line(&format!(
-            "{} e-mails wait in it and go out with the next run, also those that were sent after the backup was made",
-            waiting.len()
-        ))?;
+/// Whether a restored state store agrees with the lake, and what it will do first.
+#[derive(serde::Serialize)]
+struct Agreed {
+    /// E-mails that wait in it.
+    waiting: usize,
+    #[serde(flatten)]
+    lake: Agreement,
+}
+
+impl Agreed {
+    async fn find(app: &App) -> Result<Self, Failure> {
+        let waiting = app.store.mail_due(Timestamp::MAX).await.map_err(unreachable)?.len();
+        let lake = app.find_agreement().await.map_err(|error| Failure::new(ExitCode::Unreachable, error))?;
+        Ok(Self { waiting, lake })
     }
-    let found = app.find_agreement().await.map_err(|error| Failure::new(ExitCode::Unreachable, error))?;
-    if found.is_complete() {
-        output::line(&format!("State and lake agree: {} datasets, {} parts", found.datasets, found.parts))?;
-        return Ok(ExitCode::Done);
+
+    fn show(&self, app: &App) -> Result<(), Failure> {
+        if self.waiting > 0 {
+            output::line(&format!(
+                "{} e-mails wait in it and go out with the next run, also those that were sent after the backup was made",
+                self.waiting
+            ))?;
+        }
+        if self.lake.is_complete() {
+            let Agreement { datasets, parts, .. } = self.lake;
+            return output::line(&format!("State and lake agree: {datasets} datasets, {parts} parts"));
+        }
+        output::line(&self.lake.advice(app.lake.url()))?;
+        output::line("Until they agree nothing is collected; the next run looks again")
     }
-    output::line(&found.told(app.lake.url()))?;
-    output::line("Until they agree nothing is collected; the next run looks again")?;
-    Ok(ExitCode::Warnings)
+
+    fn code(&self) -> ExitCode {
+        if self.lake.is_complete() { ExitCode::Done } else { ExitCode::Warnings }
+    }
 }
 
 fn owned(folder: &Path) -> Failure {

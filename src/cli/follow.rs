@@ -4,13 +4,12 @@
 //! running.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use super::output::Listener;
+use super::progress::{PlainProgress, Talk, status_line};
 use super::{ExitCode, Failure};
 use crate::app::App;
 use crate::domain::check::Severity;
@@ -24,10 +23,6 @@ use crate::telemetry::{attempt_log, progress};
 /// How often the state store is read: a job that takes a second is shown within a fifth of it.
 pub(super) const POLL: Duration = Duration::from_millis(150);
 
-/// How long a run goes on before its progress is told where there is no terminal, and how long until it is told again.
-const QUIET: Duration = Duration::from_secs(2);
-const BETWEEN_LINES: Duration = Duration::from_secs(10);
-
 /// How long a state store that does not answer is asked again by whoever only watches.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,8 +34,8 @@ pub(super) async fn follow(
     listener: &mut Listener,
 ) -> Result<(RunRecord, Vec<JobView>), Failure> {
     let mut said: BTreeSet<JobName> = BTreeSet::new();
-    let bar = progress_bar(how);
-    let mut lines = PlainProgress::new();
+    let bar = status_line(how, " {spinner} {pos}/{len} {msg} {elapsed}");
+    let mut plain = PlainProgress::new(how);
     let mut silent_since: Option<Instant> = None;
     loop {
         let (run, jobs) = match look(app, run_id).await {
@@ -63,8 +58,9 @@ pub(super) async fn follow(
         }
         let running = jobs.iter().filter(|job| job.state == JobState::Running);
         let progress: Vec<String> = running.map(|job| progress_words(app, run_id, job)).collect();
-        bar.set_message(progress.join(" · "));
-        lines.tell(&progress, how);
+        let progress = progress.join(" · ");
+        plain.show(&progress);
+        bar.set_message(progress);
         bar.set_length(jobs.len() as u64);
         bar.set_position(said.len() as u64);
         if run.state.is_done() {
@@ -84,38 +80,8 @@ fn progress_words(app: &App, run_id: &RunId, job: &JobView) -> String {
     }
 }
 
-/// Progress where there is no terminal: a line now and then on standard error, for whoever reads the log of a night.
-struct PlainProgress {
-    next: Instant,
-}
-
-impl PlainProgress {
-    fn new() -> Self {
-        Self { next: Instant::now() + QUIET }
-    }
-
-    fn tell(&mut self, progress: &[String], how: Talk) {
-        let is_plain = how == Talk::Lines && !std::io::stderr().is_terminal();
-        if !is_plain || progress.is_empty() || Instant::now() < self.next {
-            return;
-        }
-        self.next = Instant::now() + BETWEEN_LINES;
-        // Where nobody reads it, the run goes on.
-        writeln!(std::io::stderr(), " ...  {}", progress.join(" · ")).unwrap_or_default();
-    }
-}
-
 async fn look(app: &App, run_id: &RunId) -> Result<(Option<RunRecord>, Vec<JobView>), StoreError> {
     Ok((app.store.run(run_id).await?, app.store.jobs(run_id).await?))
-}
-
-/// Whether the follower prints lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Talk {
-    /// A line per job.
-    Lines,
-    /// Nothing: the caller prints JSON.
-    Nothing,
 }
 
 /// Returns the exit code of a run that is done; `waiting` are e-mails that could not be sent.
@@ -168,18 +134,6 @@ fn job_line(job: &JobView, width: usize) -> String {
         .zip(job.finished_at)
         .map_or_else(String::new, |(from, to)| format!("{:.1} s", to.duration_since(from).as_secs_f64()));
     format!(" {word:<4} {:<width$}  {summary:<60} {seconds:>8}", job.name.as_str()).trim_end().to_owned()
-}
-
-fn progress_bar(how: Talk) -> ProgressBar {
-    if how == Talk::Nothing || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(1);
-    if let Ok(style) = ProgressStyle::with_template(" {spinner} {pos}/{len} {msg} {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
 }
 
 pub(super) fn unreachable(error: impl Into<anyhow::Error>) -> Failure {

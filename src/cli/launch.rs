@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{self, Strict, Talk};
+use super::follow::{self, Strict};
 use super::output::Listener;
+use super::progress::Talk;
 use super::{ExitCode, Failure, values};
 use crate::app::{App, Interrupt, Signals};
 use crate::domain::dag::OverlapPolicy;

@@ -26,6 +26,7 @@ mod kinds;
 mod lake;
 mod launch;
 mod output;
+mod progress;
 mod run;
 mod runs;
 mod sim;

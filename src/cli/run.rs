@@ -2,8 +2,8 @@
 
 use jiff::civil::Date;
 
-use super::follow::Talk;
 use super::launch::{Launch, launch};
+use super::progress::Talk;
 use super::wanted::wanted;
 use super::{ExitCode, Failure, Global, dry_run, values};
 use crate::app::App;
@@ -65,7 +65,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         None => app.today_in(&dag.timezone)?,
     };
     let only = wanted(&dag, &args.job, args.from.as_ref())?;
-    let talk = if global.json { Talk::Nothing } else { Talk::Lines };
+    let talk = Talk::of(global);
     let new = NewRun {
         logical_date: date,
         asked: Asked::by_command(Manual { by: app.account.clone(), why: args.why }),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::civil::Date;
 
+use super::progress::while_working;
 use super::{ExitCode, Failure, Global, output};
 use crate::canvas::sim;
 use crate::telemetry;
@@ -34,9 +35,8 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
     options.seed = seed.unwrap_or(options.seed);
     options.students = students.unwrap_or(options.students);
     let shown = out.display().to_string();
-    let summary = telemetry::spawn_blocking(move || sim::generate(&options, date, &out))
-        .await
-        .map_err(|error| Failure::new(ExitCode::RunFailed, error))?;
+    let generating = telemetry::spawn_blocking(move || sim::generate(&options, date, &out));
+    let summary = while_working(global, generating).await.map_err(|error| Failure::new(ExitCode::RunFailed, error))?;
     if global.json {
         let tables: Vec<_> = summary
             .tables

@@ -3,10 +3,12 @@
 //! The documents and the environment's values are merged, the whole is checked against the schema and the cross checks,
 //! and mistakes are reported where the value was stated (`origins`). A variable's text is read as the type that its key
 //! needs: TOML, else the text itself, else a list with commas between its items. The time for all this grows with the
-//! text: a configuration of 300,000 sections is checked within a second.
+//! text, which is limited: whatever is named as a configuration is checked within a second.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -16,6 +18,10 @@ use super::environment::Environment;
 use super::origins::{Origins, Overrides, is_within, nowhere, parsed};
 use super::purpose::Use;
 use crate::domain::document::{Document, Mistake, Mistakes, Shape};
+
+/// How large a file may be, in bytes: a hundred times what a site's configuration takes, and less than what is likely
+/// to be named by mistake.
+const LARGEST: u64 = 2 << 20;
 
 /// The layers before they are one.
 #[derive(Debug, Clone)]
@@ -29,16 +35,14 @@ impl Layers {
     /// Reads the files; later ones take precedence.
     ///
     /// # Errors
-    /// With every file that cannot be read.
+    /// With every file that cannot be read or is too large.
     pub fn read(files: &[PathBuf], environment: Environment) -> Result<Self, Mistakes> {
         let mut texts = Vec::new();
         let mut mistakes = Vec::new();
         for path in files {
-            match std::fs::read_to_string(path) {
+            match read_text(path) {
                 Ok(text) => texts.push((path.clone(), text)),
-                Err(error) => {
-                    mistakes.push(nowhere(&path.display().to_string(), "", format!("cannot be read: {error}")));
-                }
+                Err(why) => mistakes.push(nowhere(&path.display().to_string(), "", why)),
             }
         }
         Mistakes::unless_none(mistakes, Self::from_texts(texts, environment))
@@ -132,6 +136,21 @@ impl Layers {
         }
         (merged, mistakes)
     }
+}
+
+/// Returns the text of a file, or why it cannot be a configuration.
+fn read_text(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("is larger than {} MiB, which no configuration is: name another file", LARGEST >> 20));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line =
+            1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        format!("is not UTF-8 text: line {line}")
+    })
 }
 
 /// Dotted paths of keys.

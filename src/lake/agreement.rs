@@ -32,7 +32,7 @@ impl Agreement {
     }
 
     /// Returns what is missing and what to do, in one sentence.
-    pub fn told(&self, url: &str) -> String {
+    pub fn advice(&self, url: &str) -> String {
         let (count, first) = (self.missing.len(), self.missing.keys().next().map_or("", String::as_str));
         let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
         format!("the lake at {url} does not hold what the state store says is current: `{first}`{others}; {ADVICE}")
@@ -102,9 +102,9 @@ mod tests {
         let missing = ["restricted/tables/a", "restricted/tables/b"].map(|key| (key.to_owned(), "gone".to_owned()));
         let agreement = Agreement { datasets: 2, parts: 0, missing: missing.into() };
 
-        let told = agreement.told("var/lake");
+        let advice = agreement.advice("var/lake");
 
-        assert!(told.contains("`restricted/tables/a` and 1 more; restore the lake"), "{told}");
+        assert!(advice.contains("`restricted/tables/a` and 1 more; restore the lake"), "{advice}");
         assert!(!agreement.is_complete());
     }
 }

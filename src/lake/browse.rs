@@ -13,6 +13,7 @@ use super::parts;
 use super::store::{Lake, LakeError, Place};
 use crate::domain::ids::{SnapshotId, content_hash};
 use crate::domain::lineage::{Manifest, ManifestColumn};
+use crate::telemetry::progress;
 
 /// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -199,6 +200,7 @@ impl Lake {
     pub async fn verify(&self, folder: &str) -> Result<Verified, LakeError> {
         let prefix = keys::browsed(folder)?;
         let mut verified = Verified { datasets: 0, parts: 0, wrong: BTreeMap::new() };
+        let mut parts = Vec::new();
         for object in self.list(&prefix).await? {
             let Some(dataset) = object.location.as_ref().strip_suffix("/latest.json") else { continue };
             let dataset = Dataset::parse(dataset)?;
@@ -210,17 +212,17 @@ impl Lake {
                     continue;
                 }
             };
-            for part in &manifest.parts {
-                verified.parts += 1;
-                let key = dataset.part(&part.path);
-                match self.get(&key).await {
-                    Ok(bytes) if content_hash(&bytes) == part.sha256 => {}
-                    Ok(_) => drop(
-                        verified.wrong.insert(key.to_string(), "its bytes are not those of the manifest".to_owned()),
-                    ),
-                    Err(error) => drop(verified.wrong.insert(key.to_string(), error.to_string())),
-                }
-            }
+            parts.extend(manifest.parts.into_iter().map(|part| (dataset.part(&part.path), part.sha256)));
+        }
+        for (key, sha256) in &parts {
+            progress::report("parts", verified.parts as u64, Some(parts.len() as u64));
+            verified.parts += 1;
+            let wrong = match self.get(key).await {
+                Ok(bytes) if content_hash(&bytes) == *sha256 => continue,
+                Ok(_) => "its bytes are not those of the manifest".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            verified.wrong.insert(key.to_string(), wrong);
         }
         if verified.parts == 0 {
             verified.wrong.insert(folder.to_owned(), "there is nothing to verify below it".to_owned());

@@ -16,6 +16,7 @@ use super::{audit, commit, events, migrations, ownership, runs, sqlite};
 use crate::domain::ids::{KindName, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::run::JobState;
+use crate::telemetry::progress;
 
 const RUN_IDS: &str = "SELECT run_id FROM runs ORDER BY run_id";
 const JOBS: &str = "SELECT run_id, job, kind, state FROM jobs ORDER BY run_id, job";
@@ -146,7 +147,9 @@ pub(super) async fn problems_of_file(database: &Database) -> Result<Vec<String>,
 }
 
 async fn check_runs(database: &Database, report: &mut CheckReport) -> Result<(), StoreError> {
-    for row in database.rows("checking the runs", RUN_IDS, &[]).await? {
+    let rows = database.rows("checking the runs", RUN_IDS, &[]).await?;
+    for row in &rows {
+        progress::report("runs", report.runs, Some(rows.len() as u64));
         let run_id = RunId::from_stored(row.text("run_id")?);
         let what = format!("run {run_id}");
         report.runs += 1;

@@ -16,7 +16,7 @@ use super::sqlite::{self, Opened};
 use super::{keeping, maintenance, migrations};
 
 /// The result of a restore.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct RestoreReport {
     /// The schema that the backup had.
     pub schema: i64,

@@ -1,7 +1,8 @@
-//! How far an attempt is: written beside its log by the process that carries it out, and read by whoever follows the run.
+//! How far a process is with what it does.
 //!
-//! Progress is no event: it is lost with the machine, costs the state store nothing, and nothing is decided by it. A total is
-//! stated only where it is known.
+//! A process that carries out an attempt writes it beside the attempt's log, where whoever follows the run reads it; a
+//! command keeps it in its memory and shows it itself. Progress is not an event: it is lost with the machine, costs the
+//! state store nothing, and nothing is decided by it. A total is stated only where it is known.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// How far an attempt is.
+/// How far a process is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// What is counted, such as `partitions`.
@@ -33,41 +34,69 @@ impl std::fmt::Display for Progress {
 /// How often it is written at most.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Where this process writes it.
-struct Reporter {
-    path: PathBuf,
-    last: Mutex<Option<Instant>>,
+/// Where this process reports it.
+enum Reporter {
+    /// To a file.
+    File { path: PathBuf, last: Mutex<Option<Instant>> },
+    /// To itself.
+    Here(Mutex<Option<Progress>>),
 }
 
 static REPORTER: OnceLock<Reporter> = OnceLock::new();
 
 /// Has this process write its progress beside the attempt's log `log`.
 pub fn report_beside(log: &Path) {
-    let reporter = Reporter { path: beside(log), last: Mutex::default() };
-    // A process carries one attempt out; what is asked for first counts.
-    REPORTER.get_or_init(|| reporter);
+    // A process carries out one attempt, or one command: what is requested first counts.
+    REPORTER.get_or_init(|| Reporter::File { path: beside(log), last: Mutex::default() });
+}
+
+/// Has this process keep its progress, for [`here`].
+pub fn report_here() {
+    REPORTER.get_or_init(|| Reporter::Here(Mutex::default()));
+}
+
+/// Returns how far this process is, if it keeps that and has reported it.
+pub fn here() -> Option<Progress> {
+    match REPORTER.get()? {
+        Reporter::Here(progress) => progress.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        Reporter::File { .. } => None,
+    }
 }
 
 /// Says how far this process is, if anybody may want to know. It never fails: a night does not depend on it.
 pub fn report(what: &str, done: u64, total: Option<u64>) {
-    let Some(reporter) = REPORTER.get() else { return };
-    let is_last = total == Some(done);
-    {
-        let mut last = reporter.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_last && last.is_some_and(|last| last.elapsed() < INTERVAL) {
-            return;
+    match REPORTER.get() {
+        None => {}
+        Some(Reporter::Here(progress)) => {
+            let now = Progress { what: what.to_owned(), done, total };
+            *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
-        *last = Some(Instant::now());
+        Some(Reporter::File { path, last }) => {
+            let is_last = total == Some(done);
+            if !is_last && !is_due(last) {
+                return;
+            }
+            if let Err(error) = write(path, &Progress { what: what.to_owned(), done, total }) {
+                tracing::debug!(%error, "Could not write how far the attempt is");
+            }
+        }
     }
-    if let Err(error) = write(&reporter.path, &Progress { what: what.to_owned(), done, total }) {
-        tracing::debug!(%error, "Could not write how far the attempt is");
+}
+
+/// Returns whether it is time to write again, and notes that it is being done.
+fn is_due(last: &Mutex<Option<Instant>>) -> bool {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_some_and(|last| last.elapsed() < INTERVAL) {
+        return false;
     }
+    *last = Some(Instant::now());
+    true
 }
 
 /// Removes what this process has written.
 pub fn end() {
-    if let Some(reporter) = REPORTER.get()
-        && let Err(error) = std::fs::remove_file(&reporter.path)
+    if let Some(Reporter::File { path, .. }) = REPORTER.get()
+        && let Err(error) = std::fs::remove_file(path)
         && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::debug!(%error, "Could not remove how far the attempt was");

@@ -331,3 +331,16 @@ fn without_a_configuration_file_that_can_be_read_the_machine_is_still_looked_at(
     assert_eq!((code, findings(&checks)), (Some(9), vec![("configuration · settings", "fail")]), "{checks:#?}");
     assert_eq!(checks["secrets · all"]["verdict"], "skipped");
 }
+
+#[test]
+fn a_paused_dag_is_named_with_the_command_that_resumes_it() {
+    let site = site("");
+    site.write("dags/summer.toml", format!("name = 'summer'\nschedule = '30 2 * * *'\n{NIGHTLY}"));
+    let paused = site.nocturne(&["dags", "pause", "summer", "--why", "no courses"]);
+    assert_eq!(paused.status.code(), Some(0), "{}", text(&paused));
+
+    let (_, checks) = examined(&site, &[]);
+
+    let found = checks["schedules · summer"]["found"].as_str().unwrap();
+    assert!(found.starts_with("paused by ") && found.ends_with("`nocturne dags resume summer`"), "{found}");
+}

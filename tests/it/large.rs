@@ -8,7 +8,7 @@ use crate::support::site::{Site, text};
 #[test]
 fn a_configuration_of_very_many_unknown_sections_is_refused_shortly() {
     let site = Site::new("");
-    let sections: String = (0..100_000).map(|number| format!("[section_{number}]\nkey = 1\n")).collect();
+    let sections: String = (0..80_000).map(|number| format!("[section_{number}]\nkey = 1\n")).collect();
     site.write("large.toml", sections);
 
     let checked = site.nocturne(&["--config", "large.toml", "config", "check"]);
@@ -16,10 +16,26 @@ fn a_configuration_of_very_many_unknown_sections_is_refused_shortly() {
     let told = String::from_utf8(checked.stderr).unwrap();
     assert_eq!(checked.status.code(), Some(3), "{told}");
     assert!(
-        told.contains("100000 mistakes\n  large.toml:1:2: `section_0`: unknown key; allowed: institution"),
+        told.contains("80000 mistakes\n  large.toml:1:2: `section_0`: unknown key; allowed: institution"),
         "{told}"
     );
-    assert!(told.ends_with("\n  and 99900 more\n"), "{told}");
+    assert!(told.ends_with("\n  and 79900 more\n"), "{told}");
+}
+
+#[test]
+fn a_file_that_is_too_large_for_a_configuration_is_refused_at_once() {
+    let site = Site::new("");
+    let sections: String = (0..300_000).map(|number| format!("[section_{number}]\nkey = 1\n")).collect();
+    site.write("large.toml", sections);
+    site.write("latin.toml", b"# one\n[institution]\nname = 'Universit\xe9'\n");
+
+    let large = site.nocturne(&["--config", "large.toml", "config", "check"]);
+    let latin = site.nocturne(&["--config", "latin.toml", "config", "check"]);
+
+    assert_eq!((large.status.code(), latin.status.code()), (Some(3), Some(3)));
+    let said = "large.toml: is larger than 2 MiB, which no configuration is: name another file";
+    assert!(text(&large).contains(said), "{}", text(&large));
+    assert!(text(&latin).contains("latin.toml: is not UTF-8 text: line 3"), "{}", text(&latin));
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn keys_of_the_lake_and_names_on_the_command_line_do_not_steer_the_terminal() {
 
     let listed = site.nocturne(&["lake", "ls", "published"]);
     let tree = site.nocturne(&["lake", "tree", "published"]);
+    assert_eq!(site.nocturne(&["db", "migrate"]).status.code(), Some(0));
     let none = site.nocturne(&["runs", "show", "a\u{1b}[2J\u{202e}b"]);
 
     for output in [&listed, &tree] {

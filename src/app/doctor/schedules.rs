@@ -1,4 +1,5 @@
-//! The schedules: when each DAG runs next, whether it ever does, and whether its deadline belongs to its slot.
+//! The schedules: when each DAG runs next, whether it ever does or is paused, and whether its deadline belongs to its
+//! slot.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -9,6 +10,7 @@ use super::site::Site;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::deadline_of;
 use crate::domain::schedule::{next_after, parse_zone};
+use crate::store::{self, Pause};
 
 pub(super) const THIS: Subject = Subject("schedules");
 
@@ -17,16 +19,29 @@ const FAR: SignedDuration = SignedDuration::from_hours(12);
 
 /// Checks the schedules.
 pub(super) fn check(site: &Site) -> BoxFuture<'_, Vec<Checked>> {
-    let now = site.clock.now();
-    let mut checks: Vec<Checked> = site.dags.iter().filter_map(|dag| schedule(dag, now)).collect();
-    if checks.is_empty() {
-        checks.push(THIS.ok("all", "no DAG has a schedule: each runs when asked"));
+    async move {
+        let now = site.clock.now();
+        let pauses = pauses(site).await;
+        let paused = |dag: &Dag| pauses.iter().find(|pause| pause.dag == dag.name);
+        let mut checks: Vec<Checked> = site.dags.iter().filter_map(|dag| schedule(dag, paused(dag), now)).collect();
+        if checks.is_empty() {
+            checks.push(THIS.ok("all", "no DAG has a schedule: each runs when asked"));
+        }
+        checks
     }
-    std::future::ready(checks).boxed()
+    .boxed()
+}
+
+/// Returns the DAGs that are paused; none if the state store cannot be read, which its own check reports.
+async fn pauses(site: &Site) -> Vec<Pause> {
+    match store::look(&site.config.state.url).await {
+        Ok(store) => store.pauses().await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Returns the result for a DAG's schedule; `None` if it has none.
-fn schedule(dag: &Dag, now: Timestamp) -> Option<Checked> {
+fn schedule(dag: &Dag, paused: Option<&Pause>, now: Timestamp) -> Option<Checked> {
     let (name, schedule) = (dag.name.as_str(), dag.schedule.as_ref()?);
     let (next, zone) = match (next_after(schedule, &dag.timezone, now), parse_zone(&dag.timezone)) {
         (Ok(next), Ok(zone)) => (next, zone),
@@ -38,7 +53,8 @@ fn schedule(dag: &Dag, now: Timestamp) -> Option<Checked> {
         let found = format!("`{}` never comes: this DAG does not run by itself", schedule.cron);
         return Some(THIS.fail(name, found, "correct `schedule` in its file, or take it out"));
     };
-    let at = slot.at.to_zoned(zone).strftime("%a %d %b %Y %H:%M %Z").to_string();
+    let local = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%a %d %b %Y %H:%M %Z").to_string();
+    let at = local(slot.at);
     let late = deadline_of(dag, &slot).map(|deadline| deadline.duration_since(slot.at)).filter(|late| *late > FAR);
     Some(match (late, dag.deadline) {
         (Some(late), Some(time)) => {
@@ -49,7 +65,16 @@ fn schedule(dag: &Dag, now: Timestamp) -> Option<Checked> {
             );
             THIS.warn(name, found, "set `deadline` to a time soon after the schedule's")
         }
-        _ => THIS.ok(name, format!("next at {at}")),
+        _ => THIS.ok(
+            name,
+            match paused {
+                None => format!("next at {at}"),
+                Some(Pause { since, manual, .. }) => {
+                    let (by, since) = (&manual.by, local(*since));
+                    format!("paused by {by} since {since}: it does not run until `nocturne dags resume {name}`")
+                }
+            },
+        ),
     })
 }
 
@@ -77,7 +102,7 @@ mod tests {
             jobs: std::collections::BTreeMap::new(),
             version: String::new(),
         };
-        super::schedule(&dag, "2026-11-20T12:00:00Z".parse().unwrap()).unwrap()
+        super::schedule(&dag, None, "2026-11-20T12:00:00Z".parse().unwrap()).unwrap()
     }
 
     #[test]

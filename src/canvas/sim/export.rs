@@ -14,6 +14,7 @@ use super::people::Person;
 use super::rows::{self, At};
 use super::world::TermWorld;
 use super::write::{CsvLines, FileFacts, JsonLines};
+use crate::telemetry::progress;
 
 /// The tables of an export, sorted, each with its file.
 pub(super) const TABLES: [(&str, &str); 13] = [
@@ -56,7 +57,8 @@ pub(super) struct ExportError {
 /// When a folder or file cannot be written.
 pub(super) fn export_tables(view: &View<'_>, folder: &Path) -> Result<Vec<FileFacts>, ExportError> {
     let mut facts = Vec::with_capacity(TABLES.len());
-    for (table, file) in TABLES {
+    for (done, (table, file)) in (0..).zip(TABLES) {
+        progress::report("tables", done, Some(TABLES.len() as u64));
         let path = folder.join(file);
         let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| view.write(table, &path));
         facts.push(written.map_err(|source| ExportError { path, source })?);

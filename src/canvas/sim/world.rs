@@ -12,6 +12,7 @@ use super::courses::{self, Course, CourseKind};
 use super::options::SimOptions;
 use super::people::{self, Person};
 use super::random::Dice;
+use crate::telemetry::progress;
 
 /// Everything that happens in one term.
 pub(super) struct TermWorld {
@@ -56,6 +57,7 @@ pub(super) fn terms_to(options: &SimOptions, last: i64, home: &LocalDays, remote
     let mut taken: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     let mut worlds = Vec::new();
     for index in 0..=last {
+        progress::report("terms", index.unsigned_abs(), Some(last.unsigned_abs() + 1));
         let term = Term::new(options.first_year, index);
         let courses = courses::courses_of(options, &term, home, remote);
         let mut builder =

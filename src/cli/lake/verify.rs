@@ -1,6 +1,7 @@
 //! `nocturne lake verify`: reads every part and compares it with its manifest.
 
 use super::failure::failure;
+use crate::cli::progress::while_working;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::lake::Lake;
 
@@ -14,7 +15,7 @@ pub(in crate::cli) struct Verify {
 
 impl Verify {
     pub(super) async fn run(self, lake: &Lake, global: &Global) -> Result<ExitCode, Failure> {
-        let verified = lake.verify(&self.folder).await.map_err(failure)?;
+        let verified = while_working(global, lake.verify(&self.folder)).await.map_err(failure)?;
         if global.json {
             output::json(&verified)?;
         } else {

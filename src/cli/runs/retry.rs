@@ -2,8 +2,9 @@
 
 use super::named::{find, manual};
 use crate::app::App;
-use crate::cli::follow::{Talk, unreachable};
+use crate::cli::follow::unreachable;
 use crate::cli::launch::{Launch, launch};
+use crate::cli::progress::Talk;
 use crate::cli::wanted::wanted;
 use crate::cli::{ExitCode, Failure, Global};
 use crate::domain::ids::JobName;
@@ -68,6 +69,6 @@ pub(super) async fn run(app: &App, args: Args, global: &Global) -> Result<ExitCo
         now: app.clock.now(),
         dag,
     };
-    let talk = if global.json { Talk::Nothing } else { Talk::Lines };
+    let talk = Talk::of(global);
     launch(app, new, &args.launch, talk).await
 }
