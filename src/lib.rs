@@ -17,7 +17,8 @@
 //! - [`jobs`]: one file per kind of job; what they share in `jobs/shared`.
 //! - [`app`]: the composition root. [`cli`]: one file per subcommand.
 //!
-//! To add a kind of job: one file in `src/jobs/` and two lines in `src/jobs/mod.rs`; its header says how.
+//! To add a kind of job: one file in `src/jobs/` and two lines in `src/jobs/mod.rs`; its header says how. A feature column:
+//! the header of [`features`]. A statement of the state store: of [`store`]. An effect of a job: of [`domain::outcome`].
 
 pub mod app;
 pub mod canvas;

@@ -22,6 +22,9 @@ use crate::report::view::{FolderEntry, FolderView};
 use crate::store::{StateStore, identities_target};
 use crate::telemetry::spawn_blocking;
 
+/// The words of targets that delete something: not while a restored backup and the lake may disagree.
+const DELETING: [&str; 1] = ["staged"];
+
 /// Does what follows a commit.
 pub(super) struct Settle {
     lake: Lake,
@@ -106,9 +109,6 @@ impl Settle {
 
     /// Removes what an attempt that ended without a commit had staged.
     async fn staged(&self, attempt: &str) -> anyhow::Result<()> {
-        if !self.store.is_collecting_allowed().await? {
-            anyhow::bail!("a backup was put back: nothing is removed until state and lake are found to agree");
-        }
         self.lake.remove_staged(attempt).await?;
         let (folder, by) = (self.state_folder.clone(), attempt.to_owned());
         for name in spawn_blocking(move || staged_by(&folder, &by)).await? {
@@ -129,6 +129,10 @@ impl Settler for Settle {
     }
 
     async fn settle(&self, target: &str) -> anyhow::Result<()> {
+        let is_deleting = target.split_once(' ').is_some_and(|(word, _)| DELETING.contains(&word));
+        if is_deleting && !self.store.is_collecting_allowed().await? {
+            anyhow::bail!("a backup was put back: nothing is removed until state and lake are found to agree");
+        }
         match target.split_once(' ') {
             Some(("dataset", dataset)) => self.dataset(dataset).await,
             Some(("file", key)) => self.file(key).await,

@@ -3,6 +3,18 @@
 //! A job body only returns an [`Outcome`]; the engine commits it in one transaction. So a body can run in a child
 //! process, and a body that dies has had no effect. Everything here is serialisable and small: the data stay in the
 //! lake, and outcomes refer to them.
+//!
+//! How to add an effect:
+//! 1. a field of [`Outcome`], with a default: outcomes of earlier versions are read too;
+//! 2. `store::commit::write_effects` writes it, at its place in the order that its header gives, and decides what a run
+//!    for an earlier date may do;
+//! 3. what it does outside the database is a target "to settle": a word in `store::settle`, and an arm of
+//!    `Settle::settle` in `app::settle`, which may be interrupted and repeated. If it deletes, its word goes into
+//!    `DELETING` there: nothing is deleted between the restore of a backup and its agreement with the lake;
+//! 4. `full_outcome` (`tests/it/store/fixtures.rs`) has one, and `a_commit_writes_every_effect` looks for it.
+//!
+//! A destructive effect (a collection, an erasure) is an effect like any other: named in the outcome, committed with it,
+//! carried out after it. What a removal from the lake must respect is said in the header of `lake`.
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,8 @@
 //! explicit, because grep must find it.
 //!
 //! `run` has no effect of its own: it stages data in the lake and returns an `Outcome` that names everything to be
-//! committed. What it leaves for later jobs or for the report is a fact: a line in `shared/facts.rs`. It asks
+//! committed; a new effect, deletion included, is added as the header of `domain::outcome` says. What it leaves for later
+//! jobs or for the report is a fact: a line in `shared/facts.rs`. It asks
 //! [`JobContext::go_on`] between its steps, and computes in `telemetry::spawn_blocking`.
 //!
 //! Tests fail on a kind that is not in the list, on one that imports another, on a file here that is not a kind, and on an

@@ -47,17 +47,13 @@ pub struct Stat {
     pub facts: BTreeMap<String, String>,
 }
 
-/// The reader for which a list of files is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flavour {
-    /// One path per line.
-    Paths,
-    /// A call for DuckDB.
-    Duckdb,
-    /// A call for pandas.
-    Pandas,
-    /// A call for Spark.
-    Spark,
+/// A line of a tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TreeEntry {
+    /// Its path inside the folder.
+    pub path: String,
+    /// Bytes of an object; `None` for a folder.
+    pub size_bytes: Option<u64>,
 }
 
 /// What a verification found.
@@ -90,30 +86,23 @@ impl Lake {
         Ok(entries.into_values().collect())
     }
 
-    /// Returns everything below a folder as an indented tree, `depth` levels deep.
+    /// Returns everything below a folder, `depth` levels deep, each folder before what is in it.
     ///
     /// # Errors
     /// When it cannot be listed, or there is nothing in it.
-    pub async fn tree(&self, folder: &str, depth: usize) -> Result<Vec<String>, LakeError> {
-        let mut lines: Vec<String> = Vec::new();
+    pub async fn tree(&self, folder: &str, depth: usize) -> Result<Vec<TreeEntry>, LakeError> {
+        let mut entries = Vec::new();
         let mut shown: BTreeSet<String> = BTreeSet::new();
         for (inside, size) in self.below(folder).await? {
             let segments: Vec<&str> = inside.split('/').collect();
-            for level in 0..segments.len().min(depth) {
-                let path = segments[..=level].join("/");
-                if !shown.insert(path) {
-                    continue;
+            for level in 1..=segments.len().min(depth) {
+                let path = segments[..level].join("/");
+                if shown.insert(path.clone()) {
+                    entries.push(TreeEntry { path, size_bytes: (level == segments.len()).then_some(size) });
                 }
-                let is_file = level + 1 == segments.len();
-                let indent = "  ".repeat(level);
-                lines.push(if is_file {
-                    format!("{indent}{}  {size}", segments[level])
-                } else {
-                    format!("{indent}{}/", segments[level])
-                });
             }
         }
-        Ok(lines)
+        Ok(entries)
     }
 
     /// Returns the bytes of an object.
@@ -170,27 +159,13 @@ impl Lake {
             .map_err(|cause| LakeError::Part { operation: "reading", dataset: name, cause })
     }
 
-    /// Returns the exact list of a snapshot's parts, in the form that the reader takes.
+    /// Returns the exact list of a snapshot's parts, as an outside reader opens them.
     ///
     /// # Errors
     /// When the dataset does not exist.
-    pub async fn files(
-        &self,
-        dataset: &Dataset,
-        snapshot: Option<&SnapshotId>,
-        flavour: Flavour,
-    ) -> Result<String, LakeError> {
+    pub async fn files(&self, dataset: &Dataset, snapshot: Option<&SnapshotId>) -> Result<Vec<String>, LakeError> {
         let manifest = self.manifest_of(dataset, snapshot).await?;
-        let paths: Vec<String> =
-            manifest.parts.iter().map(|part| self.outside_path(&dataset.part(&part.path))).collect();
-        let quoted: Vec<String> = paths.iter().map(|path| format!("'{}'", path.replace('\'', "''"))).collect();
-        let list = quoted.join(", ");
-        Ok(match flavour {
-            Flavour::Paths => paths.join("\n"),
-            Flavour::Duckdb => format!("SELECT * FROM read_parquet([{list}], union_by_name = true)"),
-            Flavour::Pandas => format!("pandas.concat([pandas.read_parquet(p) for p in [{list}]], ignore_index=True)"),
-            Flavour::Spark => format!("spark.read.parquet({list})"),
-        })
+        Ok(manifest.parts.iter().map(|part| self.outside_path(&dataset.part(&part.path))).collect())
     }
 
     /// Reads every part that the current manifests below `folder` name, and compares size and hash.

@@ -7,12 +7,13 @@
 //! finds out whether a store keeps its promises; `files` opens a folder or prefix as a source. The commit itself is
 //! done by the state store.
 //!
-//! How to add an effect that removes objects: a job body removes nothing. What follows a commit is a target "to settle"
-//! (`store::settle`), which `app::settle` carries out, as it does for files that an attempt staged and did not commit;
-//! what expires with time is decided in `domain::keeping` and carried out by `app::keeping`. Both ask
-//! `StateStore::is_collecting_allowed` first. The removal itself is a method of [`Lake`], in a file of its own here,
-//! through `Lake::remove`: nothing else deletes an object. It must be safe to interrupt and to repeat, and never
-//! touches what a current snapshot names.
+//! How to add an effect that removes objects: a job body removes nothing; it names the removal in its outcome, which is
+//! committed and then carried out (the header of `domain::outcome` has the steps). The removal is a method of [`Lake`]
+//! through `Lake::remove`; besides it only `leftovers` deletes anything, files that were never complete. It must be safe
+//! to interrupt and to repeat. Parts are named by their content and shared: it removes what no manifest names that may
+//! still be read, never "the parts of a snapshot". Such manifests are those of current snapshots, of open runs, and of
+//! what an open attempt has staged or reads; so it runs while no attempt does, or leaves what is younger than the longest
+//! attempt.
 
 mod agreement;
 mod browse;
@@ -28,7 +29,7 @@ mod store;
 pub mod versions;
 
 pub use agreement::Agreement;
-pub use browse::{Entry, Flavour, Stat, Verified};
+pub use browse::{Entry, Stat, TreeEntry, Verified};
 pub use files::open_source;
 pub use keys::Dataset;
 pub use parts::{scan, scan_one, schema};

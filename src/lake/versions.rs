@@ -5,7 +5,6 @@
 //! also closes what it no longer contains. Closed versions move to history parts, which are never rewritten; of the
 //! current parts only those are rewritten whose keys the delivery touches.
 //! Parts are divided by term, and within a large term by buckets of the key. Rows are sorted by key, so the same
-//! Parts are divided by term, and within a large term by buckets of the key. Rows are sorted by key, so the same
 //! deliveries give the same bytes. If a delivery has several rows with one key, the last one counts. This file is
 //! synchronous and reads local files; the caller stages what it returns.
 

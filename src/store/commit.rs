@@ -3,8 +3,9 @@
 //! Snapshots (and which is current), lineage, cursors, models, outbox rows, what must be settled and audit entries are
 //! written together with the attempt's end, or not at all. Before it replaces anything, the commit compares what is
 //! current with what was current when the attempt began, and is refused if the two differ. What a run for an earlier
-//! date makes counts for that run alone: it is recorded, and nothing current changes. Rows that other runs write too
-//! are touched in one order everywhere (snapshots, lineage, cursors, models, files, outbox, audit log, each by key), so
+//! date makes counts for that run alone: it is recorded, and nothing current changes (each effect sees to that itself:
+//! `Committing::is_for_earlier_date`). Rows that other runs write too are touched in one order everywhere (snapshots,
+//! lineage, cursors, models, files, outbox, audit log, each by key, and with each of them what it leaves to settle), so
 //! that two commits wait for each other but never deadlock. The lake has staged the data parts before; the commit makes
 //! them valid.
 

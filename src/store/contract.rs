@@ -6,8 +6,8 @@
 //! - a write that belongs to a run carries the run's fencing token, and one that belongs to an attempt also the
 //!   attempt's own; it is refused ([`StoreError::Fenced`]) if another owner has since taken the run up, or if the
 //!   attempt is not the running one: a stale worker cannot publish;
-//! - beginning and ending an attempt, and ending a run, may be requested again if the answer was lost: the second
-//!   request changes nothing and gives the same answer;
+//! - whatever writes may be requested again if the answer was lost: the second request changes nothing. Beginning and
+//!   ending an attempt, and ending a run, give the same answer again; a slot that has its run gives none;
 //! - a transition that `domain::run` does not know is refused, and nothing is written; a run that is not running
 //!   accepts no changes of its jobs, and a run does not end while one of its jobs is open, unless it is cancelled;
 //! - a future that is dropped halfway leaves nothing behind;

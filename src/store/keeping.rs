@@ -2,7 +2,8 @@
 //!
 //! `domain::keeping` decides what may be deleted; this deletes it in small transactions, so that a night can go on
 //! meanwhile, each in an order that every reference allows. A run that was opened or came into use in the meantime is
-//! left alone. The audit log, the numbers given to runs and the watermarks are never deleted.
+//! left alone. The audit log, the numbers given to runs and the watermarks are never deleted. A deleted run takes the rows
+//! of its snapshots with it: what the lake holds of those that are not current is then found only by listing it.
 //!
 //! After a backup was restored ([`Keeping::note_restored`]) nothing is collected, here or in the lake, until state and
 //! lake are found to agree ([`Keeping::note_agreement`]); both are recorded in the audit log.

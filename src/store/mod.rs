@@ -7,18 +7,26 @@
 //! Every operation is written once: `database` hides which of the two typed pools is below, and the statements
 //! (`sql/state/*.sql`, `$n` placeholders) are the same text for both.
 //!
+//! The topics: `runs`, `jobs`, `attempts`, `parts`, `events`, `schedule` (slots, watermarks, durations), `commit`
+//! (snapshots, cursors, models), `successes`, `settle`, `outbox` and `revisions` (e-mails), `keeping`, `repair`
+//! (backfills, marks, pauses), `ownership`, `audit`, `maintenance`.
+//!
 //! How to add a statement:
 //! 1. A method of the contract: in [`StateStore`] (`contract`), or in the part whose topic it is: [`MailStore`],
-//!    [`Keeping`], [`Repairs`]. Its doc comment says what it returns and whether it may be requested twice.
-//! 2. Its code in the file of its topic. [`MailStore`], [`Keeping`] and [`Repairs`] are implemented there;
-//!    [`StateStore`] in `sql_store`, which calls a function of the topic's file. Reading takes `Database::row` or `rows`,
+//!    [`Keeping`], [`Repairs`]. A write may be requested twice (`engine::persist`), because its answer may be lost: the
+//!    second request changes nothing, and its doc comment says what it returns.
+//! 2. Its code in the file of its topic. [`Keeping`] and [`Repairs`] are implemented there; [`StateStore`] and
+//!    [`MailStore`] in `sql_store`, which calls a function of the topic's file. Reading takes `Database::row` or `rows`,
 //!    writing takes `Database::begin` and `Transaction::commit`; both are given what is being done, for error messages.
-//!    A write of a run begins with `hold`, which checks its token.
+//!    `row` says how columns are read. A write by a run's worker begins with `hold`, which checks its token; one that a
+//!    person asks for (cancel, mark) with `lock`.
 //! 3. The text: a constant beside it, or `sql/state/<name>.sql` with `include_str!` if it has more than a line or two.
 //!    Both databases must accept it: times are BIGINT microseconds, flags BIGINT 0 or 1, lists and records TEXT with
 //!    JSON; a computed column states its type, such as `CAST(SUM(…) AS BIGINT)`, because they would infer different ones.
-//! 4. A fact in `tests/it/store/<topic>.rs` and its name in `tests/it/store/mod.rs`: it runs on both databases. The
-//!    method also goes into the list of `tests/it/engine/faulty.rs`, whose store sometimes gives no answer.
+//! 4. A fact in the nearest file of `tests/it/store/` and its name in `tests/it/store/mod.rs`: it runs on both databases.
+//!    The method also goes into the list of `tests/it/engine/faulty.rs`, whose store sometimes gives no answer. A
+//!    statement that lists runs goes into `lists_of_runs_read_no_more_runs_than_they_show` (`sqlite_only.rs`), which
+//!    reads its plan: an index on some states is used only where the statement has the same words.
 //!
 //! How to change the schema: a new `sql/migrations/{sqlite,postgres}/NNNN_*.sql` of the same number in both folders, and
 //! an entry in `migrations`.

@@ -1,7 +1,7 @@
 //! Runs: made, taken up, ended, and read back.
 //!
 //! Every transition of a run goes through [`RunState::after`], and of its jobs through `attempts`; the event is written
-//! with the new state. Every write for a run calls `hold` first.
+//! with the new state. A write by a run's worker calls `hold` first, one that a person asks for `lock`.
 
 use jiff::Timestamp;
 

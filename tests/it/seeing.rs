@@ -308,7 +308,7 @@ fn a_dag_is_shown_with_its_schedule_and_drawn() {
 fn every_command_that_shows_something_has_a_json_shape() {
     let site = site();
     assert_eq!(code(&site.nocturne(&["run", "tables", "--date", "2026-11-20"])), Some(0));
-    let shapes: [(&[&str], &str); 22] = [
+    let shapes: [(&[&str], &str); 38] = [
         (&["run", "tables", "--date", "2026-11-20"], "jobs outbox run to_settle"),
         (&["run", "tables", "--dry-run"], "dag jobs logical_date"),
         (&["runs", "list"], "paused runs skipped"),
@@ -334,11 +334,45 @@ fn every_command_that_shows_something_has_a_json_shape() {
         (&["db", "check"], "attempts audit_entries problems runs schema"),
         (&["lake", "stat", "restricted/tables/courses"], "dataset facts inputs parts rows schema size_bytes snapshot"),
         (&["lake", "verify"], "datasets parts wrong"),
+        (&["lake", "ls", "restricted"], "[name objects size_bytes]"),
+        (&["lake", "du", "restricted"], "[name objects size_bytes]"),
+        (&["lake", "tree", "restricted"], "[path size_bytes]"),
+        (&["lake", "schema", "restricted/tables/accounts"], "[dtype name]"),
+        (&["lake", "files", "restricted/tables/courses"], "[text]"),
+        (&["dags", "pause", "tables"], "dag paused"),
+        (&["dags", "resume", "tables"], "dag paused"),
+        (&["runs", "mark", "last", "check", "failed", "--why", "wrong"], "as job run run_state"),
+        (&["runs", "retry", "last"], "jobs outbox run to_settle"),
+        (&["backfill", "tables", "--from", "2026-11-19", "--to", "2026-11-19"], "backfill runs"),
+        (&["sim", "generate", "export", "--date", "2026-11-20"], "as_of at tables"),
+        (&["db", "backup", "state.bak"], "backup"),
+        (&["db", "restore", "state.bak"], "agreement restored"),
+        (&["db", "restored"], "agreement"),
+        (&["watchdog"], "e_mails watch"),
+        (&["doctor"], "checks verdict"),
     ];
 
     for (arguments, expected) in shapes {
         assert_eq!(shape(&json(&site, arguments)), expected, "{arguments:?}");
     }
+}
+
+#[test]
+fn rows_have_types_in_json_and_files_are_those_that_are_there() {
+    let site = site();
+    assert_eq!(code(&site.nocturne(&["run", "tables", "--date", "2026-11-20"])), Some(0));
+    let terms = "restricted/tables/enrollment_terms";
+
+    let rows = json(&site, &["lake", "head", terms, "-n", "2"]);
+    let files = json(&site, &["lake", "files", terms]);
+    let query = text(&site.nocturne(&["lake", "files", terms, "--for", "duckdb"]));
+
+    let row = &rows[0];
+    assert!(row["id"].is_i64() && row["name"].is_string() && row["integration_id"].is_null(), "{row}");
+    assert!(row["start_at"].as_str().unwrap().ends_with('Z'), "{row}");
+    let files: Vec<&str> = files.as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    assert!(!files.is_empty() && files.iter().all(|file| std::path::Path::new(file).is_file()), "{files:?}");
+    assert!(files.iter().all(|file| query.contains(&format!("'{file}'"))), "{query}");
 }
 
 /// The keys of an object, in order; for a list, those of its first object in brackets.
@@ -349,6 +383,7 @@ fn shape(value: &serde_json::Value) -> String {
             keys.sort_unstable();
             keys.join(" ")
         }
+        serde_json::Value::String(_) => "text".to_owned(),
         serde_json::Value::Array(list) => format!("[{}]", list.first().map(shape).unwrap_or_default()),
         other => format!("not an object: {other}"),
     }

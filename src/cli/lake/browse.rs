@@ -2,7 +2,7 @@
 
 use super::failure::failure;
 use crate::cli::{ExitCode, Failure, Global, output};
-use crate::lake::Lake;
+use crate::lake::{Lake, TreeEntry};
 
 /// List what stands directly below a folder.
 #[derive(Debug, clap::Args)]
@@ -37,13 +37,24 @@ pub(in crate::cli) struct Tree {
 
 impl Tree {
     pub(super) async fn run(self, lake: &Lake, global: &Global) -> Result<ExitCode, Failure> {
-        let lines = lake.tree(&self.folder, self.depth).await.map_err(failure)?;
+        let entries = lake.tree(&self.folder, self.depth).await.map_err(failure)?;
         if global.json {
-            output::json(&lines)?;
+            output::json(&entries)?;
         } else {
-            lines.iter().try_for_each(|line| output::name(line))?;
+            entries.iter().try_for_each(|entry| output::name(&tree_line(entry)))?;
         }
         Ok(ExitCode::Done)
+    }
+}
+
+/// Returns an entry of a tree, indented by its level.
+fn tree_line(entry: &TreeEntry) -> String {
+    let (above, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+    let level = above.split('/').filter(|folder| !folder.is_empty()).count();
+    let indent = "  ".repeat(level);
+    match entry.size_bytes {
+        Some(size) => format!("{indent}{name}  {size}"),
+        None => format!("{indent}{name}/"),
     }
 }
 

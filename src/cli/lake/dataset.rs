@@ -1,11 +1,10 @@
-//! `nocturne lake schema|head|stat|files`: what a dataset holds, and how other tools read it.
-
-use polars::prelude::DataFrame;
+//! `nocturne lake schema|head|stat`: what a dataset holds.
 
 use super::failure::failure;
+use super::rows;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::domain::ids::SnapshotId;
-use crate::lake::{self, Dataset, Flavour, Lake};
+use crate::lake::{self, Dataset, Lake};
 
 /// Show the columns of a dataset.
 #[derive(Debug, clap::Args)]
@@ -40,12 +39,11 @@ pub(in crate::cli) struct Head {
 impl Head {
     pub(super) async fn run(self, lake: &Lake, global: &Global) -> Result<ExitCode, Failure> {
         let frame = lake.head_rows(&parse(&self.dataset)?, self.rows).await.map_err(failure)?;
-        let (names, rows) = cells(&frame)?;
+        let failed = |error| Failure::new(ExitCode::RunFailed, error);
         if global.json {
-            let object = |row: Vec<String>| names.iter().cloned().zip(row.into_iter().map(serde_json::Value::from));
-            let objects: Vec<serde_json::Map<_, _>> = rows.into_iter().map(|row| object(row).collect()).collect();
-            output::json(&objects)?;
+            output::json(&rows::objects(&frame).map_err(failed)?)?;
         } else {
+            let (names, rows) = rows::texts(&frame).map_err(failed)?;
             output::data(&names, &[], rows)?;
         }
         Ok(ExitCode::Done)
@@ -88,76 +86,6 @@ fn facts(stat: lake::Stat) -> Vec<Vec<String>> {
     rows
 }
 
-/// Print the exact list of a dataset's parts: a glob is never the table.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Files {
-    /// The dataset.
-    dataset: String,
-    /// A snapshot other than the current one.
-    #[arg(long)]
-    snapshot: Option<String>,
-    /// In which tool's words.
-    #[arg(long, value_enum, default_value_t = For::Paths)]
-    r#for: For,
-}
-
-/// In which tool's words a list of files is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum For {
-    /// One path a line.
-    Paths,
-    /// A query for DuckDB.
-    Duckdb,
-    /// A call for pandas.
-    Pandas,
-    /// A call for Spark.
-    Spark,
-}
-
-impl From<For> for Flavour {
-    fn from(tool: For) -> Self {
-        match tool {
-            For::Paths => Self::Paths,
-            For::Duckdb => Self::Duckdb,
-            For::Pandas => Self::Pandas,
-            For::Spark => Self::Spark,
-        }
-    }
-}
-
-impl Files {
-    pub(super) async fn run(self, lake: &Lake, global: &Global) -> Result<ExitCode, Failure> {
-        let snapshot = self.snapshot.map(SnapshotId::from_stored);
-        let dataset = parse(&self.dataset)?;
-        let files = lake.files(&dataset, snapshot.as_ref(), self.r#for.into()).await.map_err(failure)?;
-        if global.json {
-            output::json(&files.lines().collect::<Vec<_>>())?;
-        } else {
-            output::line(&files)?;
-        }
-        Ok(ExitCode::Done)
-    }
-}
-
-fn parse(dataset: &str) -> Result<Dataset, Failure> {
+pub(super) fn parse(dataset: &str) -> Result<Dataset, Failure> {
     Dataset::parse(dataset).map_err(|error| Failure::new(ExitCode::Usage, error))
-}
-
-/// Returns the names of a frame's columns, and its rows as text.
-fn cells(frame: &DataFrame) -> Result<(Vec<String>, Vec<Vec<String>>), Failure> {
-    let failed = |error| Failure::new(ExitCode::RunFailed, error);
-    let names: Vec<String> = frame.get_column_names().iter().map(ToString::to_string).collect();
-    let mut rows = Vec::with_capacity(frame.height());
-    for row in 0..frame.height() {
-        let mut cells = Vec::with_capacity(names.len());
-        for column in frame.columns() {
-            let value = column.get(row).map_err(failed)?;
-            cells.push(match value.get_str() {
-                Some(text) => text.to_owned(),
-                None => value.to_string(),
-            });
-        }
-        rows.push(cells);
-    }
-    Ok((names, rows))
 }

@@ -1,9 +1,11 @@
 //! `nocturne lake …`: browsing, the same on a folder, in memory and on S3. `browse` shows keys, `dataset` what a dataset
-//! holds, `verify` reads every part. The state store is not opened.
+//! holds, `files` lists its parts for other tools, `verify` reads every part. The state store is not opened.
 
 mod browse;
 mod dataset;
 mod failure;
+mod files;
+mod rows;
 mod verify;
 
 use super::{ExitCode, Failure, Global};
@@ -27,7 +29,7 @@ pub(super) enum Args {
     /// Show what is known of a dataset's snapshot.
     Stat(dataset::Stat),
     /// Print the exact list of a dataset's parts: a glob is never the table.
-    Files(dataset::Files),
+    Files(files::Files),
     /// Read every part below a folder and compare it with its manifest.
     Verify(verify::Verify),
 }
