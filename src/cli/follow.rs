@@ -17,6 +17,8 @@ use crate::domain::ids::{JobName, RunId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::Reason;
 use crate::domain::run::{JobState, RunState};
+use crate::jobs::night_verdict;
+use crate::report::view::Verdict;
 use crate::store::{MailRow, RunRecord, StoreError};
 use crate::telemetry::{attempt_log, progress};
 
@@ -106,12 +108,13 @@ pub(super) enum Strict {
     No,
 }
 
-/// Returns whether a job that did work this time warned of something. The findings of an up-to-date job were reported
-/// when it ran.
+/// Returns whether a job that did work this time warned of something, or an e-mail that it wrote says LOOK, for what an
+/// earlier night found too. The findings of an up-to-date job were reported when it ran.
 fn has_warnings(jobs: &[JobView]) -> bool {
     jobs.iter().filter_map(|job| job.outcome.as_ref()).any(|outcome| {
-        outcome.reason != Some(Reason::UpToDate)
-            && outcome.findings.iter().any(|finding| finding.severity >= Severity::Warning)
+        let warns = || outcome.findings.iter().any(|finding| finding.severity >= Severity::Warning);
+        let looks = || night_verdict(outcome).is_some_and(|verdict| verdict != Verdict::Ok);
+        outcome.reason != Some(Reason::UpToDate) && (warns() || looks())
     })
 }
 

@@ -1,8 +1,11 @@
 //! The sections about what is counted and reported, and with what limits: population, labels, features, quality, drift.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::freshness::Rhythm;
 use crate::domain::spec::LONGEST_GRACE;
 
 /// Who counts.
@@ -42,9 +45,12 @@ pub struct Features {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quality {
-    /// A table whose newest delivery is older than this many days is stale.
+    /// How many days a delivery may be late before its table is too old.
     #[schemars(range(min = 0, max = 3650))]
     pub fresh_days: i64,
+    /// How often tables are delivered that are not delivered every day.
+    #[serde(default)]
+    pub rhythm: BTreeMap<String, Rhythm>,
     /// A larger change of a table's rows since the last night, as a share, is a warning.
     #[schemars(range(min = 0, max = 100))]
     pub row_change: f64,

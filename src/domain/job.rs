@@ -123,7 +123,8 @@ pub struct JobView {
     pub outcome: Option<Outcome>,
     /// Why its last attempt failed, or why it was skipped.
     pub error: Option<String>,
-    /// Why it ran, or that it need not; `None` before its success, and where an earlier version recorded it.
+    /// Why its last attempt ran, or that it need not; `None` until that attempt has ended, and where it ended before it
+    /// knew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Why>,
 }

@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod document;
 mod explain;
 pub mod fingerprint;
+pub mod freshness;
 pub mod ids;
 pub mod job;
 pub mod keeping;

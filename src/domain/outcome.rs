@@ -34,6 +34,9 @@ pub struct Outcome {
     pub summary: String,
     /// Why nothing needed doing, or why the job was skipped; `None` when work was done.
     pub reason: Option<Reason>,
+    /// The logical date of the run in which it was made, which an up-to-date job repeats; `None` where an earlier version
+    /// of the program did not record it.
+    pub made_for: Option<Date>,
     /// Numbers made on the way.
     pub measurements: Vec<Measurement>,
     /// What is wrong or noteworthy.

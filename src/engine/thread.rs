@@ -90,10 +90,11 @@ async fn attempt(
         return Ok(Done { outcome, fingerprint });
     }
     info!("It runs because {why}");
+    let made_for = Some(input.logical_date);
     if runner.runs_in_parent() {
         // It stops its program itself; dropping it would leave the program no grace.
         let outcome = runner.run(input, parts, cancel).await?;
-        return Ok(Done { outcome, fingerprint });
+        return Ok(Done { outcome: Outcome { made_for, ..outcome }, fingerprint });
     }
     let outcome = tokio::select! {
         // A body that has just ended wins over the request to stop it: its work is done.
@@ -101,7 +102,7 @@ async fn attempt(
         outcome = runner.run(input, parts, cancel.clone()) => outcome?,
         () = cancel.cancelled() => return Err(JobError::Cancelled),
     };
-    Ok(Done { outcome, fingerprint })
+    Ok(Done { outcome: Outcome { made_for, ..outcome }, fingerprint })
 }
 
 /// Returns why a job with this input runs, or that it need not.

@@ -18,6 +18,7 @@ use super::shared::facts::{PULL_DATE, TABLES};
 use super::shared::pull::{Pull, Pulled, standing_rows};
 use crate::canvas::TermLookup;
 use crate::domain::fingerprint::DependsOn;
+use crate::domain::freshness::Rhythm;
 use crate::domain::measurement::Measurement;
 use crate::domain::number::grouped;
 use crate::domain::outcome::{JobError, Outcome};
@@ -107,6 +108,10 @@ fn outcome(mut pull: Pull, cx: &JobContext) -> Result<Outcome, JobError> {
                 .rows_before
                 .map(|before| i64::try_from(rows).unwrap_or(i64::MAX) - i64::try_from(before).unwrap_or(i64::MAX)),
             newest_event: manifest.instant("newest_event"),
+            delivered_at: manifest.instant("known_at"),
+            complete_through: None,
+            rhythm: Rhythm::default(),
+            is_late: false,
             is_stale: pulled.is_stale,
             held_back: pulled.held_back,
         });

@@ -34,7 +34,7 @@ mod train_model;
 
 use kind::register;
 pub use kind::{JobContext, JobKind, Registered};
-pub use send_report::promised_mail;
+pub use send_report::{night_verdict, promised_mail};
 pub use shared::environment::{self, Environment};
 pub use shared::pull::simulation_options;
 

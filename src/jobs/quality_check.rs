@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use super::shared::facts::{CHECKS, QUALITY, TABLES};
-use super::shared::tables::{DATE, lake_error};
+use super::shared::tables::{DATE, lake_error, table_age};
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::lineage::Manifest;
@@ -70,7 +70,7 @@ impl JobKind for QualityCheck {
             if !params.tables.is_empty() && !params.tables.contains(name) {
                 continue;
             }
-            checks.push(freshness(name, manifest, cx));
+            checks.push(freshness(name, manifest, cx)?);
             let Some(rows) = rows else {
                 checks.push(empty(name));
                 continue;
@@ -134,23 +134,24 @@ fn outcome(checks: &[CheckOutcome]) -> Result<Outcome, JobError> {
     Ok(outcome)
 }
 
-/// Whether the table's newest delivery is from the eve of the logical date, within the number of days allowed.
-fn freshness(name: &str, manifest: &Manifest, cx: &JobContext) -> CheckOutcome {
-    let limit = cx.environment.config.quality.fresh_days;
-    let known = manifest.instant("known_at").map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date());
-    let age = known.and_then(|known| Some(i64::from(cx.input.logical_date.since(known).ok()?.get_days())));
-    CheckOutcome {
+/// Whether the table is as new as its rhythm demands.
+fn freshness(name: &str, manifest: &Manifest, cx: &JobContext) -> Result<CheckOutcome, JobError> {
+    let age = table_age(cx, name, manifest.instant("known_at"))?;
+    let grace = cx.environment.config.quality.fresh_days;
+    Ok(CheckOutcome {
         check: "table.fresh".to_owned(),
         subject: name.to_owned(),
-        status: match age {
+        status: match age.complete_through {
             None => CheckStatus::Error,
-            Some(age) if age > limit => CheckStatus::Warn,
+            Some(_) if age.is_late => CheckStatus::Warn,
             Some(_) => CheckStatus::Pass,
         },
-        observed: known.map_or_else(|| "no delivery".to_owned(), |known| format!("delivered on {known}")),
-        expected: format!("at most {limit} days before {}", cx.input.logical_date),
+        observed: age
+            .complete_through
+            .map_or_else(|| "no delivery".to_owned(), |through| format!("it ends with {through}")),
+        expected: format!("a delivery {}, at most {grace} days late", age.rhythm.words()),
         looked_at: 1,
-    }
+    })
 }
 
 fn empty(name: &str) -> CheckOutcome {

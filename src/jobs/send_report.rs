@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use super::shared::facts;
+use super::shared::tables::{TableAge, table_age};
 use crate::config::{Config, MailAddress, SourceKind};
 use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
@@ -25,10 +27,10 @@ use crate::domain::number::grouped;
 use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome, Reason};
 use crate::domain::run::JobState;
 use crate::lake::keys;
-use crate::report::alerts::alerts;
+use crate::report::alerts::{Found, alerts};
 use crate::report::format::day_and_time;
 use crate::report::mail::{Addresses, compose, recipients};
-use crate::report::view::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView};
+use crate::report::view::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView, TableView, Verdict};
 use crate::report::{RenderedEmail, RenderedReport, Renderer};
 use crate::telemetry::spawn_blocking;
 
@@ -91,7 +93,7 @@ impl JobKind for SendReport {
             contact: cx.environment.config.mail.reply_to.clone(),
         };
         let timings = serde_json::to_vec_pretty(&digest.night).map_err(|error| JobError::Fail(error.into()))?;
-        let verdict = report.headline();
+        let (headline, verdict) = (report.headline(), report.verdict());
         let (email, rendered) = spawn_blocking(move || {
             let renderer = Renderer::new()?;
             Ok::<_, anyhow::Error>((renderer.digest(&digest)?, renderer.report(&report)))
@@ -99,7 +101,8 @@ impl JobKind for SendReport {
         .await?;
 
         // The e-mail comes first: it needs neither the lake nor the report.
-        let mut outcome = Outcome { summary: format!("“{verdict}”"), ..Outcome::default() };
+        let mut outcome = Outcome { summary: format!("“{headline}”"), ..Outcome::default() };
+        facts::VERDICT.leave(&mut outcome, &verdict)?;
         outcome.mails.push(mail(&email, &params, cx)?);
         outcome.findings.extend(email.undrawn.iter().map(|why| undrawn(why)));
         let published = match rendered {
@@ -129,6 +132,11 @@ pub fn promised_mail(dag: &Dag, config: &Config) -> Vec<(JobName, Recipient)> {
         valid.map(|recipient| (job.name.clone(), recipient))
     });
     each.collect()
+}
+
+/// Returns the verdict of the e-mail that came with an outcome; `None` where there is none, or none that can be read.
+pub fn night_verdict(outcome: &Outcome) -> Option<Verdict> {
+    facts::VERDICT.of(outcome).ok().flatten()
 }
 
 fn mail(email: &RenderedEmail, params: &Params, cx: &JobContext) -> Result<MailRecord, JobError> {
@@ -202,13 +210,21 @@ fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
     let done: Vec<_> = cx.input.jobs.iter().filter(|job| job.state.is_done()).collect();
     let jobs: Vec<JobView> = done
         .iter()
-        .map(|job| JobView { name: job.name.to_string(), end: end(job.state), summary: summary(job) })
+        .map(|job| JobView {
+            name: job.name.to_string(),
+            end: end(job.state),
+            summary: summary(job),
+            stands_from: job.outcome.as_ref().and_then(|outcome| earlier_night(outcome, cx)),
+        })
         .collect();
-    let findings: Vec<Finding> = done
+    let findings: Vec<Found> = done
         .iter()
         .filter_map(|job| job.outcome.as_ref())
-        .flat_map(|outcome| outcome.findings.iter().cloned())
-        .chain(cx.input.left_findings.iter().cloned())
+        .flat_map(|outcome| {
+            let on = earlier_night(outcome, cx);
+            outcome.findings.iter().map(move |finding| Found { finding: finding.clone(), on })
+        })
+        .chain(cx.input.left_findings.iter().cloned().map(Found::tonight))
         .collect();
     let notes = done.iter().filter_map(|job| {
         let reason = job.outcome.as_ref()?.reason?;
@@ -224,7 +240,7 @@ fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
         zone: cx.input.timezone.clone(),
         is_simulation: config.sources.values().all(|source| source.kind == SourceKind::Simulation),
         changes: changes(cx)?,
-        tables: facts::TABLES.read(cx)?.unwrap_or_default(),
+        tables: tables(cx)?,
         quality: facts::QUALITY.read(cx)?,
         drift: facts::DRIFT.read(cx)?,
         model: facts::MODEL.read(cx)?,
@@ -237,6 +253,27 @@ fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
             Pointer { what: "What is published?".to_owned(), at: format!("nocturne lake tree {}/", keys::PUBLISHED) },
         ],
     })
+}
+
+/// The night in which an outcome was made, if it is repeated from an earlier one.
+fn earlier_night(outcome: &Outcome, cx: &JobContext) -> Option<Date> {
+    let is_repeated = outcome.reason == Some(Reason::UpToDate);
+    outcome.made_for.filter(|date| is_repeated && *date != cx.input.logical_date)
+}
+
+/// The tables as the pull left them, and how new they are tonight. What a pull of an earlier night did is not repeated:
+/// nothing has come since.
+fn tables(cx: &JobContext) -> Result<Vec<TableView>, JobError> {
+    let mut tables = facts::TABLES.read(cx)?.unwrap_or_default();
+    let is_repeated = facts::TABLES.job(cx).is_some_and(|outcome| earlier_night(outcome, cx).is_some());
+    for table in &mut tables {
+        let TableAge { complete_through, rhythm, is_late } = table_age(cx, &table.name, table.delivered_at)?;
+        (table.complete_through, table.rhythm, table.is_late) = (complete_through, rhythm, is_late);
+        if is_repeated {
+            (table.change, table.held_back) = (Some(0), 0);
+        }
+    }
+    Ok(tables)
 }
 
 /// What is said of the slots that were skipped: those that follow each other for the same reason together.
@@ -256,7 +293,7 @@ fn skipped_notes(skipped: &[SkippedSlot], zone: &str) -> Vec<String> {
 
 /// What changed in the tables since the last night.
 fn changes(cx: &JobContext) -> Result<Vec<String>, JobError> {
-    let tables = facts::TABLES.read(cx)?.unwrap_or_default();
+    let tables = tables(cx)?;
     let changed = tables.iter().filter_map(|table| {
         let change = table.change.filter(|change| *change != 0)?;
         let word = if change > 0 { "more" } else { "fewer" };

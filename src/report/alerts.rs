@@ -7,21 +7,40 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
+
 use super::view::{JobEnd, JobView};
 use crate::domain::check::Finding;
 
 pub use super::view::{Alert, Route};
 
+/// A finding, and the night in which it was found where that is an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What was found.
+    pub finding: Finding,
+    /// When; `None`: tonight.
+    pub on: Option<Date>,
+}
+
+impl Found {
+    /// Returns a finding of tonight.
+    pub const fn tonight(finding: Finding) -> Self {
+        Self { finding, on: None }
+    }
+}
+
 /// Returns the night's alerts: one per (check, subject), the worst first, then by check and subject.
-pub fn alerts(findings: &[Finding], jobs: &[JobView]) -> Vec<Alert> {
+pub fn alerts(findings: &[Found], jobs: &[JobView]) -> Vec<Alert> {
     let failures = jobs.iter().filter(|job| matches!(job.end, JobEnd::Failed | JobEnd::Cancelled)).map(job_failed);
+    let failures = failures.map(Found::tonight);
     let mut by_subject: BTreeMap<(String, String), Alert> = BTreeMap::new();
-    for finding in findings.iter().cloned().chain(failures) {
+    for Found { finding, on } in findings.iter().cloned().chain(failures) {
         let key = (finding.check.clone(), finding.subject.clone());
         let times = by_subject.get(&key).map_or(0, |known| known.times) + 1;
         let is_worse = by_subject.get(&key).is_none_or(|known| known.severity < finding.severity);
         if is_worse {
-            by_subject.insert(key, alert(finding, times));
+            by_subject.insert(key, alert(finding, on, times));
         } else if let Some(known) = by_subject.get_mut(&key) {
             known.times = times;
         }
@@ -31,9 +50,9 @@ pub fn alerts(findings: &[Finding], jobs: &[JobView]) -> Vec<Alert> {
     alerts
 }
 
-fn alert(finding: Finding, times: u32) -> Alert {
+fn alert(finding: Finding, found_on: Option<Date>, times: u32) -> Alert {
     let Finding { severity, check, subject, message, advice } = finding;
-    Alert { severity, route: Route::Email, check, subject, message, advice, times }
+    Alert { severity, route: Route::Email, check, subject, message, advice, times, found_on }
 }
 
 fn job_failed(job: &JobView) -> Finding {
@@ -55,8 +74,8 @@ mod tests {
     use super::*;
     use crate::domain::check::Severity;
 
-    fn finding(severity: Severity, subject: &str) -> Finding {
-        Finding { severity, ..Finding::warning("schema.unknown_column", subject, "message", "advice") }
+    fn finding(severity: Severity, subject: &str) -> Found {
+        Found::tonight(Finding { severity, ..Finding::warning("schema.unknown_column", subject, "message", "advice") })
     }
 
     #[test]
@@ -76,7 +95,12 @@ mod tests {
 
     #[test]
     fn a_failed_job_is_an_alert_before_all_warnings() {
-        let job = JobView { name: "train".to_owned(), end: JobEnd::Failed, summary: "no labels".to_owned() };
+        let job = JobView {
+            name: "train".to_owned(),
+            end: JobEnd::Failed,
+            summary: "no labels".to_owned(),
+            stands_from: None,
+        };
 
         let alerts = alerts(&[finding(Severity::Warning, "a")], &[job]);
 

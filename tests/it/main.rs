@@ -28,4 +28,5 @@ mod store;
 mod supervised;
 mod support;
 mod terminal;
+mod truth;
 mod upgrade;

@@ -16,7 +16,7 @@ use crate::domain::outcome::{JobError, Outcome};
 use crate::jobs::kind::JobContext;
 use crate::ml::drift::{CategoryDistance, Distance};
 use crate::ml::train::Evaluation;
-use crate::report::view::{DriftView, FlaggedTerm, ModelView, QualityView, TableView};
+use crate::report::view::{DriftView, FlaggedTerm, ModelView, QualityView, TableView, Verdict};
 
 /// The tables as `canvas_pull` left them.
 pub(in crate::jobs) const TABLES: Fact<Vec<TableView>> = Fact::new("tables");
@@ -39,6 +39,9 @@ pub(in crate::jobs) const EVALUATION: Fact<Evaluation> = Fact::new("evaluation")
 /// The counts that `score` makes, by term.
 pub(in crate::jobs) const FLAGGED: Fact<Vec<FlaggedTerm>> = Fact::new("flagged");
 
+/// The night's verdict as `send_report` tells it.
+pub(in crate::jobs) const VERDICT: Fact<Verdict> = Fact::new("verdict");
+
 /// A fact: a value of the type `T` with a name.
 pub(in crate::jobs) struct Fact<T> {
     name: &'static str,
@@ -53,6 +56,17 @@ impl<T> Fact<T> {
     /// Returns the fact exactly as the first job that left it in this run wrote it, for publication.
     pub(in crate::jobs) fn as_left<'a>(&'a self, cx: &'a JobContext) -> Option<&'a serde_json::Value> {
         cx.input.facts(self.name).next().map(|(_, value)| value)
+    }
+}
+
+impl<T> Fact<T> {
+    /// Returns the outcome of the first job of this run that left the fact.
+    pub(in crate::jobs) fn job<'a>(&self, cx: &'a JobContext) -> Option<&'a Outcome> {
+        cx.input
+            .jobs
+            .iter()
+            .filter_map(|job| job.outcome.as_ref())
+            .find(|outcome| outcome.facts.contains_key(self.name))
     }
 }
 

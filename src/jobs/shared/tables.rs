@@ -5,13 +5,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
+use jiff::civil::Date;
 use polars::prelude::{PolarsResult, col};
 
 use crate::canvas::contracts::Contracts;
 use crate::domain::fingerprint::DependsOn;
+use crate::domain::freshness::{Rhythm, complete_through, is_late};
 use crate::domain::ids::TableName;
 use crate::domain::lineage::Manifest;
 use crate::domain::outcome::{JobError, SnapshotRef};
+use crate::domain::schedule::parse_zone;
 use crate::domain::table::TableContract;
 use crate::features::{Inputs, PartFile, TableInput};
 use crate::jobs::kind::JobContext;
@@ -132,6 +136,34 @@ impl JobContext {
         let Some((contract, _)) = self.tables()?.into_iter().next() else { return Ok(None) };
         Ok(self.manifest(&Dataset::table(&contract.name)).await?.and_then(|manifest| manifest.privacy_key_id))
     }
+}
+
+/// How new a table is in this night.
+pub(in crate::jobs) struct TableAge {
+    /// The last day through the end of which it is complete; `None` where nothing was delivered.
+    pub(in crate::jobs) complete_through: Option<Date>,
+    /// How often it is delivered.
+    pub(in crate::jobs) rhythm: Rhythm,
+    /// Whether it is older than it should be.
+    pub(in crate::jobs) is_late: bool,
+}
+
+/// Returns how new a table is whose newest delivery was taken at `delivered_at`.
+///
+/// # Errors
+/// When the night's zone is not known.
+pub(in crate::jobs) fn table_age(
+    cx: &JobContext,
+    table: &str,
+    delivered_at: Option<Timestamp>,
+) -> Result<TableAge, JobError> {
+    let limits = &cx.environment.config.quality;
+    let rhythm = limits.rhythm.get(table).copied().unwrap_or_default();
+    let zone = parse_zone(&cx.input.timezone).map_err(JobError::fail)?;
+    let complete_through = delivered_at.and_then(|at| complete_through(at, &zone));
+    let is_late =
+        complete_through.is_none_or(|through| is_late(through, cx.input.logical_date, rhythm, limits.fresh_days));
+    Ok(TableAge { complete_through, rhythm, is_late })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One finding as it is reported to people; `report::alerts` decides which ones are.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::Severity;
@@ -19,8 +20,11 @@ pub struct Alert {
     pub message: String,
     /// What to do.
     pub advice: String,
-    /// How often it was found tonight.
+    /// How often it was found.
     pub times: u32,
+    /// The night in which it was found, where it is repeated from an earlier one.
+    #[serde(default)]
+    pub found_on: Option<Date>,
 }
 
 /// Where an alert is sent.

@@ -3,11 +3,13 @@
 //! Pure: they are derived from the facts of a [`ReportView`], so a page can never say that all is well above
 //! a table that says otherwise. The sentences are for a reader who knows neither Canvas nor statistics.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Basis, JobEnd, ModelView, ReportView};
+use super::{Basis, JobEnd, ModelView, ReportView, TableView};
 use crate::domain::check::Severity;
 use crate::domain::delivery::{Signature, Word};
+use crate::domain::freshness::Rhythm;
 use crate::report::format::{count_of, day, day_and_time, out_of_100};
 
 /// The state of a night, or of one of its answers.
@@ -89,25 +91,60 @@ impl ReportView {
         if self.tables.is_empty() {
             return warning("No. No table was read, so nothing below is new.");
         }
-        let covered = self.logical_date.yesterday().map_or_else(|_| day(self.logical_date), day);
+        let of = count_of(self.tables.len(), "table", "tables");
+        let mut wrong = Vec::new();
+        let late: Vec<&TableView> = self.tables.iter().filter(|table| table.is_late).collect();
+        if let Some(oldest) = late.iter().min_by_key(|table| (table.complete_through, &table.name)) {
+            let verb = if late.len() == 1 { "is" } else { "are" };
+            let until = match oldest.complete_through {
+                Some(through) => format!("ends with {}", day(through)),
+                None => "was never delivered".to_owned(),
+            };
+            wrong.push(format!(
+                "{} of {of} {verb} older than expected; the oldest, {}, {until} and should come {}.",
+                late.len(),
+                oldest.name,
+                oldest.rhythm.words()
+            ));
+        }
         let stale: Vec<&str> =
             self.tables.iter().filter(|table| table.is_stale).map(|table| table.name.as_str()).collect();
         if !stale.is_empty() {
-            return warning(format!(
-                "Not all of it. {} of {} could not be renewed ({}); the last good version stands in, and everything \
-                 made from it says so.",
+            wrong.push(format!(
+                "{} of {of} could not be renewed ({}); the last good version stands in, and everything made from it \
+                 says so.",
                 stale.len(),
-                count_of(self.tables.len(), "table", "tables"),
                 listed(&stale),
             ));
         }
+        if !wrong.is_empty() {
+            return warning(format!("Not all of it. {}", wrong.join(" ")));
+        }
+        fine(format!("Yes. {}{}", self.complete_through(), self.newest_entry()))
+    }
+
+    /// Through the end of which day the tables are complete: those that come every day, and the oldest of the others.
+    fn complete_through(&self) -> String {
+        let covered = self.logical_date.yesterday().unwrap_or(self.logical_date);
+        let (daily, seldom): (Vec<&TableView>, Vec<&TableView>) =
+            self.tables.iter().partition(|table| table.rhythm == Rhythm::Daily);
+        let oldest_seldom = oldest(&seldom);
+        let base = oldest(&daily).or(oldest_seldom).map_or(covered, |(through, _)| through.min(covered));
+        let all = all_of(self.tables.len(), "table", "tables");
+        let verb = if self.tables.len() == 1 { "is" } else { "are" };
+        let as_expected = if base < covered { "as new as expected: " } else { "" };
+        let seldom = oldest_seldom.filter(|(through, _)| *through < base);
+        let seldom = seldom.map_or_else(String::new, |(through, table)| {
+            format!(" ({}, which comes {}, through {})", table.name, table.rhythm.words(), day(through))
+        });
+        format!("{all} {verb} {as_expected}complete through the end of {}{seldom}.", day(base))
+    }
+
+    fn newest_entry(&self) -> String {
         let newest = self.tables.iter().filter_map(|table| table.newest_event).max();
         // An unknown zone is an error of the page, which shows times too; the sentence leaves the time out.
         let newest = newest.and_then(|at| day_and_time(at, &self.zone).ok());
-        let newest = newest.map_or_else(String::new, |at| format!(" The newest entry is from {at}."));
-        let verb = if self.tables.len() == 1 { "was" } else { "were" };
-        let all = all_of(self.tables.len(), "table", "tables");
-        fine(format!("Yes. {all} {verb} renewed, through the end of {covered}.{newest}"))
+        newest.map_or_else(String::new, |at| format!(" The newest entry is from {at}."))
     }
 
     fn broken(&self) -> Answer {
@@ -171,7 +208,7 @@ impl ReportView {
         if self.drift.as_ref().is_some_and(super::DriftView::is_alarming) {
             cautions.push("This term's students behave unlike those it learned from.".to_owned());
         }
-        if self.tables.iter().any(|table| table.is_stale) {
+        if self.tables.iter().any(|table| table.is_stale || table.is_late) {
             cautions.push("Part of what it sees is old.".to_owned());
         }
         if model.basis == Basis::Reconstructed && !cautions.is_empty() {
@@ -182,9 +219,10 @@ impl ReportView {
 
     fn todo(&self) -> Answer {
         let worst = self.alerts.iter().map(|alert| alert.severity).max();
+        // Only a job that failed makes a night FAILED: what was found in the data is for a person to look at.
         let state = match worst {
-            Some(Severity::Error) => Verdict::Failed,
-            Some(Severity::Warning) => Verdict::Warning,
+            _ if self.jobs.iter().any(|job| job.end.is_trouble()) => Verdict::Failed,
+            Some(Severity::Error | Severity::Warning) => Verdict::Warning,
             Some(Severity::Info) | None => return fine("Nothing."),
         };
         let first = self.alerts.first().map_or("", |alert| alert.advice.as_str());
@@ -194,6 +232,12 @@ impl ReportView {
         };
         Answer { state, sentence }
     }
+}
+
+/// Returns the oldest of these tables, and the day through the end of which it is complete.
+fn oldest<'a>(tables: &[&'a TableView]) -> Option<(Date, &'a TableView)> {
+    let dated = tables.iter().filter_map(|table| Some((table.complete_through?, *table)));
+    dated.min_by_key(|(through, table)| (*through, &table.name))
 }
 
 fn fine(sentence: impl Into<String>) -> Answer {
@@ -259,6 +303,7 @@ mod tests {
         };
 
         assert_eq!(with(|report| report.tables[0].is_stale = true), Verdict::Warning);
+        assert_eq!(with(|report| report.tables[0].is_late = true), Verdict::Warning);
         assert_eq!(with(|report| report.tables[0].held_back = 1), Verdict::Warning);
         assert_eq!(with(|report| report.tables.clear()), Verdict::Warning);
         assert_eq!(with(|report| report.drift.as_mut().unwrap().weighted_share = 0.5), Verdict::Warning);
@@ -292,7 +337,7 @@ mod tests {
 
         let answers = report.answers();
 
-        assert!(answers.fresh.sentence.starts_with("Yes. The one table was renewed"), "{}", answers.fresh.sentence);
+        assert!(answers.fresh.sentence.starts_with("Yes. The one table is complete"), "{}", answers.fresh.sentence);
         assert_eq!(
             answers.broken.sentence,
             "Not the night itself: the one job finished. But 1 row was held back for not fitting."

@@ -53,6 +53,9 @@ pub struct JobView {
     pub end: JobEnd,
     /// One line: what it did, or why it failed. It holds no durations.
     pub summary: String,
+    /// The night whose work stands, where there was nothing new for it to do.
+    #[serde(default)]
+    pub stands_from: Option<Date>,
 }
 
 /// How a job ended, as far as a reader is concerned. What was up to date has succeeded.

@@ -12,11 +12,12 @@ use super::{
     QualityView, ReasonFeature, ReportView, TableView, Verdict, WeekView,
 };
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding};
+use crate::domain::freshness::Rhythm;
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::job;
 use crate::domain::run::JobState;
 use crate::lake::keys::report_folder;
-use crate::report::alerts::alerts;
+use crate::report::alerts::{Found, alerts};
 use crate::report::notice::{Night, NightEnd};
 
 const DATE: Date = date(2026, 11, 20);
@@ -76,7 +77,7 @@ impl ReportView {
             zone: "America/Detroit".to_owned(),
             is_simulation: is_ok,
             changes: changes(verdict),
-            alerts: alerts(&findings, &jobs),
+            alerts: alerts(&findings.into_iter().map(Found::tonight).collect::<Vec<_>>(), &jobs),
             jobs,
             tables: tables(verdict),
             quality: Some(QualityView::of(&checks(verdict))),
@@ -216,7 +217,12 @@ fn feature(name: &str, label: &str, importance: f64) -> ReasonFeature {
 }
 
 fn jobs(verdict: Verdict) -> Vec<JobView> {
-    let job = |name: &str, end, summary: &str| JobView { name: name.to_owned(), end, summary: summary.to_owned() };
+    let job = |name: &str, end, summary: &str| JobView {
+        name: name.to_owned(),
+        end,
+        summary: summary.to_owned(),
+        stands_from: None,
+    };
     let is_failed = verdict == Verdict::Failed;
     let (train, after) =
         if is_failed { (JobEnd::Failed, JobEnd::UpstreamFailed) } else { (JobEnd::Succeeded, JobEnd::Succeeded) };
@@ -263,6 +269,10 @@ fn tables(verdict: Verdict) -> Vec<TableView> {
         rows,
         change: Some(change),
         newest_event: newest.map(|second| Timestamp::constant(second, 0)),
+        delivered_at: Some(Timestamp::constant(1_795_150_800, 0)),
+        complete_through: Some(Date::constant(2026, 11, 19)),
+        rhythm: Rhythm::Daily,
+        is_late: false,
         is_stale: false,
         held_back: 0,
     };

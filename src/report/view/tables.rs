@@ -4,9 +4,11 @@
 //! is recorded in the quarantine, never in a view.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, CheckStatus};
+use crate::domain::freshness::Rhythm;
 
 /// One table as of tonight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +21,19 @@ pub struct TableView {
     pub change: Option<i64>,
     /// When the newest thing in it happened; `None` for a table that describes no events.
     pub newest_event: Option<Timestamp>,
-    /// Whether an earlier snapshot stands in for tonight's.
+    /// The time of its newest delivery; `None` where an earlier version of the program did not record it.
+    #[serde(default)]
+    pub delivered_at: Option<Timestamp>,
+    /// The last day through the end of which it is complete.
+    #[serde(default)]
+    pub complete_through: Option<Date>,
+    /// How often it is delivered.
+    #[serde(default)]
+    pub rhythm: Rhythm,
+    /// Whether it is older than it should be.
+    #[serde(default)]
+    pub is_late: bool,
+    /// Whether a delivery of it could not be used, and an earlier snapshot stands in.
     pub is_stale: bool,
     /// Rows that did not fit and were held back.
     pub held_back: u64,
