@@ -47,7 +47,12 @@ impl Measurement {
 /// The smallest count of people that may be shown.
 pub const SMALLEST_SHOWN: u64 = 10;
 
-/// A count of people: below [`SMALLEST_SHOWN`] it prints as `<10`, and its number cannot be read.
+/// Counts of people are shown rounded to a multiple of this, as the United Kingdom's HESA rounds, so that neither the
+/// parts of a table nor two nights can be subtracted to a person.
+pub const ROUNDED_TO: u64 = 5;
+
+/// A count of distinct people: below [`SMALLEST_SHOWN`] it prints as `<10`, otherwise rounded to [`ROUNDED_TO`]; its
+/// exact number cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct People(u64);
 
@@ -57,9 +62,12 @@ impl People {
         Self(n)
     }
 
-    /// Returns the number if it may be shown.
+    /// Returns the rounded number if it may be shown.
     pub const fn shown(self) -> Option<u64> {
-        if self.0 >= SMALLEST_SHOWN { Some(self.0) } else { None }
+        if self.0 < SMALLEST_SHOWN {
+            return None;
+        }
+        Some((self.0 + ROUNDED_TO / 2) / ROUNDED_TO * ROUNDED_TO)
     }
 }
 
@@ -78,23 +86,6 @@ impl fmt::Debug for People {
     }
 }
 
-/// A part and its rest, suppressed together: showing one of them must not reveal the other.
-///
-/// `None` for both when either is from 1 to 9: a shown total and a shown rest would reveal the hidden part.
-pub fn shown_parts(parts: &[u64]) -> Vec<Option<u64>> {
-    let hidden = parts.iter().filter(|&&n| n < SMALLEST_SHOWN).count();
-    let mut shown: Vec<Option<u64>> = parts.iter().map(|&n| People::new(n).shown()).collect();
-    if hidden == 1 && parts.len() > 1 {
-        // Complementary suppression: a single hidden cell could be computed from the total, so the next smallest is
-        // hidden too.
-        let next = (0..parts.len()).filter(|&i| shown[i].is_some()).min_by_key(|&i| (parts[i], i));
-        if let Some(next) = next {
-            shown[next] = None;
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,13 +93,12 @@ mod tests {
     #[test]
     fn a_small_count_of_people_cannot_be_printed() {
         assert_eq!(format!("{} {:?}", People::new(9), People::new(3)), "<10 People(<10)");
-        assert_eq!(People::new(10).to_string(), "10");
     }
 
     #[test]
-    fn one_hidden_part_takes_the_next_smallest_with_it() {
-        assert_eq!(shown_parts(&[40, 3, 12]), vec![Some(40), None, None]);
-        assert_eq!(shown_parts(&[40, 3, 4]), vec![Some(40), None, None]);
-        assert_eq!(shown_parts(&[40, 12]), vec![Some(40), Some(12)]);
+    fn a_count_of_people_is_rounded_to_five() {
+        let shown: Vec<Option<u64>> = [10, 12, 13, 17, 242].map(|n| People::new(n).shown()).to_vec();
+
+        assert_eq!(shown, [Some(10), Some(10), Some(15), Some(15), Some(240)]);
     }
 }

@@ -278,6 +278,7 @@ mod tests {
         let n = values.len();
         Rows {
             enrollment: (0..n).map(|row| row.to_string()).collect(),
+            person: Vec::new(),
             course: vec![1; n],
             term: vec![term.to_owned(); n],
             week: vec![2; n],

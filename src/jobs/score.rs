@@ -24,7 +24,7 @@ use crate::domain::outcome::{JobError, Outcome, Reason, SnapshotRef};
 use crate::features::Stage;
 use crate::lake::{self, Dataset, Provenance, Staging};
 use crate::ml::dataset::Rows;
-use crate::report::view::{FlaggedTerm, GroupCount};
+use crate::report::view::{FlaggedTerm, Student};
 use crate::telemetry::spawn_blocking;
 
 /// The kind.
@@ -161,25 +161,18 @@ fn frame(rows: &Rows, scores: &[f64], threshold: f64, version: &str) -> polars::
     frame.lazy().with_column(col("as_of").cast(instant)).sort(["enrollment_id"], Default::default()).collect()
 }
 
-/// Counts by term, grouped by course week: never who, and nothing below ten.
+/// Counts people by term, grouped by course week: never who, and nothing below ten.
 fn flagged(rows: &Rows, scores: &[f64], threshold: f64, names: &BTreeMap<i64, String>) -> Vec<FlaggedTerm> {
-    let mut terms: BTreeMap<&str, BTreeMap<i64, (u64, u64)>> = BTreeMap::new();
-    for (row, score) in scores.iter().enumerate() {
-        let count = terms.entry(&rows.term[row]).or_default().entry(rows.week[row]).or_default();
-        count.0 += u64::from(*score >= threshold);
-        count.1 += 1;
+    let mut terms: BTreeMap<&str, BTreeMap<i64, Vec<Student<'_>>>> = BTreeMap::new();
+    for (row, (score, person)) in scores.iter().zip(&rows.person).enumerate() {
+        let week = terms.entry(&rows.term[row]).or_default().entry(rows.week[row]).or_default();
+        week.push(Student { person, is_flagged: *score >= threshold });
     }
     terms
         .into_iter()
         .map(|(term, weeks)| {
-            let groups: Vec<GroupCount> = weeks
-                .into_iter()
-                .map(|(week, (flagged, enrolled))| GroupCount {
-                    group: format!("course week {week}"),
-                    flagged,
-                    enrolled,
-                })
-                .collect();
+            let groups: Vec<_> =
+                weeks.into_iter().map(|(week, students)| (format!("course week {week}"), students)).collect();
             let name = term.parse().ok().and_then(|id: i64| names.get(&id)).map_or(term, String::as_str);
             FlaggedTerm::new(name, "course week", &groups)
         })

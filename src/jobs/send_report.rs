@@ -26,7 +26,7 @@ use crate::domain::job::{self, SkippedSlot};
 use crate::domain::number::grouped;
 use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome, Reason};
 use crate::domain::run::JobState;
-use crate::lake::keys;
+use crate::lake::{Dataset, keys};
 use crate::report::alerts::{Found, alerts};
 use crate::report::format::day_and_time;
 use crate::report::mail::{Addresses, compose, recipients};
@@ -77,14 +77,14 @@ impl JobKind for SendReport {
         if was_not_published(cx) {
             return Ok(None);
         }
-        let view = report_view(cx)?;
+        let view = report_view(cx).await?;
         let view = serde_json::to_string(&view).map_err(|error| JobError::Fail(error.into()))?;
         Ok(Some(DependsOn::default().with("what the other jobs found", view)))
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
         let Report::Digest = params.report;
-        let report = report_view(cx)?;
+        let report = report_view(cx).await?;
         let night = night_view(cx, cx.environment.clock.now());
         let digest = DigestView {
             report: report.clone(),
@@ -205,7 +205,8 @@ fn undrawn(why: &str) -> Finding {
 }
 
 /// The report: the same for the same inputs, without times, run ids and attempts.
-fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
+async fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
+    let tables = tables(cx).await?;
     let config = &cx.environment.config;
     let done: Vec<_> = cx.input.jobs.iter().filter(|job| job.state.is_done()).collect();
     let jobs: Vec<JobView> = done
@@ -239,8 +240,8 @@ fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
         logical_date: cx.input.logical_date,
         zone: cx.input.timezone.clone(),
         is_simulation: config.sources.values().all(|source| source.kind == SourceKind::Simulation),
-        changes: changes(cx)?,
-        tables: tables(cx)?,
+        changes: changes(&tables),
+        tables,
         quality: facts::QUALITY.read(cx)?,
         drift: facts::DRIFT.read(cx)?,
         model: facts::MODEL.read(cx)?,
@@ -263,10 +264,16 @@ fn earlier_night(outcome: &Outcome, cx: &JobContext) -> Option<Date> {
 
 /// The tables as the pull left them, and how new they are tonight. What a pull of an earlier night did is not repeated:
 /// nothing has come since.
-fn tables(cx: &JobContext) -> Result<Vec<TableView>, JobError> {
+async fn tables(cx: &JobContext) -> Result<Vec<TableView>, JobError> {
     let mut tables = facts::TABLES.read(cx)?.unwrap_or_default();
     let is_repeated = facts::TABLES.job(cx).is_some_and(|outcome| earlier_night(outcome, cx).is_some());
     for table in &mut tables {
+        if table.delivered_at.is_none() {
+            // An earlier version of the program pulled it; without the lake it stays unknown.
+            let dataset = Dataset::table(&table.name.parse().map_err(JobError::fail)?);
+            let manifest = cx.manifest(&dataset).await.ok().flatten();
+            table.delivered_at = manifest.and_then(|manifest| manifest.instant("known_at"));
+        }
         let TableAge { complete_through, rhythm, is_late } = table_age(cx, &table.name, table.delivered_at)?;
         (table.complete_through, table.rhythm, table.is_late) = (complete_through, rhythm, is_late);
         if is_repeated {
@@ -292,14 +299,13 @@ fn skipped_notes(skipped: &[SkippedSlot], zone: &str) -> Vec<String> {
 }
 
 /// What changed in the tables since the last night.
-fn changes(cx: &JobContext) -> Result<Vec<String>, JobError> {
-    let tables = tables(cx)?;
+fn changes(tables: &[TableView]) -> Vec<String> {
     let changed = tables.iter().filter_map(|table| {
         let change = table.change.filter(|change| *change != 0)?;
         let word = if change > 0 { "more" } else { "fewer" };
         Some(format!("{}: {} {word} rows", table.name, grouped(change.unsigned_abs())))
     });
-    Ok(changed.collect())
+    changed.collect()
 }
 
 fn night_view(cx: &JobContext, now: Timestamp) -> NightView {

@@ -14,6 +14,8 @@ use crate::domain::ids::content_hash;
 pub struct Rows {
     /// The enrolment (a pseudonym).
     pub enrollment: Vec<String>,
+    /// The student (a pseudonym); empty where the examples do not say.
+    pub person: Vec<String>,
     /// The course.
     pub course: Vec<i64>,
     /// The term.
@@ -75,6 +77,11 @@ impl Rows {
         let has_label = frame.schema().contains(label);
         let mut rows = Self {
             enrollment: text("enrollment_id").map_err(failed("enrollment_id"))?,
+            person: if frame.schema().contains("user_id") {
+                text("user_id").map_err(failed("user_id"))?
+            } else {
+                Vec::new()
+            },
             course: whole("course_id")
                 .map_err(failed("course_id"))?
                 .into_iter()
@@ -116,6 +123,7 @@ impl Rows {
         }
         Self {
             enrollment: pick(&self.enrollment, places),
+            person: if self.person.is_empty() { Vec::new() } else { pick(&self.person, places) },
             course: pick(&self.course, places),
             term: pick(&self.term, places),
             week: pick(&self.week, places),
@@ -231,6 +239,7 @@ mod tests {
         let n = values.len();
         Rows {
             enrollment: (0..n).map(|i| i.to_string()).collect(),
+            person: Vec::new(),
             course: vec![1; n],
             term: vec!["1".to_owned(); n],
             week: vec![2; n],

@@ -264,6 +264,7 @@ mod tests {
         let label = (0..n).map(|i| Some(f64::from(unit(i, 53, 97) < x[i as usize]))).collect();
         Rows {
             enrollment: (0..n).map(|i| i.to_string()).collect(),
+            person: Vec::new(),
             course: vec![1; n as usize],
             term: vec!["1".to_owned(); n as usize],
             week: vec![2; n as usize],

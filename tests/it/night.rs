@@ -36,8 +36,9 @@ fn a_night_runs_is_then_up_to_date_and_is_the_same_when_forced() {
     let site = Site::new(SMALL);
     let night = ["run", "nightly", "--date", "2026-11-20"];
 
+    // So few students teach a model no more than the simple rule knows: its e-mail says LOOK.
     let first = site.nocturne(&night);
-    assert_eq!(first.status.code(), Some(0), "{}", text(&first));
+    assert_eq!(first.status.code(), Some(9), "{}", text(&first));
     let before = hashes(&site);
     assert!(before.len() > 20, "{before:?}");
 
@@ -46,7 +47,7 @@ fn a_night_runs_is_then_up_to_date_and_is_the_same_when_forced() {
     assert_eq!(text(&second).matches("up to date").count(), 7, "{}", text(&second));
 
     let forced = site.nocturne_with(&[&night[..], &["--force"]].concat(), &[("POLARS_MAX_THREADS", "1")]);
-    assert_eq!(forced.status.code(), Some(0), "{}", text(&forced));
+    assert_eq!(forced.status.code(), Some(9), "{}", text(&forced));
     let after = hashes(&site);
     let changed: Vec<&String> = before.keys().filter(|key| after.get(*key) != before.get(*key)).collect();
     assert_eq!(changed, Vec::<&String>::new(), "these files changed though their inputs did not");

@@ -98,7 +98,7 @@ impl ReportView {
             let verb = if late.len() == 1 { "is" } else { "are" };
             let until = match oldest.complete_through {
                 Some(through) => format!("ends with {}", day(through)),
-                None => "was never delivered".to_owned(),
+                None => "has no delivery that is known".to_owned(),
             };
             wrong.push(format!(
                 "{} of {of} {verb} older than expected; the oldest, {}, {until} and should come {}.",

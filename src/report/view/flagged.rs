@@ -1,14 +1,17 @@
-//! How many students may need support: counts in groups, never who.
+//! How many students may need support: counts of distinct people in groups, never who.
 //!
-//! A count below ten is hidden, and so is every count from which a hidden one could be worked out: the rest of a
-//! group, the only other hidden group, or groups that together hide fewer than ten. Suppression happens when
-//! the view is made; a stored view that holds a small number is read back without it.
+//! A student who takes several courses is one student, in a group and in all. A count below ten is hidden, every other
+//! one is rounded to five, totals too: from the rounded numbers no hidden one can be worked out. Of a group in which
+//! fewer than ten are not flagged the flagged are hidden as well: "nearly all" says too much about each. Hiding and
+//! rounding happen when the view is made; a stored view that holds a small or exact number is read back without it.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::measurement::{People, SMALLEST_SHOWN};
+use crate::domain::measurement::People;
 
-/// A count of people that may be printed, or nothing.
+/// A count of people that may be printed, rounded, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Option<u64>", into = "Option<u64>")]
 pub struct PeopleCount(Option<u64>);
@@ -19,7 +22,7 @@ impl PeopleCount {
         Self(None)
     }
 
-    /// Returns the number where it may be shown.
+    /// Returns the rounded number where it may be shown.
     pub const fn shown(self) -> Option<u64> {
         self.0
     }
@@ -43,15 +46,13 @@ impl From<PeopleCount> for Option<u64> {
     }
 }
 
-/// What is counted in one group, before suppression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupCount {
-    /// The group, such as a course level or a faculty.
-    pub group: String,
-    /// Students the model flags in it.
-    pub flagged: u64,
-    /// Students with a score in it.
-    pub enrolled: u64,
+/// One student in one group, before anything is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Student<'a> {
+    /// The student (a pseudonym).
+    pub person: &'a str,
+    /// Whether the model flags the student.
+    pub is_flagged: bool,
 }
 
 /// One term's counts.
@@ -61,11 +62,11 @@ pub struct FlaggedTerm {
     pub term: String,
     /// What the groups are, such as `course level`.
     pub grouped_by: String,
-    /// Students the model flags.
+    /// Students the model flags, each counted once.
     pub flagged: PeopleCount,
-    /// Students with a score.
+    /// Students with a score, each counted once.
     pub enrolled: PeopleCount,
-    /// The groups, in the order they were given.
+    /// The groups, in the order they were given. A student may be in several.
     pub groups: Vec<FlaggedGroup>,
 }
 
@@ -81,60 +82,43 @@ pub struct FlaggedGroup {
 }
 
 impl FlaggedTerm {
-    /// Returns the term's counts with every small one hidden, and every one that would reveal it.
-    pub fn new(term: impl Into<String>, grouped_by: impl Into<String>, counts: &[GroupCount]) -> Self {
-        let enrolled: Vec<u64> = counts.iter().map(|count| count.enrolled).collect();
-        let flagged: Vec<u64> = counts.iter().map(|count| count.flagged).collect();
-        let rest: Vec<u64> = counts.iter().map(|count| count.enrolled.saturating_sub(count.flagged)).collect();
-
-        let hides_enrolled = hidden(&[&enrolled], &vec![false; counts.len()]);
-        let hides_flagged = hidden(&[&flagged, &rest], &hides_enrolled);
-        let total = |parts: &[u64]| People::new(parts.iter().sum());
-        let is_total_small = total(&flagged).shown().is_none() || total(&rest).shown().is_none();
-
-        let groups = counts
-            .iter()
-            .zip(hides_flagged.iter().zip(&hides_enrolled))
-            .map(|(count, (&hides_flagged, &hides_enrolled))| FlaggedGroup {
-                group: count.group.clone(),
-                flagged: show(count.flagged, hides_flagged || is_total_small),
-                enrolled: show(count.enrolled, hides_enrolled),
-            })
-            .collect();
-        Self {
-            term: term.into(),
-            grouped_by: grouped_by.into(),
-            flagged: if is_total_small { PeopleCount::hidden() } else { total(&flagged).into() },
-            enrolled: total(&enrolled).into(),
-            groups,
-        }
-    }
-}
-
-fn show(count: u64, is_hidden: bool) -> PeopleCount {
-    if is_hidden { PeopleCount::hidden() } else { People::new(count).into() }
-}
-
-/// Says which rows must be hidden so that no cell below ten can be read or worked out from the columns' totals.
-///
-/// A row is hidden when one of its cells is small, or when `also` says so. While the hidden rows of a column sum to
-/// fewer than ten, or only one row is hidden, the total would reveal it: the smallest row that is left goes too.
-fn hidden(columns: &[&[u64]], also: &[bool]) -> Vec<bool> {
-    let mut hidden: Vec<bool> =
-        also.iter().enumerate().map(|(i, &is)| is || columns.iter().any(|column| column[i] < SMALLEST_SHOWN)).collect();
-    loop {
-        let rows = hidden.iter().filter(|&&is| is).count();
-        let reveals = columns.iter().any(|column| {
-            let sum: u64 = column.iter().zip(&hidden).filter(|(_, is)| **is).map(|(n, _)| n).sum();
-            sum < SMALLEST_SHOWN
+    /// Counts a term's students, by group and in all.
+    pub fn new(term: impl Into<String>, grouped_by: impl Into<String>, groups: &[(String, Vec<Student<'_>>)]) -> Self {
+        let everybody = groups.iter().flat_map(|(_, students)| students);
+        let (flagged, enrolled) = count(everybody);
+        let groups = groups.iter().map(|(group, students)| {
+            let (flagged, enrolled) = count(students);
+            FlaggedGroup { group: group.clone(), flagged, enrolled }
         });
-        if rows == 0 || (rows > 1 && !reveals) {
-            return hidden;
-        }
-        let next = (0..hidden.len()).filter(|&i| !hidden[i]).min_by_key(|&i| (columns[0][i], i));
-        let Some(next) = next else { return hidden };
-        hidden[next] = true;
+        Self { term: term.into(), grouped_by: grouped_by.into(), flagged, enrolled, groups: groups.collect() }
     }
+}
+
+impl FlaggedTerm {
+    /// Returns the counts of groups that share nobody, for previews: of each its name, how many are flagged, and how many
+    /// there are.
+    pub fn of_disjoint(term: &str, grouped_by: &str, groups: &[(&str, u64, u64)]) -> Self {
+        let names: Vec<Vec<String>> =
+            groups.iter().map(|(group, _, all)| (0..*all).map(|n| format!("{group} {n}")).collect()).collect();
+        let students = groups.iter().zip(&names).map(|((group, flagged, _), names)| {
+            let students = (0..).zip(names).map(|(n, person)| Student { person, is_flagged: n < *flagged });
+            ((*group).to_owned(), students.collect())
+        });
+        Self::new(term, grouped_by, &students.collect::<Vec<_>>())
+    }
+}
+
+/// Returns how many people are flagged and how many there are, each counted once; flagged is who is flagged anywhere.
+fn count<'a>(students: impl IntoIterator<Item = &'a Student<'a>>) -> (PeopleCount, PeopleCount) {
+    let mut people: BTreeMap<&str, bool> = BTreeMap::new();
+    for student in students {
+        *people.entry(student.person).or_default() |= student.is_flagged;
+    }
+    let flagged: BTreeSet<&str> = people.iter().filter(|(_, is)| **is).map(|(person, _)| *person).collect();
+    let of = |n: usize| People::new(n as u64);
+    let rest = of(people.len() - flagged.len());
+    let flagged = if rest.shown().is_some() { of(flagged.len()).into() } else { PeopleCount::hidden() };
+    (flagged, of(people.len()).into())
 }
 
 #[cfg(test)]
@@ -143,77 +127,73 @@ mod tests {
 
     use super::*;
 
-    fn group(name: &str, flagged: u64, enrolled: u64) -> GroupCount {
-        GroupCount { group: name.to_owned(), flagged, enrolled }
+    /// Groups of which each has so many flagged and other students, all of them different people.
+    fn term(cells: &[(u64, u64)]) -> FlaggedTerm {
+        let names: Vec<String> = (0..cells.len()).map(|group| group.to_string()).collect();
+        let groups: Vec<(&str, u64, u64)> =
+            names.iter().zip(cells).map(|(name, (flagged, rest))| (name.as_str(), *flagged, flagged + rest)).collect();
+        FlaggedTerm::of_disjoint("T", "level", &groups)
     }
 
-    fn flagged(term: &FlaggedTerm) -> Vec<Option<u64>> {
-        term.groups.iter().map(|group| group.flagged.shown()).collect()
-    }
-
-    #[test]
-    fn a_small_group_takes_the_next_smallest_with_it() {
-        let term = FlaggedTerm::new("T", "level", &[group("1", 40, 300), group("2", 4, 200), group("3", 25, 90)]);
-
-        assert_eq!(flagged(&term), vec![Some(40), None, None]);
-        assert_eq!(term.flagged.shown(), Some(69));
+    fn shown(term: &FlaggedTerm) -> Vec<Option<u64>> {
+        let cells = term.groups.iter().flat_map(|group| [group.flagged, group.enrolled]);
+        cells.chain([term.flagged, term.enrolled]).map(PeopleCount::shown).collect()
     }
 
     #[test]
-    fn two_groups_that_hide_fewer_than_ten_together_take_a_third() {
-        let term = FlaggedTerm::new("T", "level", &[group("1", 40, 300), group("2", 3, 200), group("3", 4, 90)]);
+    fn a_student_in_several_courses_is_one_student() {
+        let names: Vec<String> = (0..40).map(|n| format!("u{n}")).collect();
+        let in_group = |flagged: usize| -> Vec<Student<'_>> {
+            names.iter().enumerate().map(|(n, person)| Student { person, is_flagged: n < flagged }).collect()
+        };
+        let groups = [("week 9".to_owned(), in_group(12)), ("week 10".to_owned(), in_group(20))];
 
-        assert_eq!(flagged(&term), vec![None, None, None]);
+        let term = FlaggedTerm::new("T", "course week", &groups);
+
+        assert_eq!((term.flagged.shown(), term.enrolled.shown()), (Some(20), Some(40)), "not 32 of 80");
+        assert_eq!(shown(&term)[..4], [Some(10), Some(40), Some(20), Some(40)]);
     }
 
     #[test]
-    fn a_group_with_few_students_who_are_not_flagged_is_hidden() {
-        let term = FlaggedTerm::new("T", "level", &[group("1", 40, 300), group("2", 30, 33), group("3", 20, 90)]);
-
-        assert_eq!(flagged(&term), vec![Some(40), None, None]);
+    fn small_counts_are_hidden_and_others_rounded() {
+        assert_eq!(shown(&term(&[(4, 200), (33, 91)])), [None, Some(205), Some(35), Some(125), Some(35), Some(330)]);
     }
 
     #[test]
-    fn a_group_with_few_students_takes_the_next_smallest_with_it() {
-        let term = FlaggedTerm::new("T", "level", &[group("1", 40, 300), group("2", 0, 8), group("3", 25, 90)]);
-
-        let enrolled: Vec<_> = term.groups.iter().map(|group| group.enrolled.shown()).collect();
-        assert_eq!(enrolled, vec![Some(300), None, None], "398 less 300 and 90 would be the 8");
+    fn a_group_with_few_students_who_are_not_flagged_does_not_say_how_many_are() {
+        assert_eq!(shown(&term(&[(30, 3)])), [None, Some(35), None, Some(35)]);
     }
 
     #[test]
-    fn a_stored_small_number_is_not_read_back() {
-        let count: PeopleCount = serde_json::from_str("7").unwrap();
+    fn a_stored_small_or_exact_number_is_not_read_back() {
+        let counts: Vec<PeopleCount> = serde_json::from_str("[7, 242]").unwrap();
 
-        assert_eq!(count, PeopleCount::hidden());
+        assert_eq!((counts[0], counts[1].shown()), (PeopleCount::hidden(), Some(240)));
     }
 
     proptest! {
+        /// Whatever is published would be the same if a hidden count were another: nobody can work it out.
         #[test]
-        fn no_small_cell_can_be_read_or_worked_out(
-            cells in proptest::collection::vec((0_u64..60, 0_u64..60), 1..7)
-        ) {
-            let counts: Vec<GroupCount> = cells.iter().enumerate()
-                .map(|(i, (flagged, rest))| group(&i.to_string(), *flagged, flagged + rest)).collect();
-
-            let term = FlaggedTerm::new("T", "level", &counts);
-
-            for value in term.groups.iter().flat_map(|g| [g.flagged, g.enrolled]).chain([term.flagged, term.enrolled]) {
-                prop_assert!(value.shown().is_none_or(|n| n >= 10));
-            }
-            for (shown, count) in term.groups.iter().zip(&counts) {
-                if shown.flagged.shown().is_some() && shown.enrolled.shown().is_some() {
-                    prop_assert!(count.enrolled - count.flagged >= 10);
-                }
-            }
-            let flagged = (term.flagged, term.groups.iter().map(|g| g.flagged).collect::<Vec<_>>());
-            let enrolled = (term.enrolled, term.groups.iter().map(|g| g.enrolled).collect::<Vec<_>>());
-            for (total, parts) in [flagged, enrolled] {
-                let Some(total) = total.shown() else { continue };
-                let shown: u64 = parts.iter().filter_map(|part| part.shown()).sum();
-                let hidden = parts.iter().filter(|part| part.shown().is_none()).count();
-                prop_assert!(hidden == 0 || total - shown >= 10);
-                prop_assert!(hidden != 1 || parts.len() == 1);
+        fn no_hidden_count_can_be_worked_out(cells in proptest::collection::vec((0_u64..40, 0_u64..40), 2..5)) {
+            let published = shown(&term(&cells));
+            for group in (0..cells.len()).filter(|group| cells[*group].0 < 10) {
+                // Another count here; those not flagged here, and the students of one other group, may be others too.
+                let others = (0..cells.len()).filter(|other| *other != group);
+                let shifts = others.flat_map(|other| (-4_i64..=4).flat_map(move |one| (-4..=4).map(move |two| (other, (one, two)))));
+                let is_ambiguous = shifts.into_iter().any(|(other, shift)| {
+                    [(-1_i64, 1), (-1, 0), (1, -1), (1, 0)].into_iter().any(|(change, rest)| {
+                        let moved = |(flagged, others): (u64, u64), by: (i64, i64)| {
+                            Some((flagged.checked_add_signed(by.0)?, others.checked_add_signed(by.1)?))
+                        };
+                        let here = moved(cells[group], (change, rest));
+                        let there = moved(cells[other], shift);
+                        let (Some(here), Some(there)) = (here, there) else { return false };
+                        let mut changed = cells.clone();
+                        (changed[group], changed[other]) = (here, there);
+                        shown(&term(&changed)) == published
+                    })
+                });
+                prop_assert!(is_ambiguous, "{cells:?}: {published:?} reveals group {group}");
             }
         }
     }

@@ -21,7 +21,7 @@ pub use alert::{Alert, Route};
 pub use answers::{Answer, FourAnswers, Verdict};
 pub use drift::{DriftView, FeatureDrift};
 pub use failure::{FailedJob, FailureKind, FailureView};
-pub use flagged::{FlaggedGroup, FlaggedTerm, GroupCount, PeopleCount};
+pub use flagged::{FlaggedGroup, FlaggedTerm, PeopleCount, Student};
 pub use model::{Interval, ModelView, PreviousModel, WeekView};
 pub use night::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView};
 pub use pages::{FolderEntry, FolderView, ModelCardView, ReasonFeature};

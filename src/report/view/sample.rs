@@ -8,8 +8,8 @@ use jiff::civil::{Date, date};
 
 use super::{
     Basis, DigestView, DriftView, FailureKind, FailureView, FeatureDrift, FlaggedTerm, FolderEntry, FolderView,
-    GroupCount, Interval, JobEnd, JobSpan, JobView, ModelCardView, ModelView, NightView, Pointer, PreviousModel,
-    QualityView, ReasonFeature, ReportView, TableView, Verdict, WeekView,
+    Interval, JobEnd, JobSpan, JobView, ModelCardView, ModelView, NightView, Pointer, PreviousModel, QualityView,
+    ReasonFeature, ReportView, TableView, Verdict, WeekView,
 };
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding};
 use crate::domain::freshness::Rhythm;
@@ -419,17 +419,9 @@ fn model() -> ModelView {
 }
 
 fn flagged() -> Vec<FlaggedTerm> {
-    let group = |group: &str, flagged, enrolled| GroupCount { group: group.to_owned(), flagged, enrolled };
-    vec![FlaggedTerm::new(
-        "Autumn 2026, week 9",
-        "course level",
-        &[
-            group("First year", 187, 1_604),
-            group("Second year", 96, 1_011),
-            group("Third year", 34, 610),
-            group("Graduate", 6, 187),
-        ],
-    )]
+    let groups =
+        [("First year", 187, 1_604), ("Second year", 96, 1_011), ("Third year", 34, 610), ("Graduate", 6, 187)];
+    vec![FlaggedTerm::of_disjoint("Autumn 2026, week 9", "course level", &groups)]
 }
 
 fn pointers() -> Vec<Pointer> {
