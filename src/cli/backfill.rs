@@ -3,9 +3,13 @@
 //! All runs are made in one transaction, so an interrupted backfill is complete: the same command continues it, and so
 //! does a daemon. Its runs wait for scheduled ones and send no e-mail.
 
+mod plan;
+
+use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
 
+use self::plan::Plan;
 use super::follow::{self, Strict, unreachable};
 use super::launch::{self, Site};
 use super::output::{self, Listener};
@@ -14,6 +18,7 @@ use super::{ExitCode, Failure, Global, values};
 use crate::app::{App, Interrupt};
 use crate::config::Use;
 use crate::domain::dag::Dag;
+use crate::domain::ids::RunId;
 use crate::domain::job::Force;
 use crate::domain::manual::{Asked, Manual};
 use crate::domain::run::{RunState, Trigger};
@@ -88,6 +93,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
     let app = App::open(&global.config, purpose).await?;
     let dag = app.dag_with(&args.dag, &[])?;
     refuse_range(&app, &dag, &args)?;
+    let asked_at = app.clock.now();
     let planned = plan(&app, &dag, &args).await?;
     let known = find_open(&app, &dag, &args).await?;
     if args.dry_run {
@@ -98,11 +104,12 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
             let runs = app.store.runs_of_backfill(&backfill.id).await.map_err(unreachable)?;
             (backfill, runs)
         }
-        None => make(&app, &dag, &args, &planned).await?,
+        None => make(&app, &dag, &args, (&planned, asked_at)).await?,
     };
     if runs.is_empty() {
         return nothing_to_do(&planned, global);
     }
+    warn_of_what_is_left_out(&planned, &backfill, &runs, &args);
     let work = Work { app: &app, backfill: &backfill, args: &args, global };
     work.do_all(&dag, runs).await
 }
@@ -143,9 +150,8 @@ async fn make(
     app: &App,
     dag: &Dag,
     args: &Args,
-    planned: &[PlannedDate],
+    (planned, now): (&[PlannedDate], Timestamp),
 ) -> Result<(Backfill, Vec<RunRecord>), Failure> {
-    let now = app.clock.now();
     let backfill = Backfill {
         id: format!("{}.{}.{}.{}", dag.name, args.from, args.to, now.as_microsecond()),
         dag: dag.name.clone(),
@@ -171,84 +177,46 @@ async fn make(
     if news.is_empty() {
         return Ok((backfill, Vec::new()));
     }
-    let runs = app.store.create_backfill(&backfill, news).await.map_err(unreachable)?;
+    let backfill = app.store.create_backfill(&backfill, news).await.map_err(unreachable)?;
+    let runs = app.store.runs_of_backfill(&backfill.id).await.map_err(unreachable)?;
     Ok((backfill, runs))
+}
+
+/// Says which dates are left to a run that is open, and which options of a backfill under way are not changed.
+fn warn_of_what_is_left_out(planned: &[PlannedDate], backfill: &Backfill, runs: &[RunRecord], args: &Args) {
+    let is_ours = |run: &RunId| runs.iter().any(|one| one.run_id == *run);
+    for one in planned {
+        if let Does::Wait(run) = &one.does
+            && !is_ours(run)
+        {
+            tracing::warn!(
+                "{} is left out: {run} of that date is still open; `nocturne runs cancel {run}` ends it, `nocturne runs show {run}` says what it waits for",
+                one.date
+            );
+        }
+    }
+    let was_begun = runs.iter().any(|run| run.state.is_done());
+    if was_begun && (args.force || args.newest_first || args.parallel != backfill.parallel) {
+        tracing::warn!(
+            "It goes on as it was begun: --force, --newest-first and --parallel are those of the first call"
+        );
+    }
 }
 
 fn nothing_to_do(planned: &[PlannedDate], global: &Global) -> Result<ExitCode, Failure> {
     if global.json {
-        output::json(&serde_json::json!({ "runs": [] }))?;
+        output::json(&serde_json::json!({ "backfill": null, "runs": [] }))?;
     } else {
         let open = planned.iter().filter(|one| matches!(one.does, Does::Wait(_))).count();
         let also = if open > 0 { format!(", {open} of them still open") } else { String::new() };
-        output::line(&format!(
-            "Nothing to do: all {} dates have a run{also}; --reprocess failed or all runs them again",
-            planned.len()
-        ))?;
+        output::line(&match planned.len() {
+            0 => "Nothing to do: the schedule has no slot in this range".to_owned(),
+            dates => {
+                format!("Nothing to do: all {dates} dates have a run{also}; --reprocess failed or all runs them again")
+            }
+        })?;
     }
     Ok(ExitCode::Done)
-}
-
-/// What a backfill would do.
-struct Plan<'a> {
-    dag: &'a Dag,
-    planned: &'a [PlannedDate],
-    /// The same backfill, where it is under way.
-    known: Option<&'a Backfill>,
-}
-
-impl Plan<'_> {
-    /// Shows what would be run, what it would make current, and what it would leave unchanged.
-    async fn show(&self, app: &App, global: &Global) -> Result<ExitCode, Failure> {
-        let &Self { dag, planned, known } = self;
-        let newest = newest_date(app, dag).await?;
-        if global.json {
-            let dates: Vec<_> =
-                planned.iter().map(|one| serde_json::json!({ "date": one.date, "does": does(one) })).collect();
-            output::json(&serde_json::json!({ "dag": dag.name, "open": known, "newest_run": newest, "dates": dates }))?;
-            return Ok(ExitCode::Done);
-        }
-        if let Some(backfill) = known {
-            output::line(&format!("{} is under way: the same command without --dry-run goes on with it", backfill.id))?;
-        }
-        let rows = planned.iter().map(|one| vec![one.date.to_string(), does(one)]).collect();
-        output::table(&["date", "what becomes of it"], &[], rows)?;
-        output::line(&format!("\n{}", what_becomes_current(newest, planned)))?;
-        Ok(ExitCode::Done)
-    }
-}
-
-async fn newest_date(app: &App, dag: &Dag) -> Result<Option<Date>, Failure> {
-    let filter = RunFilter { dag: Some(dag.name.clone()), ..RunFilter::default() };
-    let runs = app.store.runs(&filter).await.map_err(unreachable)?;
-    Ok(runs.iter().filter(|run| run.started_at.is_some()).map(|run| run.logical_date).max())
-}
-
-fn does(one: &PlannedDate) -> String {
-    match &one.does {
-        Does::Run(None) => "runs".to_owned(),
-        Does::Run(Some((run, state))) => format!("runs again: {run} {state}"),
-        Does::Keep(run, state) => format!("stays as it is: {run} {state}"),
-        Does::Wait(run) => format!("stays as it is: {run} is still open"),
-    }
-}
-
-/// Says what a backfill makes current, and what it leaves unchanged.
-fn what_becomes_current(newest: Option<Date>, planned: &[PlannedDate]) -> String {
-    let runs: Vec<Date> = planned.iter().filter(|one| matches!(one.does, Does::Run(_))).map(|one| one.date).collect();
-    let older = runs.iter().filter(|date| newest.is_some_and(|newest| **date < newest)).count();
-    let (first, leaves) =
-        (format!("Each run makes the report of its own date ({} of them).", runs.len()), "No e-mail goes out.");
-    let current = match (newest, runs.len() - older) {
-        (Some(newest), 0) => format!(
-            "Tables, features, models and cursors stay as the run for {newest} left them: all these dates are earlier."
-        ),
-        (Some(newest), _) => format!(
-            "Runs for {newest} and later make their tables, features and models current; those for earlier dates leave them."
-        ),
-        (None, _) => "Nothing has run before: the newest of them makes tables, features and models current.".to_owned(),
-    };
-    format!("{first}\n{current}\n{leaves}")
 }
 
 /// A backfill at work.
@@ -291,11 +259,22 @@ impl Work<'_> {
                 signals.mean(Interrupt::Drains);
                 app.as_owner(&tenure, self.here(&tenure, &stop, &mut listener)).await
             }
-            Site::Daemon => self.follow_all(&stop.drain, &mut listener).await,
+            Site::Daemon => tokio::select! {
+                followed = self.follow_all(&stop.drain, &mut listener) => followed,
+                () = launch::until_nobody_owns(app) => Err(self.daemon_is_gone()),
+            },
         };
         ended?;
         let code = self.close(&mut listener).await?;
         Ok(launch::signal_code(&signals, code))
+    }
+
+    fn daemon_is_gone(&self) -> Failure {
+        let error = anyhow::anyhow!(
+            "the daemon that carries {} out is gone, and none has come back; the same command goes on with it, and so does the next `nocturne daemon`",
+            self.backfill.id
+        );
+        Failure::new(ExitCode::Unreachable, error)
     }
 
     /// Carries out the runs in this process, no more at a time than requested.
@@ -390,6 +369,12 @@ impl Work<'_> {
         }
         if !self.global.json {
             listener.line(&summary(&runs));
+            if runs.iter().any(|run| !run.state.is_done()) {
+                listener.line(&format!(
+                    "The same command goes on with them, and so does a daemon; `nocturne runs cancel {}` ends them",
+                    self.backfill.id
+                ));
+            }
         }
         Ok(worst)
     }
@@ -402,7 +387,7 @@ fn summary(runs: &[RunRecord]) -> String {
         (count(RunState::Succeeded), "succeeded"),
         (count(RunState::Failed), "failed"),
         (count(RunState::Cancelled), "cancelled"),
-        (open, "still to do: the same command goes on with them, and so does a daemon"),
+        (open, "still to do"),
     ];
     let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     format!("{}.", parts.join(", "))

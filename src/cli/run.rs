@@ -14,6 +14,9 @@ use crate::domain::job::Force;
 use crate::domain::manual::{Asked, Manual};
 use crate::store::{NewRun, Pause};
 
+/// How far ahead of today a run's date may be.
+const MOST_DAYS_AHEAD: i32 = 31;
+
 /// Run a DAG once and follow it to its end.
 ///
 /// Without a daemon this command carries out the run; with one it hands the run over. While an earlier run of the DAG
@@ -64,6 +67,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         Some(date) => date,
         None => app.today_in(&dag.timezone)?,
     };
+    refuse_far_ahead(&app, &dag, date)?;
     let only = wanted(&dag, &args.job, args.from.as_ref())?;
     let talk = Talk::of(global);
     let new = NewRun {
@@ -77,6 +81,27 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure
         dag,
     };
     launch(&app, new, &args.launch, talk).await
+}
+
+/// A date in the future is more likely a slip than a wish: until that day every night would be one for an earlier date,
+/// and leave tables, features and models as they are.
+fn refuse_far_ahead(app: &App, dag: &Dag, date: Date) -> Result<(), Failure> {
+    let today = app.today_in(&dag.timezone)?;
+    let days = date.since(today).map_or(0, |span| span.get_days());
+    if days > MOST_DAYS_AHEAD {
+        let why = format!(
+            "{date} is {days} days ahead of {today} in {}: after such a run the nights before that date would leave \
+             tables, features and models as it made them; the latest date possible is {MOST_DAYS_AHEAD} days ahead",
+            dag.timezone
+        );
+        return Err(Failure::new(ExitCode::Refused, anyhow::anyhow!(why)));
+    }
+    if days > 0 {
+        tracing::warn!(
+            "{date} is {days} days ahead: until then nights are for earlier dates, and leave what this run makes"
+        );
+    }
+    Ok(())
 }
 
 impl From<Args> for dry_run::Wanted {

@@ -107,7 +107,8 @@ pub enum Why {
     Forced,
     /// What it depends on is not known beforehand, so it runs every time.
     Always,
-    /// Its last success does not say what it was made from: it was recorded by an earlier version.
+    /// Its last success does not say what it was made from: an earlier version recorded it, or a person marked it, or one
+    /// with the same inputs, as failed.
     NotRecorded,
     /// What it depends on has changed.
     Changed {
@@ -132,7 +133,9 @@ impl fmt::Display for Why {
             Self::First => f.write_str("it has not succeeded before"),
             Self::Forced => f.write_str("it was forced"),
             Self::Always => f.write_str("it runs every time"),
-            Self::NotRecorded => f.write_str("its last success was recorded by an earlier version"),
+            Self::NotRecorded => f.write_str(
+                "its last success does not count: it was marked as failed, or recorded by an earlier version",
+            ),
             Self::Unchanged { since } => write!(f, "nothing has changed since {since}"),
             Self::Changed { since, changes } => {
                 let named: Vec<String> = changes.iter().take(NAMED).map(Change::to_string).collect();

@@ -242,6 +242,35 @@ pub enum JobEvent {
     },
 }
 
+impl fmt::Display for RunEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queued { .. } => f.write_str("another request for it"),
+            Self::Started => f.write_str("its start"),
+            Self::Finished { state } => write!(f, "an end as {state}"),
+            Self::Marked { state } => write!(f, "a mark as {state}"),
+        }
+    }
+}
+
+impl fmt::Display for JobEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AttemptStarted { attempt } => write!(f, "the start of attempt {attempt}"),
+            Self::AttemptSucceeded { attempt, .. } => write!(f, "the success of attempt {attempt}"),
+            Self::AttemptFailed { attempt, .. } => write!(f, "the failure of attempt {attempt}"),
+            Self::AttemptLost { attempt, .. } => write!(f, "the loss of attempt {attempt}"),
+            Self::AttemptDrained { attempt } => write!(f, "the stop of attempt {attempt}"),
+            Self::AttemptSuperseded { attempt, .. } => write!(f, "a refused commit of attempt {attempt}"),
+            Self::PartCommitted { attempt, part } => write!(f, "the part `{part}` of attempt {attempt}"),
+            Self::Skipped { .. } => f.write_str("a skip"),
+            Self::UpstreamFailed { upstream } => write!(f, "the failure of `{upstream}`, which it needs,"),
+            Self::Cancelled => f.write_str("a cancellation"),
+            Self::Marked { state, .. } => write!(f, "a mark as {state}"),
+        }
+    }
+}
+
 /// The error of an attempt whose process died without an explanation.
 pub const LOST: &str = "the attempt was lost: its process died";
 
@@ -251,7 +280,7 @@ fn lost() -> String {
 
 /// A transition that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} is {state}: `{event}` cannot happen to it")]
+#[error("the {what} is {state}, and {event} cannot follow")]
 pub struct IllegalTransition {
     /// `run` or `job`.
     pub what: &'static str,
@@ -278,7 +307,7 @@ impl RunState {
             _ => Err(IllegalTransition {
                 what: "run",
                 state: before.map_or("not there", Self::as_str),
-                event: format!("{event:?}"),
+                event: event.to_string(),
             }),
         }
     }

@@ -115,7 +115,10 @@ pub async fn foresee(
             foreseen.extend(dag.jobs.get(job).map(|found| of(found, Will::Skip { why: why_unattempted(end) })));
         }
         for job in next.ready.iter().filter_map(|name| dag.jobs.get(name)) {
-            let last = store.last_success(&dag.name, &job.name, None).await?;
+            let last = match store.last_success(&dag.name, &job.name, Some(wanted.date)).await? {
+                Some(last) => Some(last),
+                None => store.last_success(&dag.name, &job.name, None).await?,
+            };
             let input = present.input(wanted, job, &views, last.as_ref());
             let will = will(runners, &input, &needs_that_run(job, &foreseen), last).await;
             let outcome = if matches!(will, Will::Keep { .. }) { up_to_date(&input) } else { input.last_success };

@@ -86,9 +86,13 @@ pub fn dates_of(dag: &Dag, first: Date, last: Date) -> Result<Vec<Date>, Schedul
     };
     let midnight = |date: Date| date.to_zoned(zone.clone()).map_or(Timestamp::MAX, |zoned| zoned.timestamp());
     let just_before = |at: Timestamp| at.checked_sub(1.nanosecond()).unwrap_or(at);
-    let end = last.tomorrow().map_or(Timestamp::MAX, midnight);
-    let slots = schedule::due_between(planned, &dag.timezone, just_before(midnight(first)), just_before(end))?;
-    let dates: BTreeSet<Date> = slots.into_iter().map(|slot| slot.date).collect();
+    let mut dates = BTreeSet::new();
+    // Day by day: a schedule that fires every minute has more slots in a year than are planned at once.
+    for date in first.series(1.day()).take_while(|date| *date <= last) {
+        let end = date.tomorrow().map_or(Timestamp::MAX, midnight);
+        let slots = schedule::due_between(planned, &dag.timezone, just_before(midnight(date)), just_before(end))?;
+        dates.extend(slots.into_iter().map(|slot| slot.date));
+    }
     Ok(dates.into_iter().filter(|date| (first..=last).contains(date)).collect())
 }
 

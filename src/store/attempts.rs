@@ -14,7 +14,7 @@ use super::error::StoreError;
 use super::job_at::JobAt;
 use super::jobs::{self, Standing};
 use super::run_contract::Claim;
-use super::{events, hold};
+use super::{events, hold, successes};
 use crate::domain::outcome::Outcome;
 use crate::domain::retry::{LOST_BUDGET, SUPERSEDED_BUDGET};
 use crate::domain::run::{IllegalTransition, JobEvent, JobState};
@@ -79,7 +79,8 @@ pub(super) async fn commit_part(
     let (json, _) = readable_json(&tx, part.outcome)?;
     let binds = [at.run_id.into(), at.job.into(), attempt.attempt.into(), part.name.into(), (&json).into()];
     tx.execute(PART_INSERT, &binds).await?;
-    let committing = Committing { attempt, base: part.base, run: &held, now };
+    let is_earlier = successes::has_later_success(&mut tx, &held.dag, at.job, held.date).await?;
+    let committing = Committing { attempt, base: part.base, run: &held, now, is_earlier };
     commit::write_effects(&mut tx, &committing, part.outcome).await?;
     tx.commit().await
 }
@@ -129,7 +130,8 @@ pub(super) async fn finish(
     let (seq, mut standing) = jobs::apply(&mut tx, at, before.state, &event).await?;
     attempt_rows::end_attempt(&mut tx, at, &ending, seq).await?;
     if let AttemptEnd::Succeeded { outcome, base, .. } = &end {
-        let committing = Committing { attempt, base, run: &held, now };
+        let is_earlier = successes::has_later_success(&mut tx, &held.dag, at.job, held.date).await?;
+        let committing = Committing { attempt, base, run: &held, now, is_earlier };
         commit::write_effects(&mut tx, &committing, outcome).await?;
     }
     tx.commit().await?;

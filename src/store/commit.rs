@@ -53,6 +53,8 @@ pub(super) struct Committing<'a> {
     pub(super) run: &'a Held,
     /// Now.
     pub(super) now: Timestamp,
+    /// Whether the job has succeeded for a later date: then nothing current is replaced.
+    pub(super) is_earlier: bool,
 }
 
 /// Returns what an attempt reads, and what its commit replaces.
@@ -82,7 +84,7 @@ pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>, run: &Held) -> Res
         snapshots,
         cursors,
         models,
-        last_success: successes::last_success_within(tx, &run.dag, at.job).await?,
+        last_success: successes::last_success_within(tx, &run.dag, at.job, run.date).await?,
         standing: standing.iter().map(jobs::view_of).collect::<Result<Vec<JobView>, _>>()?,
         parts,
         left_findings,
@@ -131,8 +133,12 @@ pub(super) async fn write_effects(
 }
 
 impl Committing<'_> {
-    /// Whether the current one was made by a run of the same DAG for a later date: then it is not replaced.
+    /// Whether the current one belongs to a later date, because a run of the same DAG made it for that date or the job
+    /// has succeeded for that date since: then it is not replaced.
     fn is_for_earlier_date(&self, row: &Row) -> Result<bool, StoreError> {
+        if self.is_earlier {
+            return Ok(true);
+        }
         let dag = row.text_or_null("dag")?;
         let date = row.text_or_null("logical_date")?;
         Ok(dag.as_deref() == Some(self.run.dag.as_str()) && date.is_some_and(|date| date > self.run.date.to_string()))
@@ -209,8 +215,9 @@ async fn write_cursor(
 ) -> Result<(), StoreError> {
     let current = tx.row(CURSOR, &[name.into()]).await?;
     let date = committing.run.date.to_string();
+    let is_moved = |row: &Row| row.text_or_null("logical_date").map(|moved_for| moved_for.is_some_and(|at| at > date));
     if let Some(row) = &current
-        && row.text_or_null("logical_date")?.is_some_and(|moved_for| moved_for > date)
+        && (committing.is_earlier || is_moved(row)?)
     {
         return Ok(());
     }

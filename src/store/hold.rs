@@ -12,8 +12,9 @@ use crate::domain::run::{IllegalTransition, RunState};
 const LOCK: &str = "UPDATE runs SET token = token WHERE run_id = $1 RETURNING state, cancel_requested";
 const HOLD: &str = "UPDATE runs SET token = token WHERE run_id = $1 AND token = $2 \
                     RETURNING state, dag, logical_date, \
-                    CAST(CASE WHEN backfill IS NULL THEN 1 ELSE 0 END AS BIGINT) AS sends_mail, \
+                    CAST(CASE WHEN backfill IS NULL THEN 1 ELSE 0 END AS BIGINT) AS sends_mail, repairs, \
                     CAST(CASE WHEN only_jobs IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_partial";
+const REPAIRED: &str = "SELECT backfill, repairs FROM runs WHERE run_id = $1";
 const EXISTS: &str = "SELECT run_id FROM runs WHERE run_id = $1";
 
 /// A run whose row a transaction has locked, with its token checked.
@@ -26,7 +27,7 @@ pub(super) struct Held {
     pub(super) date: Date,
     /// Whether it is for some of the DAG's jobs only.
     pub(super) is_partial: bool,
-    /// Whether it sends e-mails: those of a backfill would be about old nights.
+    /// Whether it sends e-mails: those of a backfill, and of a retry of its runs, would be about old nights.
     pub(super) sends_mail: bool,
 }
 
@@ -36,13 +37,26 @@ pub(super) async fn hold(tx: &mut Transaction, claim: &Claim) -> Result<Held, St
     claim.tenure.check()?;
     if let Some(row) = tx.row(HOLD, &[run_id.into(), claim.token.into()]).await? {
         let (state, dag, date) = (row.parse("state")?, row.parse("dag")?, row.parse("logical_date")?);
-        let (is_partial, sends_mail) = (row.flag("is_partial")?, row.flag("sends_mail")?);
+        let is_partial = row.flag("is_partial")?;
+        let sends_mail = row.flag("sends_mail")? && !repairs_backfill(tx, row.text_or_null("repairs")?).await?;
         return Ok(Held { state, dag, date, is_partial, sends_mail });
     }
     match tx.row(EXISTS, &[run_id.into()]).await? {
         Some(_) => Err(StoreError::Fenced { run_id: run_id.clone() }),
         None => Err(StoreError::NoRun { run_id: run_id.clone() }),
     }
+}
+
+/// Returns whether a run, or one that it repairs in its turn, belongs to a backfill.
+async fn repairs_backfill(tx: &mut Transaction, mut run: Option<String>) -> Result<bool, StoreError> {
+    while let Some(repaired) = run {
+        let Some(row) = tx.row(REPAIRED, &[repaired.as_str().into()]).await? else { return Ok(false) };
+        if row.text_or_null("backfill")?.is_some() {
+            return Ok(true);
+        }
+        run = row.text_or_null("repairs")?;
+    }
+    Ok(false)
 }
 
 /// Like [`hold`], for changes of the run's jobs: only a running run accepts them.

@@ -19,7 +19,14 @@ use crate::domain::run::{JobState, RunEvent, RunState};
 const BACKFILL_INSERT: &str = include_str!("../../sql/state/backfill_insert.sql");
 const BACKFILLS_OPEN: &str = include_str!("../../sql/state/backfills_open.sql");
 const RUNS_OF_BACKFILL: &str = include_str!("../../sql/state/runs_of_backfill.sql");
+/// Locks the one row of this table until the transaction's end.
+const ONE_AT_A_TIME: &str = "UPDATE ownership SET epoch = epoch";
+/// A run of a date that is open, or was made since the backfill was planned.
+const SINCE_ASKED: &str = "SELECT run_id FROM runs WHERE dag = $1 AND logical_date = $2 \
+                           AND (backfill IS NULL OR backfill <> $3) \
+                           AND (state IN ('queued', 'running') OR queued_at >= $4) LIMIT 1";
 const JOB_STATES: &str = "SELECT state FROM jobs WHERE run_id = $1";
+const DISOWN: &str = include_str!("../../sql/state/attempts_disown.sql");
 const PAUSE: &str = include_str!("../../sql/state/pause_insert.sql");
 const RESUME: &str = "DELETE FROM pauses WHERE dag = $1";
 const PAUSES: &str = "SELECT dag, since, person, why FROM pauses ORDER BY dag";
@@ -27,12 +34,27 @@ const WATERMARK_TO_NOW: &str = "UPDATE watermarks SET slot = $2 WHERE dag = $1 A
 
 #[async_trait]
 impl Repairs for SqlStore {
-    async fn create_backfill(&self, backfill: &Backfill, news: Vec<NewRun>) -> Result<Vec<RunRecord>, StoreError> {
+    async fn create_backfill(&self, backfill: &Backfill, news: Vec<NewRun>) -> Result<Backfill, StoreError> {
         let mut tx = self.database.begin("making a backfill").await?;
+        // Two commands that ask for the same at once: the later one waits here, and finds what the other has made.
+        tx.execute(ONE_AT_A_TIME, &[]).await?;
+        for row in tx.rows(BACKFILLS_OPEN, &[]).await? {
+            let open = backfill_of(&row)?;
+            if open.is_same_request(backfill) {
+                return Ok(open);
+            }
+        }
         insert_backfill(&mut tx, backfill).await?;
         let mut made = Vec::new();
         for new in &news {
-            made.extend(runs::create_within(&mut tx, new).await?);
+            let date = new.logical_date.to_string();
+            let binds = [(&backfill.dag).into(), (&date).into(), backfill.id.as_str().into(), backfill.asked_at.into()];
+            if tx.row(SINCE_ASKED, &binds).await?.is_none() {
+                made.extend(runs::create_within(&mut tx, new).await?);
+            }
+        }
+        if made.is_empty() {
+            return Ok(backfill.clone());
         }
         if let Some(manual) = news.first().and_then(|new| new.asked.manual.as_ref()) {
             let act = format!(
@@ -46,7 +68,7 @@ impl Repairs for SqlStore {
             audit::append(&mut tx, Origin::default(), &manual.did(&act), backfill.asked_at).await?;
         }
         tx.commit().await?;
-        Ok(made)
+        Ok(backfill.clone())
     }
 
     async fn open_backfills(&self) -> Result<Vec<Backfill>, StoreError> {
@@ -68,6 +90,9 @@ impl Repairs for SqlStore {
         }
         let said = manual.did(&format!("marked the job {job} as {state}"));
         jobs::mark(&mut tx, JobAt { run_id, job, now }, state, &said).await?;
+        if state == JobState::Failed {
+            tx.execute(DISOWN, &[run_id.into(), job.into()]).await?;
+        }
         let states = tx.rows(JOB_STATES, &[run_id.into()]).await?;
         let states = states.iter().map(|row| row.parse("state")).collect::<Result<Vec<JobState>, _>>()?;
         let after = RunState::of_jobs(&states);

@@ -32,6 +32,14 @@ pub struct Backfill {
     pub asked_at: Timestamp,
 }
 
+impl Backfill {
+    /// Returns whether `other` asks for the same: of the same DAG, for the same dates, repeating the same of them.
+    pub fn is_same_request(&self, other: &Self) -> bool {
+        let request = |one: &Self| (one.dag.clone(), one.first, one.last, one.reprocess.clone());
+        request(self) == request(other)
+    }
+}
+
 /// A DAG whose schedule is paused: its slots are skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
@@ -82,8 +90,10 @@ pub struct JobMark<'a> {
 /// As [`StateStore`](super::StateStore): after any error nothing was written.
 #[async_trait]
 pub trait Repairs: Send + Sync {
-    /// Makes a backfill and all of its runs in one transaction, in this order: either all are there, or none.
-    async fn create_backfill(&self, backfill: &Backfill, runs: Vec<NewRun>) -> Result<Vec<RunRecord>, StoreError>;
+    /// Makes a backfill and its runs in one transaction, in this order: either all are there, or none. A date with a run
+    /// that is open or was made since `asked_at` gets none. If the same is asked for already and not done, or no run is
+    /// left to make, nothing is made. Returns the backfill that stands for the request: the earlier one, or this.
+    async fn create_backfill(&self, backfill: &Backfill, runs: Vec<NewRun>) -> Result<Backfill, StoreError>;
 
     /// Returns the backfills with runs that are not done.
     async fn open_backfills(&self) -> Result<Vec<Backfill>, StoreError>;

@@ -11,9 +11,10 @@ use crate::domain::ids::{DagName, JobName, RunId};
 
 const DURATIONS: &str = include_str!("../../sql/state/job_durations.sql");
 const LAST_SUCCESS: &str = include_str!("../../sql/state/last_success.sql");
+const LATER_SUCCESS: &str = include_str!("../../sql/state/later_success.sql");
 const LAST_SUCCESS_OF_DATE: &str = include_str!("../../sql/state/last_success_of_date.sql");
 
-/// Returns a job's last success, for one date or for any.
+/// Returns a job's last success for one date, or without one for its newest date.
 pub(super) async fn last_success(
     database: &Database,
     dag: &DagName,
@@ -28,13 +29,31 @@ pub(super) async fn last_success(
     row.map(|row| success_of(&row)).transpose()
 }
 
-/// Returns a job's last success as a transaction sees it.
+/// Returns the success that a run for `date` goes on from, as a transaction sees it: the last one for that date, else the
+/// last one for the job's newest date.
 pub(super) async fn last_success_within(
     tx: &mut Transaction,
     dag: &DagName,
     job: &JobName,
+    date: Date,
 ) -> Result<Option<LastSuccess>, StoreError> {
-    tx.row(LAST_SUCCESS, &[dag.into(), job.into()]).await?.map(|row| success_of(&row)).transpose()
+    let date = date.to_string();
+    let row = match tx.row(LAST_SUCCESS_OF_DATE, &[dag.into(), job.into(), (&date).into()]).await? {
+        Some(row) => Some(row),
+        None => tx.row(LAST_SUCCESS, &[dag.into(), job.into()]).await?,
+    };
+    row.map(|row| success_of(&row)).transpose()
+}
+
+/// Returns whether a job has succeeded for a later date: then a run for `date` leaves what is current.
+pub(super) async fn has_later_success(
+    tx: &mut Transaction,
+    dag: &DagName,
+    job: &JobName,
+    date: Date,
+) -> Result<bool, StoreError> {
+    let date = date.to_string();
+    Ok(tx.row(LATER_SUCCESS, &[dag.into(), job.into(), (&date).into()]).await?.is_some())
 }
 
 pub(super) fn success_of(row: &Row) -> Result<LastSuccess, StoreError> {

@@ -68,17 +68,17 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 fn daemon(site: &Site) -> Running {
-    let daemon = site.start(&["daemon"]);
+    let mut daemon = site.start(&["daemon"]);
     until("the daemon", || {
-        let asked = site.nocturne(&["run", "nowhere", "--detach"]);
-        code(&asked) == Some(4) && json_owner(site)
+        assert!(!daemon.has_ended(), "the daemon has ended");
+        let report = site.nocturne(&["--json", "doctor"]);
+        let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        checks
+            .iter()
+            .any(|check| check["check"] == "owner" && check["found"].as_str().unwrap().contains("a daemon owns it"))
     });
     daemon
-}
-
-/// Whether a daemon owns the state store: a second one is refused.
-fn json_owner(site: &Site) -> bool {
-    code(&site.nocturne(&["daemon"])) == Some(8)
 }
 
 #[test]
@@ -317,4 +317,64 @@ fn a_paused_dag_runs_by_hand_only_when_that_is_meant_and_is_shown_as_paused() {
     );
     assert_eq!((code(&twice), code(&resumed)), (Some(5), Some(0)));
     assert!(text(&resumed).contains("it runs next on"), "{}", text(&resumed));
+}
+
+#[test]
+fn the_same_backfill_twice_at_once_is_one() {
+    let site = chain();
+    site.write("repaired", "");
+    assert_eq!(code(&site.nocturne(&["db", "migrate"])), Some(0));
+    let backfill = ["backfill", "chain", "--from", "2026-11-02", "--to", "2026-11-06"];
+
+    let both: Vec<Running> = (0..4).map(|_| site.start(&backfill)).collect();
+    for one in both {
+        let ended = one.wait_with_output().unwrap();
+        assert_eq!(code(&ended), Some(0), "{}", text(&ended));
+    }
+
+    let listed = json(&site, &["runs", "list", "--limit", "100"]);
+    let mut dates: Vec<&str> =
+        listed["runs"].as_array().unwrap().iter().map(|run| run["logical_date"].as_str().unwrap()).collect();
+    dates.sort_unstable();
+    assert_eq!(dates, ["2026-11-02", "2026-11-03", "2026-11-04", "2026-11-05", "2026-11-06"]);
+}
+
+#[test]
+fn a_backfill_is_cancelled_by_its_id_and_a_retry_that_was_killed_goes_on() {
+    let site = slow("skip");
+    let mut backfill = site.start(&["backfill", "slow", "--from", "2026-11-02", "--to", "2026-11-04"]);
+    site.read_pipe("begun");
+    backfill.kill().unwrap();
+    backfill.wait().unwrap();
+    let again = site.start(&["backfill", "slow", "--from", "2026-11-02", "--to", "2026-11-04"]);
+    site.read_pipe("begun");
+    again.signal("-TERM");
+    drop(again.wait_with_output().unwrap());
+    let id = json(&site, &["runs", "show", "slow.2026-11-04"])["run"]["backfill"].as_str().unwrap().to_owned();
+
+    let cancelled = site.nocturne(&["runs", "cancel", &id, "--why", "the wrong week"]);
+
+    assert_eq!(code(&cancelled), Some(0), "{}", text(&cancelled));
+    assert!(text(&cancelled).contains("3 runs are cancelled"), "{}", text(&cancelled));
+    let mut retry = site.start(&["runs", "retry", "slow.2026-11-02"]);
+    site.read_pipe("begun");
+    retry.kill().unwrap();
+    retry.wait().unwrap();
+    let resumed = site.start(&["runs", "retry", "slow.2026-11-02"]);
+    site.read_pipe("begun");
+    site.write_pipe("go", "go\n");
+    let ended = resumed.wait_with_output().unwrap();
+    assert_eq!(code(&ended), Some(0), "{}", text(&ended));
+    let run = &json(&site, &["runs", "show", "slow.2026-11-02"])["run"];
+    assert_eq!((run["run_id"].as_str(), run["taken_up"].as_u64()), (Some("slow.2026-11-02.2"), Some(2)), "{run}");
+}
+
+#[test]
+fn a_date_far_ahead_is_refused() {
+    let site = chain();
+
+    let far = site.nocturne(&["run", "chain", "--date", "2099-01-01"]);
+
+    assert_eq!(code(&far), Some(5), "{}", text(&far));
+    assert!(text(&far).contains("days ahead of"), "{}", text(&far));
 }

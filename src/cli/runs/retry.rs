@@ -43,10 +43,26 @@ pub(super) async fn run(app: &App, args: Args, global: &Global) -> Result<ExitCo
     let run = find(app, &args.run).await?;
     let refused = |why: String| Err(Failure::new(ExitCode::Refused, anyhow::anyhow!(why)));
     if !run.state.is_done() {
-        return refused(format!(
-            "{0} is {1}: wait for its end (`nocturne runs logs {0} --follow`), or stop it with `nocturne runs cancel {0}`",
-            run.run_id, run.state
-        ));
+        let is_left = app.owner().await.map_err(unreachable)?.is_none();
+        return match run.repairs.clone() {
+            // A retry that was interrupted: the same command goes on with it.
+            Some(repaired) if is_left => {
+                let dag = app.store.dag_of(&run.run_id).await.map_err(unreachable)?;
+                let asked = Asked::as_retry(manual(app, args.why), repaired);
+                let (only, force, logical_date) = (run.only.clone(), run.force, run.logical_date);
+                let (expected, now) = (Vec::new(), app.clock.now());
+                let new = NewRun { dag, asked, only, force, logical_date, expected, now, slot: None };
+                launch(app, new, &args.launch, Talk::of(global)).await
+            }
+            _ if is_left => refused(format!(
+                "{0} is {1}, and nothing carries it out: `nocturne run {2} --date {3}` goes on with it, `nocturne runs cancel {0}` ends it",
+                run.run_id, run.state, run.dag, run.logical_date
+            )),
+            _ => refused(format!(
+                "{0} is {1}: wait for its end (`nocturne runs logs {0} --follow`), or stop it with `nocturne runs cancel {0}`",
+                run.run_id, run.state
+            )),
+        };
     }
     let dag = app.dag_with(run.dag.as_str(), &[])?;
     let only = match &args.from {

@@ -87,7 +87,7 @@ faulty! {
 
 faulty! {
     Repairs:
-    create_backfill(backfill: &Backfill, runs: Vec<NewRun>) -> Vec<RunRecord>;
+    create_backfill(backfill: &Backfill, runs: Vec<NewRun>) -> Backfill;
     open_backfills() -> Vec<Backfill>;
     runs_of_backfill(backfill: &str) -> Vec<RunRecord>;
     mark_job(mark: JobMark<'_>, manual: &Manual, now: Timestamp) -> RunState;

@@ -9,8 +9,8 @@ use nocturne::domain::delivery::Word;
 use nocturne::domain::ids::RunId;
 use nocturne::domain::measurement::Measurement;
 use nocturne::domain::outcome::{ModelRole, Outcome};
-use nocturne::domain::run::JobState;
-use nocturne::store::{AttemptEnd, Base, OutcomePart, StateStore, StoreError, check};
+use nocturne::domain::run::{JobState, RunState};
+use nocturne::store::{AttemptEnd, Base, NewRun, OutcomePart, StateStore, StoreError, check};
 
 use super::fixtures::{
     DAY, Place, at, dag_name, file, fingerprint, full_outcome, job, lost, mail, model, new_run, running, snapshot,
@@ -359,4 +359,34 @@ async fn poll_at_most<F: Future>(future: F, times: usize) -> Option<F::Output> {
         future.as_mut().poll(context).map(Some)
     })
     .await
+}
+
+/// A backfill: the newest night found everything up to date, and a run for a date between comes later.
+pub(super) async fn a_run_for_an_earlier_date_replaces_nothing_that_a_later_night_goes_on_from(place: &Place) {
+    let store = place.open().await;
+    let night = async |days: i32, second: i64, outcome: Outcome| {
+        let date = DAY.checked_add(jiff::Span::new().days(days)).unwrap();
+        let run = NewRun { logical_date: date, now: at(second), ..new_run() };
+        let run = store.create_run(run).await.unwrap().unwrap();
+        let claim = store.take_up(&run.run_id, at(second + 1)).await.unwrap();
+        succeed(&store, &claim, "pull", outcome).await;
+        store.request_cancel(&run.run_id, "the rest is of no matter", at(second + 4)).await.unwrap();
+        store.finish_run(&claim, RunState::Cancelled, at(second + 5)).await.unwrap();
+        run.run_id
+    };
+    let made = |content: &str, version: &str| Outcome {
+        snapshots: vec![snapshot("restricted/tables/users", content)],
+        models: vec![model(version, ModelRole::Champion)],
+        ..Outcome::default()
+    };
+    night(0, 0, made("u1", "m1")).await;
+    let newest = night(2, 20, Outcome::default()).await;
+
+    night(1, 40, made("u2", "m2")).await;
+
+    assert_eq!(store.snapshots().await.unwrap()["restricted/tables/users"], snapshot("restricted/tables/users", "u1"));
+    let models: Vec<String> = store.models().await.unwrap().into_iter().map(|model| model.version).collect();
+    assert_eq!(models, ["m1"]);
+    let last = store.last_success(&dag_name(), &job("pull"), None).await.unwrap().unwrap();
+    assert_eq!(last.run_id, newest, "the next night goes on from the newest one");
 }

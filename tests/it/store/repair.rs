@@ -39,10 +39,13 @@ pub(super) async fn a_backfill_is_made_with_all_of_its_runs_or_not_at_all(place:
 
     let refused = store.create_backfill(&backfill("b1"), vec![of_backfill("b1", 1), missing]).await;
     let left = store.runs(&RunFilter::default()).await.unwrap().len();
-    let made = store.create_backfill(&backfill("b2"), vec![of_backfill("b2", 5), of_backfill("b2", 4)]).await.unwrap();
+    store.create_backfill(&backfill("b2"), vec![of_backfill("b2", 5), of_backfill("b2", 4)]).await.unwrap();
+    let made = store.runs_of_backfill("b2").await.unwrap();
+    let again = store.create_backfill(&backfill("b3"), vec![of_backfill("b3", 6)]).await.unwrap();
 
     assert!(matches!(refused, Err(StoreError::NoJob { .. })));
     assert_eq!((left, made.len()), (0, 2));
+    assert_eq!((again.id.as_str(), store.runs(&RunFilter::default()).await.unwrap().len()), ("b2", 2));
     assert_eq!(store.open_backfills().await.unwrap(), [backfill("b2")]);
     let runs = store.runs_of_backfill("b2").await.unwrap();
     assert_eq!(runs.iter().map(|run| run.queued_at).collect::<Vec<_>>(), [at(4), at(5)]);
@@ -57,7 +60,8 @@ pub(super) async fn a_backfill_is_made_with_all_of_its_runs_or_not_at_all(place:
 
 pub(super) async fn a_backfill_is_open_while_a_run_of_it_is(place: &Place) {
     let store = place.open().await;
-    let made = store.create_backfill(&backfill("b"), vec![of_backfill("b", 1)]).await.unwrap();
+    store.create_backfill(&backfill("b"), vec![of_backfill("b", 1)]).await.unwrap();
+    let made = store.runs_of_backfill("b").await.unwrap();
 
     store.request_cancel(&made[0].run_id, "jo cancelled it", at(2)).await.unwrap();
 
@@ -66,14 +70,45 @@ pub(super) async fn a_backfill_is_open_while_a_run_of_it_is(place: &Place) {
 
 pub(super) async fn a_run_of_a_backfill_sends_no_mail(place: &Place) {
     let store = place.open().await;
-    let made = store.create_backfill(&backfill("b"), vec![of_backfill("b", 1)]).await.unwrap();
+    store.create_backfill(&backfill("b"), vec![of_backfill("b", 1)]).await.unwrap();
+    let made = store.runs_of_backfill("b").await.unwrap();
     let claim = store.take_up(&made[0].run_id, at(2)).await.unwrap();
     let mut outcome = Outcome { mails: vec![mail("digest", Word::Failed)], ..Outcome::default() };
     outcome.mails[0].to = vec![recipient("dean")];
 
-    succeed(&store, &claim, "digest", outcome).await;
+    succeed(&store, &claim, "digest", outcome.clone()).await;
+    let mut repaired = made[0].run_id.clone();
+    for second in [10, 20] {
+        let asked = Asked::as_retry(jo(None), repaired);
+        let retry = store.create_run(NewRun { asked, now: at(second), ..new_run() }).await.unwrap().unwrap();
+        let claim = store.take_up(&retry.run_id, at(second + 1)).await.unwrap();
+        succeed(&store, &claim, "digest", outcome.clone()).await;
+        repaired = retry.run_id;
+    }
 
-    assert_eq!(store.mails_of(&dag_name(), DAY).await.unwrap(), []);
+    assert_eq!(store.mails_of(&dag_name(), DAY).await.unwrap(), [], "nor does a retry of it, nor a retry of that");
+}
+
+pub(super) async fn what_counts_as_failed_makes_no_run_up_to_date(place: &Place) {
+    let store = place.open().await;
+    for second in [0, 20] {
+        let run = store.create_run(NewRun { now: at(second), ..new_run() }).await.unwrap().unwrap();
+        let claim = store.take_up(&run.run_id, at(second + 1)).await.unwrap();
+        succeed(&store, &claim, "pull", Outcome::default()).await;
+        store.request_cancel(&run.run_id, "jo cancelled it", at(second + 5)).await.unwrap();
+        store.finish_run(&claim, RunState::Cancelled, at(second + 6)).await.unwrap();
+    }
+    let fingerprint = async || {
+        let last = store.last_success(&dag_name(), &job("pull"), None).await.unwrap();
+        last.map(|last| last.fingerprint.is_some())
+    };
+    let newest = store.runs(&RunFilter::default()).await.unwrap()[0].run_id.clone();
+    let before = fingerprint().await;
+
+    let mark = JobMark { run_id: &newest, job: &job("pull"), state: JobState::Failed };
+    store.mark_job(mark, &jo(Some("wrong")), at(40)).await.unwrap();
+
+    assert_eq!((before, fingerprint().await), (Some(true), Some(false)), "an older success with the same inputs");
 }
 
 pub(super) async fn a_marked_job_changes_how_its_run_counts_and_whether_it_is_up_to_date(place: &Place) {
