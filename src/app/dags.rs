@@ -139,12 +139,21 @@ impl Dags {
     pub fn one(&self, name: &str) -> Result<Dag, AppError> {
         // An invalid name is not looked up: it could be a path.
         let path = self.folder.join(format!("{name}.toml"));
-        if name.parse::<DagName>().is_err() || !path.is_file() {
-            return Err(AppError::NoDag {
-                name: name.to_owned(),
-                folder: self.folder.display().to_string(),
-                known: self.names()?.join(", "),
-            });
+        let why = match name.parse::<DagName>() {
+            Err(error) => Some(error.to_string()),
+            Ok(_) if !path.is_file() => Some("it is not a file that can be read".to_owned()),
+            Ok(_) => None,
+        };
+        if let Some(why) = why {
+            let known = self.names()?;
+            if known.iter().any(|file| file == name) {
+                let message = format!("{why}; rename the file, or take it out of the folder");
+                let file = path.display().to_string();
+                let mistake = Mistake { file, line: 0, column: 0, path: String::new(), message };
+                return Err(AppError::Dag(Mistakes(vec![mistake])));
+            }
+            let folder = self.folder.display().to_string();
+            return Err(AppError::NoDag { name: name.to_owned(), folder, known: known.join(", ") });
         }
         let shown = path.display().to_string();
         let bytes = std::fs::read(&path).map_err(|cause| AppError::File { path: shown.clone(), cause })?;
@@ -174,8 +183,11 @@ impl Dags {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            // Editors leave hidden files beside the one that is being edited.
+            let stem = stem.filter(|stem| !stem.starts_with('.'));
             if path.extension().is_some_and(|extension| extension == "toml") {
-                names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+                names.extend(stem);
             }
         }
         names.sort();

@@ -51,13 +51,16 @@ impl App {
         if findings > 0 {
             lines.push(format!("{findings} findings: nocturne runs show last"));
         }
-        if run.state == RunState::Failed {
-            lines.push("why: nocturne runs show last · logs: nocturne runs logs last".to_owned());
+        let mut closing = vec![self.mail_words(mails)];
+        if jobs.iter().filter_map(|job| job.outcome.as_ref()).any(|outcome| !outcome.files.is_empty()) {
+            closing.push("browse: nocturne lake tree published/".to_owned());
         }
-        let read = self.mail_words(mails);
-        lines.push(format!(
-            "{read} · browse: nocturne lake tree published/ · why: nocturne runs show last · yours: README.md"
-        ));
+        closing.push("why: nocturne runs show last".to_owned());
+        if run.state == RunState::Failed {
+            closing.push("logs: nocturne runs logs last".to_owned());
+        }
+        closing.push("yours: README.md".to_owned());
+        lines.push(closing.join(" · "));
         lines
     }
 

@@ -251,7 +251,10 @@ impl Work<'_> {
             () = stop.drain.cancelled() => return Ok(launch::signal_code(&signals, ExitCode::Interrupted)),
         };
         if self.args.detach && matches!(site, Site::Daemon) {
-            listener.line(&self.backfill.id);
+            match talk {
+                Talk::Lines => listener.line(&self.backfill.id),
+                Talk::Nothing => listener.json(&serde_json::json!({ "backfill": self.backfill, "runs": runs }))?,
+            }
             return Ok(ExitCode::Done);
         }
         let ended = match site {

@@ -22,7 +22,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
     match args {
         Args::Schema => output::json(&schemars::schema_for!(Config))?,
         Args::Check => {
-            drop(load(&global.config)?.0);
+            let layers = Layers::read(&global.config, process_environment());
+            let checked = layers.and_then(|layers| layers.with_kinds(KindNames.kinds()).config());
+            if let (Err(mistakes), true) = (&checked, global.json) {
+                return output::mistakes(mistakes);
+            }
+            checked.map_err(invalid)?;
             if global.json {
                 output::json(&serde_json::json!({ "valid": true }))?;
             }

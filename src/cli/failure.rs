@@ -6,6 +6,7 @@ use super::exit_code::ExitCode;
 use crate::app::AppError;
 use crate::domain::printable;
 use crate::store::StoreError;
+use crate::telemetry::chain;
 
 /// A failed subcommand.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Failure {
     /// Prints the error with its chain of causes to standard error; lists of mistakes print as they are,
     /// but for what would steer a terminal.
     pub fn print(&self) {
-        let text = format!("error: {:#}", self.error);
+        let text = format!("error: {}", chain(&*self.error));
         // Where even standard error is closed there is nobody to tell; the exit code still says it.
         writeln!(std::io::stderr(), "{}", printable::lines(&text)).unwrap_or_default();
     }

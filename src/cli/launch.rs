@@ -52,7 +52,11 @@ pub(super) async fn launch(app: &App, new: NewRun, launch: &Launch, talk: Talk) 
     if launch.detach {
         refuse_without_daemon(app).await?;
         let (run, _) = create(app, new).await?;
-        Listener::default().line(run.run_id.as_str());
+        let mut listener = Listener::default();
+        match talk {
+            Talk::Lines => listener.line(run.run_id.as_str()),
+            Talk::Nothing => listener.json(&serde_json::json!({ "run": run }))?,
+        }
         return Ok(ExitCode::Done);
     }
     let stop = Stop::default();

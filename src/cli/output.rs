@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use crate::domain::document::Mistakes;
 use crate::domain::printable;
 
 pub(super) use crate::domain::number::grouped as thousands;
@@ -22,6 +23,17 @@ pub(super) use crate::domain::number::grouped as thousands;
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(ExitCode::RunFailed, e))?;
     print(&printable::json(&text))
+}
+
+/// Prints the mistakes of a file that was checked, as JSON.
+pub(super) fn mistakes(mistakes: &Mistakes) -> Result<ExitCode, Failure> {
+    let shown = mistakes.0.iter().map(|one| {
+        serde_json::json!({
+            "file": one.file, "line": one.line, "column": one.column, "path": one.path, "message": one.message
+        })
+    });
+    json(&serde_json::json!({ "valid": false, "mistakes": shown.collect::<Vec<_>>() }))?;
+    Ok(ExitCode::Invalid)
 }
 
 /// Prints one line, or several.

@@ -83,6 +83,14 @@ impl JobKind for Score {
         let rows = examples.rows;
         let (scores, rows) =
             spawn_blocking(move || model.predict(&rows).map(|scores| (scores, rows))).await.map_err(JobError::fail)?;
+        if rows.person.len() != rows.len() {
+            return Err(JobError::Fail(anyhow::anyhow!(
+                "the features of `{}` do not say whose they are, so students cannot be counted: add `user_id` to the \
+                 first of its sets (`sql/features/{}.sql`)",
+                params.model,
+                recipe.sets.first().map_or("", String::as_str)
+            )));
+        }
         let predictions =
             frame(&rows, &scores, recipe.threshold, &champion.version).context("putting the scores into a table")?;
         let counts = flagged(&rows, &scores, recipe.threshold, &cx.term_names().await?);

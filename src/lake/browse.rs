@@ -210,7 +210,7 @@ impl Lake {
         let prefix = if folder.trim_matches('/').is_empty() { keys::key("") } else { keys::browsed(folder)? };
         let objects = self.list(&prefix).await?;
         if objects.is_empty() {
-            return Err(LakeError::NoDataset { dataset: folder.to_owned() });
+            return Err(LakeError::NothingBelow { folder: folder.to_owned(), url: self.url().to_owned() });
         }
         let cut = if prefix.as_ref().is_empty() { 0 } else { prefix.as_ref().len() + 1 };
         Ok(objects

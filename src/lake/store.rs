@@ -94,6 +94,14 @@ pub enum LakeError {
         /// Why.
         why: String,
     },
+    /// There is nothing below a folder.
+    #[error("the lake at {url} has nothing below `{folder}/` yet")]
+    NothingBelow {
+        /// The folder; empty for the whole lake.
+        folder: String,
+        /// The lake.
+        url: String,
+    },
     /// A dataset does not exist.
     #[error("there is no dataset `{dataset}` in the lake; `nocturne lake tree` shows what there is")]
     NoDataset {

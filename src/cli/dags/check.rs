@@ -15,18 +15,8 @@ pub(super) fn run(dags: &Dags, args: &Args, global: &Global) -> Result<ExitCode,
         Some(dag) => dags.one(dag).map(|dag| vec![dag]),
         None => dags.all(),
     };
-    let mistakes = match &checked {
-        Err(AppError::Dag(mistakes)) if global.json => &mistakes.0[..],
-        _ => &[],
-    };
-    if !mistakes.is_empty() {
-        let shown = mistakes.iter().map(|one| {
-            serde_json::json!({
-                "file": one.file, "line": one.line, "column": one.column, "path": one.path, "message": one.message
-            })
-        });
-        output::json(&serde_json::json!({ "valid": false, "mistakes": shown.collect::<Vec<_>>() }))?;
-        return Ok(ExitCode::Invalid);
+    if let (Err(AppError::Dag(mistakes)), true) = (&checked, global.json) {
+        return output::mistakes(mistakes);
     }
     let names: Vec<String> = checked?.iter().map(|dag| dag.name.to_string()).collect();
     if global.json {

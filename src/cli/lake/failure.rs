@@ -6,7 +6,9 @@ use crate::lake::LakeError;
 /// Returns the failure of the command that met `error`.
 pub(super) fn failure(error: LakeError) -> Failure {
     let code = match &error {
-        LakeError::NoDataset { .. } | LakeError::NoSnapshot { .. } => ExitCode::NotFound,
+        LakeError::NoDataset { .. } | LakeError::NoSnapshot { .. } | LakeError::NothingBelow { .. } => {
+            ExitCode::NotFound
+        }
         LakeError::Key(_) => ExitCode::Usage,
         error if error.is_not_found() => ExitCode::NotFound,
         _ => ExitCode::Unreachable,

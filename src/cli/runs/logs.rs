@@ -47,6 +47,10 @@ pub(super) async fn run(app: &App, args: &Args, global: &Global) -> Result<ExitC
     let run = find(app, &args.run).await?;
     let jobs = app.store.jobs(&run.run_id).await.map_err(unreachable)?;
     refuse_unknown(&run, &jobs, args)?;
+    if args.follow && global.json {
+        let why = "--follow prints lines as they come: leave out --json";
+        return Err(Failure::new(ExitCode::Usage, anyhow::anyhow!(why)));
+    }
     if args.follow {
         return follow(app, run, args).await;
     }

@@ -60,7 +60,7 @@ async fn what_is_not_there_is_told_as_not_found() {
 
         assert!(matches!(stat, LakeError::NoDataset { .. }), "{store}: {stat}");
         assert!(object.is_not_found(), "{store}: {object}");
-        assert!(matches!(folder, LakeError::NoDataset { .. }), "{store}: {folder}");
+        assert!(matches!(folder, LakeError::NothingBelow { .. }), "{store}: {folder}");
     }
 }
 
