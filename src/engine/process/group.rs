@@ -52,7 +52,13 @@ impl Group {
         std::fs::create_dir_all(&rules.scratch)?;
         let marks = Marks { fence: rules.fence.clone(), scratch: survivors::name_of(&rules.scratch) };
         command.env(FENCE, &marks.fence).env(SCRATCH, &marks.scratch).process_group(0).kill_on_drop(true);
-        let child = command.spawn()?;
+        let announced = survivors::announce(&rules.scratch, &rules.fence);
+        let child = command.spawn().inspect_err(|_| {
+            // Nothing was started, so nothing can survive.
+            if let Ok(path) = &announced {
+                std::fs::remove_file(path).unwrap_or_default();
+            }
+        })?;
         // A child that has already ended is a zombie until it is waited for: it still has its pid and its start time.
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or(io::ErrorKind::NotFound)?;
         let leader = Identity::of(pid).ok_or(io::ErrorKind::NotFound)?;

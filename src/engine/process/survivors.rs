@@ -33,6 +33,16 @@ pub(super) fn results(scratch: &Path) -> PathBuf {
     scratch.join("outcomes")
 }
 
+/// Leaves an empty marker for a group that is about to be started: were this process killed before it can name the
+/// leader, the next start still finds the group by its marks. Returns its path.
+pub(super) fn announce(scratch: &Path, fence: &str) -> io::Result<PathBuf> {
+    let folder = folder(scratch);
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join(fence);
+    std::fs::write(&path, "")?;
+    Ok(path)
+}
+
 /// Writes the marker of a group and returns its path.
 pub(super) fn mark(scratch: &Path, fence: &str, leader: Identity) -> io::Result<PathBuf> {
     let folder = folder(scratch);
@@ -144,6 +154,17 @@ mod tests {
             .process_group(0)
             .spawn()
             .unwrap()
+    }
+
+    #[test]
+    fn a_group_whose_parent_was_killed_before_it_could_name_it_is_ended() {
+        let scratch = tempfile::tempdir().unwrap();
+        announce(scratch.path(), "night.1.job.1").unwrap();
+        let mut leader = sleeping(scratch.path(), "night.1.job.1");
+
+        let ended = end_survivors(scratch.path()).unwrap();
+
+        assert_eq!((ended, leader.wait().unwrap().success()), (1, false));
     }
 
     #[test]
