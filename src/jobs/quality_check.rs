@@ -24,6 +24,9 @@ use crate::ml::quality::{Limits, Reference, check_reference, check_table};
 use crate::report::view::{QualityView, TableView};
 use crate::telemetry::{progress, spawn_blocking};
 
+/// The check of how new a table is.
+const FRESH: &str = "table.fresh";
+
 /// The kind.
 pub(super) struct QualityCheck;
 
@@ -117,7 +120,10 @@ fn outcome(checks: &[CheckOutcome]) -> Result<Outcome, JobError> {
             "no table was checked: a check that looked at nothing must not pass"
         )));
     }
-    for problem in &view.problems {
+    let (late, others): (Vec<_>, Vec<_>) =
+        view.problems.iter().partition(|problem| problem.check == FRESH && problem.status == CheckStatus::Warn);
+    outcome.findings.extend(late_tables(&late));
+    for problem in others {
         let severity = if problem.status == CheckStatus::Warn { Severity::Warning } else { Severity::Error };
         let found = Finding::warning(
             &problem.check,
@@ -139,7 +145,7 @@ fn freshness(name: &str, manifest: &Manifest, cx: &JobContext) -> Result<CheckOu
     let age = table_age(cx, name, manifest.instant("known_at"))?;
     let grace = cx.environment.config.quality.fresh_days;
     Ok(CheckOutcome {
-        check: "table.fresh".to_owned(),
+        check: FRESH.to_owned(),
         subject: name.to_owned(),
         status: match age.complete_through {
             None => CheckStatus::Error,
@@ -152,6 +158,19 @@ fn freshness(name: &str, manifest: &Manifest, cx: &JobContext) -> Result<CheckOu
         expected: format!("a delivery {}, at most {grace} days late", age.rhythm.words()),
         looked_at: 1,
     })
+}
+
+/// One finding for all tables that are late: they mostly have one cause, a delivery that did not come.
+fn late_tables(late: &[&CheckOutcome]) -> Option<Finding> {
+    let first = late.first()?;
+    let names: Vec<&str> = late.iter().map(|problem| problem.subject.as_str()).collect();
+    let message = match names.len() {
+        1 => format!("`{}` is older than expected: {}; {} is expected", first.subject, first.observed, first.expected),
+        n => format!("{n} tables are older than expected: {}", names.join(", ")),
+    };
+    let advice = "Ask for the missing delivery; the next night takes it in by itself. For a table that comes less often, set \
+                  `quality.rhythm`";
+    Some(Finding::warning(FRESH, "deliveries", message, advice))
 }
 
 fn empty(name: &str) -> CheckOutcome {

@@ -111,6 +111,8 @@ fn a_night_two_weeks_after_the_last_delivery_is_not_fresh() {
                 5 November 2026 and should come every day.";
     assert!(mail.contains(said), "{mail}");
     assert!(!mail.contains("Yes. All 13") && !mail.contains("renewed"), "{mail}");
+    assert!(mail.contains("The night is done; one point needs a look"), "13 late tables have one cause: {mail}");
+    assert!(mail.contains("Ask for the missing delivery"), "{mail}");
     assert!(mail.contains("nothing new since the night of Friday 6 November 2026: 13 tables"), "{mail}");
     assert!(!mail.contains("What changed"), "what an earlier night did is not repeated: {mail}");
 }
