@@ -341,7 +341,7 @@ impl JobState {
                 JobEvent::Marked { state: Self::Succeeded, .. },
             ) => Ok(Self::Succeeded),
             (Self::Succeeded, JobEvent::Marked { state: Self::Failed, .. }) => Ok(Self::Failed),
-            _ => Err(IllegalTransition { what: "job", state: self.as_str(), event: format!("{event:?}") }),
+            _ => Err(IllegalTransition { what: "job", state: self.as_str(), event: event.to_string() }),
         }
     }
 }
@@ -349,6 +349,14 @@ impl JobState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_follow_is_said_in_words() {
+        let mark = JobEvent::Marked { state: JobState::Succeeded, said: "jo marked it".to_owned() };
+        let refused = JobState::Succeeded.after(&mark).unwrap_err().to_string();
+
+        assert_eq!(refused, "the job is succeeded, and a mark as succeeded cannot follow");
+    }
 
     #[test]
     fn a_job_that_is_done_stays_done() {
