@@ -42,6 +42,26 @@ pub struct Finding {
     pub message: String,
     /// What to do about it, in one sentence.
     pub advice: String,
+    /// How long people are told.
+    #[serde(default, skip_serializing_if = "Told::is_default")]
+    pub told: Told,
+}
+
+/// How long people are told of a finding that stands because nothing new has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// Every night while it stands: something is wrong.
+    #[default]
+    WhileItStands,
+    /// In the night in which it was found: something happened.
+    Once,
+}
+
+impl Told {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Finding {
@@ -78,7 +98,14 @@ impl Finding {
             subject: subject.into(),
             message: message.into(),
             advice: advice.into(),
+            told: Told::WhileItStands,
         }
+    }
+
+    /// Returns the finding as one of which people are told once.
+    #[must_use]
+    pub fn told_once(self) -> Self {
+        Self { told: Told::Once, ..self }
     }
 }
 

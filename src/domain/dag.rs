@@ -147,6 +147,11 @@ impl Dag {
         self
     }
 
+    /// Returns the parameters of its jobs, by name.
+    pub fn params(&self) -> BTreeMap<JobName, serde_json::Value> {
+        self.jobs.values().map(|job| (job.name.clone(), job.params.clone())).collect()
+    }
+
     /// Returns the jobs in an order in which they could run: by their depth in the graph, those that need nothing
     /// first, then by name.
     pub fn in_order(&self) -> Vec<&Job> {

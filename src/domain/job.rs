@@ -4,7 +4,7 @@
 //! when the attempt began, and the jobs of this run so far. So the same input gives the same outcome, and a body can
 //! run in another process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -30,6 +30,9 @@ pub struct JobInput {
     pub kind: KindName,
     /// The kind's parameters.
     pub params: serde_json::Value,
+    /// The parameters of every job of the DAG, this one included.
+    #[serde(default)]
+    pub dag_params: BTreeMap<JobName, serde_json::Value>,
     /// The logical date: the run covers through the end of the day before it, in `timezone`.
     pub logical_date: Date,
     /// The IANA name of the DAG's zone.
@@ -139,6 +142,11 @@ impl JobInput {
     /// Returns the current snapshot of `dataset`.
     pub fn snapshot(&self, dataset: &str) -> Option<&SnapshotRef> {
         self.snapshots.get(dataset)
+    }
+
+    /// Returns the values that the jobs of the DAG give to the parameter `name`, such as the models that they name.
+    pub fn named_in_dag(&self, name: &str) -> BTreeSet<&str> {
+        self.dag_params.values().filter_map(|params| params.get(name)?.as_str()).collect()
     }
 
     /// Returns the champion of `model`.

@@ -65,6 +65,7 @@ pub(super) fn assignment(under_way: &UnderWay<'_>, job: &Job, begun: &Begun) -> 
         job: job.name.clone(),
         kind: job.kind.clone(),
         params: job.params.clone(),
+        dag_params: dag.params(),
         logical_date: run.logical_date,
         timezone: dag.timezone.clone(),
         attempt: begun.attempt.attempt,

@@ -198,6 +198,7 @@ impl Present {
             job: job.name.clone(),
             kind: job.kind.clone(),
             params: job.params.clone(),
+            dag_params: wanted.dag.params(),
             logical_date: wanted.date,
             timezone: wanted.dag.timezone.clone(),
             attempt: 1,

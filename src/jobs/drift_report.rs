@@ -11,8 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::shared::facts::{DRIFT, DRIFT_FIGURES, DriftFigures};
+use super::shared::facts::{DRIFT, DRIFT_FIGURES, DRIFT_UNMEASURED, MEASURES_DRIFT};
 use super::shared::models::{load_model, recipe};
+use super::shared::published::{self, DriftFigures};
 use super::shared::tables::DATE;
 use crate::domain::check::Finding;
 use crate::domain::fingerprint::DependsOn;
@@ -41,7 +42,7 @@ pub(super) struct Params {
 
 #[async_trait]
 impl JobKind for DriftReport {
-    const NAME: &'static str = "drift_report";
+    const NAME: &'static str = MEASURES_DRIFT;
     const SUMMARY: &'static str = "Compares tonight's features and scores with the same course week of earlier terms.";
     const EXAMPLE: &'static str = r#"
         [jobs.drift]
@@ -67,7 +68,9 @@ impl JobKind for DriftReport {
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
         let recipe = recipe(cx, &params.model)?;
         let skipped = |summary: &str, reason| {
-            Ok(Outcome { summary: summary.to_owned(), reason: Some(reason), ..Outcome::default() })
+            let mut outcome = Outcome { summary: summary.to_owned(), reason: Some(reason), ..Outcome::default() };
+            DRIFT_UNMEASURED.leave(&mut outcome, &summary.to_owned())?;
+            Ok(outcome)
         };
         let Some(current) = cx.examples(&recipe, Stage::Current).await? else {
             return skipped("nobody is enrolled (between terms)", Reason::NobodyEnrolled);
@@ -238,7 +241,7 @@ fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<Strin
         outcome.measurements.push(Measurement::new("drift.psi", distance.psi).of("feature", &distance.feature));
     }
     DRIFT.leave(&mut outcome, &view)?;
-    DRIFT_FIGURES.leave(&mut outcome, figures)?;
+    DRIFT_FIGURES.leave(&mut outcome, &published::drift(figures))?;
     Ok(outcome)
 }
 

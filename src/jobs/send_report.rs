@@ -5,6 +5,7 @@
 //! other jobs are done, however they ended. The e-mail needs neither the lake nor a chart: if one of these fails, that
 //! is a finding. The outbox decides whether the same night sends another e-mail: only if it says something else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use super::shared::facts;
+use super::shared::models::models_in_use;
 use super::shared::tables::{TableAge, table_age};
 use crate::config::{Config, MailAddress, SourceKind};
-use crate::domain::check::Finding;
+use crate::domain::check::{Finding, Told};
 use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
 use crate::domain::fingerprint::DependsOn;
@@ -223,7 +225,9 @@ async fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
         .filter_map(|job| job.outcome.as_ref())
         .flat_map(|outcome| {
             let on = earlier_night(outcome, cx);
-            outcome.findings.iter().map(move |finding| Found { finding: finding.clone(), on })
+            let findings = outcome.findings.iter();
+            let findings = findings.filter(move |finding| on.is_none() || finding.told == Told::WhileItStands);
+            findings.map(move |finding| Found { finding: finding.clone(), on })
         })
         .chain(cx.input.left_findings.iter().cloned().map(Found::tonight))
         .collect();
@@ -244,7 +248,8 @@ async fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
         tables,
         quality: facts::QUALITY.read(cx)?,
         drift: facts::DRIFT.read(cx)?,
-        model: facts::MODEL.read(cx)?,
+        drift_unmeasured: drift_unmeasured(cx)?,
+        models: models_in_use(cx)?,
         flagged: facts::FLAGGED.read(cx)?.unwrap_or_default(),
         alerts: alerts(&findings, &jobs),
         jobs,
@@ -254,6 +259,17 @@ async fn report_view(cx: &JobContext) -> Result<ReportView, JobError> {
             Pointer { what: "What is published?".to_owned(), at: format!("nocturne lake tree {}/", keys::PUBLISHED) },
         ],
     })
+}
+
+/// Why drift was not measured, where a job should have.
+fn drift_unmeasured(cx: &JobContext) -> Result<Option<String>, JobError> {
+    if facts::DRIFT.job(cx).is_some() {
+        return Ok(None);
+    }
+    let measures = |job: &&Arc<job::JobView>| job.kind.as_str() == facts::MEASURES_DRIFT && job.state.is_done();
+    let Some(job) = cx.input.jobs.iter().find(measures) else { return Ok(None) };
+    let why = facts::DRIFT_UNMEASURED.read(cx)?;
+    Ok(Some(why.unwrap_or_else(|| format!("the job `{}` did not succeed", job.name))))
 }
 
 /// The night in which an outcome was made, if it is repeated from an earlier one.

@@ -6,13 +6,15 @@
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use super::shared::examples::Examples;
-use super::shared::facts::{EVALUATION, MODEL};
+use super::shared::facts::{EVALUATION, UNTRAINED, Untrained};
 use super::shared::models::recipe;
+use super::shared::published::{self, Became};
 use super::shared::tables::lake_error;
 use crate::domain::check::Finding;
 use crate::domain::code;
@@ -23,6 +25,7 @@ use crate::domain::measurement::Measurement;
 use crate::domain::outcome::{JobError, ModelRecord, ModelRole, Outcome, Reason};
 use crate::features::Stage;
 use crate::lake::keys;
+use crate::ml::auc;
 use crate::ml::metrics::Figures;
 use crate::ml::recipe::{Approval, Recipe};
 use crate::ml::train::{Decision, TrainError, Trained, gate, train};
@@ -68,7 +71,7 @@ impl JobKind for TrainModel {
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
         let recipe = recipe(cx, &params.model)?;
         let Some(examples) = cx.examples(&recipe, Stage::Past).await? else {
-            return Ok(too_young("no course has ended yet whose results are known"));
+            return too_young(&params.model, "no course has ended yet whose results are known");
         };
         cx.go_on()?;
         let Examples { rows, basis, mut inputs } = examples;
@@ -77,7 +80,7 @@ impl JobKind for TrainModel {
         let series = cx.course_series().await?;
         let trained = match spawn_blocking(move || train(&training, &rows, &series)).await {
             Ok(trained) => trained,
-            Err(TrainError::NotEnoughHistory(why)) => return Ok(too_young(&why)),
+            Err(TrainError::NotEnoughHistory(why)) => return too_young(&params.model, &why),
             Err(error) => return Err(JobError::fail(error)),
         };
         let bytes = trained.model.to_bytes().map_err(JobError::fail)?;
@@ -85,8 +88,8 @@ impl JobKind for TrainModel {
         let champion = cx.input.champion(params.model.as_str());
         let champion_auc = champion.and_then(|champion| champion.card["auc"].as_f64());
         let decision = gate(&recipe.acceptance, &trained.evaluation, champion_auc);
-        let fitted =
-            Fitted { name: &params.model, recipe: &recipe, trained, basis, inputs, version, champion, decision };
+        let (name, trained_for) = (&params.model, cx.input.logical_date);
+        let fitted = Fitted { name, recipe: &recipe, trained, trained_for, basis, inputs, version, champion, decision };
         // The model itself is named by its content, so it is stored in its place before the commit, where later jobs
         // read it.
         let place = keys::browsed(&fitted.artefact()).map_err(JobError::fail)?;
@@ -104,8 +107,11 @@ fn datasets(recipe: &Recipe) -> Result<Vec<crate::lake::Dataset>, JobError> {
     Ok(datasets)
 }
 
-fn too_young(why: &str) -> Outcome {
-    Outcome { summary: format!("no model: {why}"), reason: Some(Reason::NotEnoughHistory), ..Outcome::default() }
+fn too_young(model: &TableName, why: &str) -> Result<Outcome, JobError> {
+    let summary = format!("no model: {why}");
+    let mut outcome = Outcome { summary, reason: Some(Reason::NotEnoughHistory), ..Outcome::default() };
+    UNTRAINED.leave(&mut outcome, &Untrained { model: model.to_string(), why: why.to_owned() })?;
+    Ok(outcome)
 }
 
 /// A model that was fitted tonight, and the gate's decision on it.
@@ -113,6 +119,7 @@ struct Fitted<'a> {
     name: &'a TableName,
     recipe: &'a Recipe,
     trained: Trained,
+    trained_for: Date,
     basis: Basis,
     /// The snapshots it was fitted on.
     inputs: Vec<String>,
@@ -127,8 +134,14 @@ impl Fitted<'_> {
         keys::model_file(self.name, &self.version, "model.postcard")
     }
 
+    /// Whether the fit gave the very version that is in use.
+    fn is_in_use(&self) -> bool {
+        self.champion.is_some_and(|champion| champion.version == self.version)
+    }
+
     fn role(&self) -> ModelRole {
         match (self.decision.promote, self.recipe.approval) {
+            _ if self.is_in_use() => ModelRole::Champion,
             (true, Approval::Automatic) => ModelRole::Champion,
             _ => ModelRole::Challenger,
         }
@@ -140,10 +153,12 @@ impl Fitted<'_> {
         &evaluation.candidates[&evaluation.chosen]
     }
 
+    /// The card: what is known of this version for as long as it is kept.
     fn card(&self) -> serde_json::Value {
         let (recipe, evaluation) = (self.recipe, &self.trained.evaluation);
         serde_json::json!({
-            "question": recipe.question, "recipe": recipe, "chosen": evaluation.chosen, "auc": auc(self.figures()),
+            "question": recipe.question, "recipe": recipe, "chosen": evaluation.chosen, "auc": value(self.figures()),
+            "view": self.view(), "trained_for": self.trained_for, "passed_the_gate": self.decision.promote,
             "threshold": recipe.threshold, "test_term": evaluation.test_term, "trained_on": evaluation.final_terms,
             "inputs": self.inputs, "importances": evaluation.importances, "features": self.trained.model.features,
             "smartcore": "0.7", "program": code::PROGRAM, "basis": self.basis.as_str(),
@@ -163,74 +178,113 @@ impl Fitted<'_> {
             let staged = cx.environment.lake.stage_file(&cx.input.attempt_name(), key, content.into()).await;
             outcome.files.push(staged.map_err(lake_error)?);
         }
-        MODEL.leave(&mut outcome, &self.view())?;
-        EVALUATION.leave(&mut outcome, evaluation)?;
-        if !self.decision.promote {
-            outcome.findings.push(Finding::warning(
-                "model.not_promoted",
-                self.name.as_str(),
-                format!("the new version of `{}` was not promoted: {}", self.name, self.decision.why),
-                "The champion stays, if there is one; look at the evaluation before loosening a threshold",
-            ));
-        }
+        let became = Became {
+            model: self.name.as_str(),
+            version: &self.version,
+            went_into_use: self.role() == ModelRole::Champion,
+            decision: &self.decision.why,
+        };
+        EVALUATION.leave(&mut outcome, &published::evaluation(evaluation, &became))?;
+        outcome.findings.extend(self.not_in_use());
         let (artefact, role) = (self.artefact(), self.role());
         let (model, version, why) = (self.name.to_string(), self.version, self.decision.why);
         outcome.models.push(ModelRecord { model, artefact, version, role, why, card });
         Ok(outcome)
     }
 
+    /// What a person should know of a version that does not go into use.
+    fn not_in_use(&self) -> Option<Finding> {
+        let (name, why) = (self.name, &self.decision.why);
+        match (self.decision.promote, self.recipe.approval) {
+            (false, _) if self.is_in_use() => Some(Finding::warning(
+                "model.below_thresholds",
+                name.as_str(),
+                format!("the version of `{name}` that is in use does not meet the thresholds: {why}"),
+                "It stays in use, for there is no better one; read its scores with care, or loosen the thresholds in its \
+                 recipe",
+            )),
+
+            (true, Approval::Automatic) => None,
+            (true, Approval::Person) if self.is_in_use() => None,
+            (true, Approval::Person) => Some(Finding::warning(
+                "model.waits_for_approval",
+                name.as_str(),
+                format!("a new version of `{name}` met all thresholds and waits for a person's approval"),
+                format!(
+                    "Look at its evaluation; to let the gate decide, set `approval = \"automatic\"` in the recipe \
+                     `{name}.toml` (`paths.models`)"
+                ),
+            )),
+            (false, _) => Some(
+                Finding::warning(
+                    "model.not_promoted",
+                    name.as_str(),
+                    format!("the new version of `{name}` was not promoted: {why}"),
+                    "The champion stays, if there is one; look at the evaluation before loosening a threshold",
+                )
+                .told_once(),
+            ),
+        }
+    }
+
     fn summary(&self) -> String {
         let (evaluation, figures) = (&self.trained.evaluation, self.figures());
-        let interval = figures.auc.map_or_else(String::new, |auc| format!(" ({:.2}–{:.2})", auc.low, auc.high));
+        let auc = figures.auc.map_or_else(
+            || "not defined".to_owned(),
+            |auc| format!("{:.2} ({:.2}–{:.2})", auc.value, auc.low, auc.high),
+        );
+        let rule = value(&evaluation.rule).map_or_else(|| "not defined".to_owned(), |auc| format!("{auc:.2}"));
         let role = if self.role() == ModelRole::Champion { "champion" } else { "challenger" };
-        let (auc, rule) = (auc(figures), auc(&evaluation.rule));
-        format!("{} AUC {auc:.2}{interval}, rule {rule:.2}; {role}", evaluation.chosen)
+        format!("{} AUC {auc}, rule {rule}; {role}", evaluation.chosen)
     }
 
     fn measurements(&self) -> Vec<Measurement> {
         let evaluation = &self.trained.evaluation;
         let measured = |auc: f64| Measurement::new("model.auc", auc).of("model", self.name);
         let by_week = evaluation.weeks.iter().filter_map(|(week, figures)| Some((week, figures.auc?)));
-        std::iter::once(measured(auc(self.figures())).of("candidate", &evaluation.chosen))
-            .chain(by_week.map(|(week, auc)| measured(auc.value).of("week", week)))
-            .collect()
+        let whole = value(self.figures()).map(|auc| measured(auc).of("candidate", &evaluation.chosen));
+        whole.into_iter().chain(by_week.map(|(week, auc)| measured(auc.value).of("week", week))).collect()
     }
 
     fn view(&self) -> ModelView {
         let (recipe, evaluation) = (self.recipe, &self.trained.evaluation);
-        let by_week = evaluation.weeks.iter().filter(|(_, figures)| figures.auc.is_some());
-        let weeks = by_week.map(|(week, figures)| WeekView {
-            week: u32::try_from(*week).unwrap_or(0),
-            auc: interval(figures),
-            rule_auc: evaluation.rule_weeks.get(week).map_or(0.5, auc),
-            base_rate_auc: evaluation.base_rate_weeks.get(week).map_or(0.5, auc),
+        let weeks = evaluation.weeks.iter().filter_map(|(week, figures)| {
+            Some(WeekView {
+                week: u32::try_from(*week).ok()?,
+                auc: interval(figures.auc?),
+                rule_auc: evaluation.rule_weeks.get(week).and_then(value),
+                base_rate_auc: evaluation.base_rate_weeks.get(week).and_then(value),
+            })
         });
+        let previous = self.champion.filter(|champion| champion.version != self.version);
         ModelView {
             name: self.name.to_string(),
             question: recipe.question.clone(),
             version: self.version.clone(),
             algorithm: evaluation.chosen.replace('_', " "),
             decision: self.decision.why.clone(),
+            trained_for: Some(self.trained_for),
             evaluated_on: format!("term {} (learned from {})", evaluation.test_term, evaluation.trained_on.join(", ")),
             basis: self.basis,
-            auc: interval(self.figures()),
-            rule_auc: auc(&evaluation.rule),
-            base_rate_auc: auc(&evaluation.base_rate),
-            previous: self.champion.filter(|champion| champion.version != self.version).map(|champion| PreviousModel {
+            auc: self.figures().auc.map(interval),
+            rule_auc: value(&evaluation.rule),
+            gain_over_rule: evaluation.gain_over_rule.map(interval),
+            base_rate_auc: value(&evaluation.base_rate),
+            previous: previous.map(|champion| PreviousModel {
                 version: champion.version.clone(),
-                auc: champion.card["auc"].as_f64().unwrap_or(0.5),
+                auc: champion.card["auc"].as_f64(),
+                test_term: champion.card["test_term"].as_str().map(str::to_owned),
             }),
             weeks: weeks.collect(),
         }
     }
 }
 
-/// Returns the AUC, or that of chance if it is not defined.
-fn auc(figures: &Figures) -> f64 {
-    figures.auc.map_or(0.5, |auc| auc.value)
+/// Returns the AUC where it is defined.
+fn value(figures: &Figures) -> Option<f64> {
+    figures.auc.map(|auc| auc.value)
 }
 
-fn interval(figures: &Figures) -> Interval {
-    let whole = Interval { value: 0.5, low: 0.0, high: 1.0 };
-    figures.auc.map_or(whole, |auc| Interval { value: auc.value, low: auc.low, high: auc.high })
+const fn interval(found: auc::Interval) -> Interval {
+    Interval { value: found.value, low: found.low, high: found.high }
 }

@@ -4,6 +4,8 @@
 //! training rows, and every feature with gaps gets an indicator beside it. What is learnt (medians, means, deviations)
 //! is kept with the model. Rows keep the order of the frame, which is that of its key.
 
+use std::collections::HashMap;
+
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +149,20 @@ impl Rows {
         let mut places: Vec<usize> = ranked.into_iter().take(most).map(|(_, row)| row).collect();
         places.sort_unstable();
         self.at(&places)
+    }
+
+    /// Returns whose each row is, as a number for each student. Where the examples do not say, each enrolment counts as a
+    /// student.
+    pub fn students(&self) -> Vec<usize> {
+        let names = if self.person.len() == self.len() { &self.person } else { &self.enrollment };
+        let mut numbers = HashMap::new();
+        names
+            .iter()
+            .map(|name| {
+                let next = numbers.len();
+                *numbers.entry(name.as_str()).or_insert(next)
+            })
+            .collect()
     }
 
     /// Returns the labels; unknown ones are 0, and the caller must leave them out.

@@ -1,10 +1,14 @@
 //! How good scores are: ranking, calibration, decisions.
 //!
-//! Formulas: ROC AUC by mid-ranks (Mann and Whitney 1947), its standard error by Hanley and McNeil (1982); average
-//! precision as the step sum over distinct scores; Brier score and log loss as means over rows, the latter with scores
-//! kept 1e-15 away from 0 and 1. Values equal scikit-learn's. `None` where a figure is not defined (one class only).
+//! Formulas: ROC AUC and its interval in `auc`; average precision as the step sum over distinct scores; Brier score and
+//! log loss as means over rows, the latter with scores kept 1e-15 away from 0 and 1. Values equal scikit-learn's. `None`
+//! where a figure is not defined (one class only).
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+use super::auc::{Interval, Truth, auc};
 
 /// The figures of one set of scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +17,12 @@ pub struct Figures {
     pub rows: usize,
     /// Rows with the label.
     pub positives: usize,
+    /// The students whose rows they are.
+    #[serde(default)]
+    pub students: usize,
+    /// Of them, those with a row that has the label.
+    #[serde(default)]
+    pub students_with_label: usize,
     /// ROC AUC with its 95 % interval.
     pub auc: Option<Interval>,
     /// Average precision (area under the precision-recall curve).
@@ -29,30 +39,23 @@ pub struct Figures {
     pub f1: Option<f64>,
 }
 
-/// A value with its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// The value.
-    pub value: f64,
-    /// Its lower end.
-    pub low: f64,
-    /// Its upper end.
-    pub high: f64,
-}
-
-/// Returns the figures of `scores` for `labels` (0 or 1), with decisions at `threshold`.
-pub fn figures(scores: &[f64], labels: &[f64], threshold: f64) -> Figures {
+/// Returns the figures of `scores`, with decisions at `threshold`.
+pub fn figures(scores: &[f64], truth: Truth<'_>, threshold: f64) -> Figures {
+    let labels = truth.labels;
     let rows = labels.len();
     let positives = labels.iter().filter(|label| **label > 0.5).count();
     let n = rows as f64;
     let mean = |terms: &dyn Fn(f64, f64) -> f64| {
         (rows > 0).then(|| scores.iter().zip(labels).map(|(s, y)| terms(*s, *y)).sum::<f64>() / n)
     };
+    let with_label = truth.students.iter().zip(labels).filter(|(_, label)| **label > 0.5).map(|(student, _)| student);
     let (precision, recall, f1) = decisions(scores, labels, threshold);
     Figures {
         rows,
         positives,
-        auc: roc_auc(scores, labels).map(|auc| interval(auc, positives, rows - positives)),
+        students: truth.students.iter().collect::<BTreeSet<_>>().len(),
+        students_with_label: with_label.collect::<BTreeSet<_>>().len(),
+        auc: auc(scores, truth),
         pr_auc: average_precision(scores, labels),
         brier: mean(&|s, y| (s - y).powi(2)),
         log_loss: mean(&|s, y| {
@@ -63,40 +66,6 @@ pub fn figures(scores: &[f64], labels: &[f64], threshold: f64) -> Figures {
         recall,
         f1,
     }
-}
-
-/// Returns the probability that a row with the label is scored above one without, ties counting half.
-pub fn roc_auc(scores: &[f64], labels: &[f64]) -> Option<f64> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
-    let positives = labels.iter().filter(|label| **label > 0.5).count();
-    let negatives = labels.len() - positives;
-    if positives == 0 || negatives == 0 {
-        return None;
-    }
-    let mut rank_sum = 0.0;
-    let mut start = 0;
-    while start < order.len() {
-        let mut end = start;
-        while end + 1 < order.len() && scores[order[end + 1]] == scores[order[start]] {
-            end += 1;
-        }
-        let mid_rank = (start + end) as f64 / 2.0 + 1.0;
-        rank_sum += mid_rank * order[start..=end].iter().filter(|row| labels[**row] > 0.5).count() as f64;
-        start = end + 1;
-    }
-    let p = positives as f64;
-    Some((rank_sum - p * (p + 1.0) / 2.0) / (p * negatives as f64))
-}
-
-/// The interval of Hanley and McNeil: AUC ± 1.96 standard errors, within 0 and 1.
-fn interval(auc: f64, positives: usize, negatives: usize) -> Interval {
-    let (p, n) = (positives as f64, negatives as f64);
-    let q1 = auc / (2.0 - auc);
-    let q2 = 2.0 * auc * auc / (1.0 + auc);
-    let variance = (auc * (1.0 - auc) + (p - 1.0) * (q1 - auc * auc) + (n - 1.0) * (q2 - auc * auc)) / (p * n);
-    let reach = 1.96 * variance.max(0.0).sqrt();
-    Interval { value: auc, low: (auc - reach).max(0.0), high: (auc + reach).min(1.0) }
 }
 
 fn average_precision(scores: &[f64], labels: &[f64]) -> Option<f64> {
@@ -150,22 +119,21 @@ mod tests {
     #[test]
     fn auc_and_brier_equal_the_reference() {
         let (p, y) = golden();
+        let students: Vec<usize> = (0..y.len()).map(|row| row / 2).collect();
 
-        let figures = figures(&p, &y, 0.5);
+        let figures = figures(&p, Truth { labels: &y, students: &students }, 0.5);
 
         assert!((figures.auc.unwrap().value - 0.737_486_095_661_846_4).abs() < 1e-12);
         assert!((figures.brier.unwrap() - 0.214_243_701_597_882_53).abs() < 1e-12);
+        assert_eq!((figures.rows, figures.students), (60, 30));
     }
 
     #[test]
-    fn a_constant_score_ranks_nothing() {
-        let (_, y) = golden();
+    fn a_student_with_several_rows_is_one_student() {
+        let truth = Truth { labels: &[1.0, 1.0, 0.0, 0.0], students: &[0, 0, 0, 1] };
 
-        assert_eq!(roc_auc(&vec![0.4; y.len()], &y), Some(0.5));
-    }
+        let figures = figures(&[0.9, 0.8, 0.2, 0.1], truth, 0.5);
 
-    #[test]
-    fn one_class_has_no_auc() {
-        assert_eq!(figures(&[0.1, 0.2], &[0.0, 0.0], 0.5).auc, None);
+        assert_eq!((figures.positives, figures.students, figures.students_with_label), (2, 2, 1));
     }
 }

@@ -315,7 +315,7 @@ mod tests {
         for candidate in [a_forest(), Candidate::LogisticRegression { alpha: 1.0, max_rows: None }] {
             let scores = FittedModel::fit(&candidate, &rows, 7).unwrap().predict(&rows).unwrap();
 
-            let auc = crate::ml::metrics::roc_auc(&scores, &rows.labels()).unwrap();
+            let auc = crate::ml::auc::roc_auc(&scores, &rows.labels()).unwrap();
 
             assert!(auc > 0.7, "{candidate:?}: {auc}");
         }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::auc::{Interval, Truth, auc_gain, roc_auc};
 use super::dataset::Rows;
 use super::metrics::{Figures, figures};
 use super::model::{FittedModel, ModelError};
@@ -46,6 +47,10 @@ pub struct Evaluation {
     pub rule: Figures,
     /// The rule's figures by course week.
     pub rule_weeks: BTreeMap<i64, Figures>,
+    /// By how much the chosen candidate's AUC is above the rule's, on the same rows; `None` where it is not defined, or
+    /// was not computed by the version of the program that evaluated it.
+    #[serde(default)]
+    pub gain_over_rule: Option<Interval>,
     /// The figures of the courses' history alone: the share with the label among the training rows of the same series.
     pub base_rate: Figures,
     /// Those figures by course week.
@@ -91,7 +96,8 @@ pub fn train(recipe: &Recipe, rows: &Rows, series: &BTreeMap<i64, String>) -> Re
     }
     let (training, test) = (rows.at(&before), rows.at(&test));
     let drawn = training.drawn(recipe.max_rows, recipe.seed);
-    let labels = test.labels();
+    let (labels, students) = (test.labels(), test.students());
+    let truth = Truth { labels: &labels, students: &students };
 
     let mut candidates = BTreeMap::new();
     let mut fitted = BTreeMap::new();
@@ -101,7 +107,7 @@ pub fn train(recipe: &Recipe, rows: &Rows, series: &BTreeMap<i64, String>) -> Re
         progress::report("models fitted", n, Some(fits));
         let model = FittedModel::fit(candidate, &drawn, recipe.seed)?;
         let scores = model.predict(&test)?;
-        candidates.insert(name.clone(), figures(&scores, &labels, recipe.threshold));
+        candidates.insert(name.clone(), figures(&scores, truth, recipe.threshold));
         fitted.insert(name.clone(), (model, scores));
     }
     let chosen = choose(recipe, &candidates);
@@ -115,9 +121,10 @@ pub fn train(recipe: &Recipe, rows: &Rows, series: &BTreeMap<i64, String>) -> Re
         final_rows: rows.len(),
         final_positives: rows.labels().iter().filter(|label| **label > 0.5).count(),
         weeks: by_week(&test, scores, recipe.threshold),
-        rule: figures(&rule_scores, &labels, 0.5),
+        gain_over_rule: auc_gain(scores, &rule_scores, truth),
+        rule: figures(&rule_scores, truth, 0.5),
         rule_weeks: by_week(&test, &rule_scores, 0.5),
-        base_rate: figures(&base_scores, &labels, recipe.threshold),
+        base_rate: figures(&base_scores, truth, recipe.threshold),
         base_rate_weeks: by_week(&test, &base_scores, recipe.threshold),
         importances: importances(tested, &test, recipe.seed)?,
         test_term,
@@ -132,9 +139,11 @@ pub fn train(recipe: &Recipe, rows: &Rows, series: &BTreeMap<i64, String>) -> Re
 /// Returns whether the evaluated model may become champion, given the current champion's AUC on its own test.
 pub fn gate(acceptance: &Acceptance, evaluation: &Evaluation, champion_auc: Option<f64>) -> Decision {
     let figures = &evaluation.candidates[&evaluation.chosen];
-    let auc = figures.auc.map_or(0.5, |auc| auc.value);
-    let brier = figures.brier.unwrap_or(1.0);
-    let rule = evaluation.rule.auc.map_or(0.5, |auc| auc.value);
+    let (Some(auc), Some(brier), Some(rule)) = (figures.auc, figures.brier, evaluation.rule.auc) else {
+        let why = format!("its AUC is not defined: in the term {} all labels are the same", evaluation.test_term);
+        return Decision { promote: false, why };
+    };
+    let (auc, rule) = (auc.value, rule.value);
     let mut refused = Vec::new();
     if auc < acceptance.min_auc {
         refused.push(format!("its AUC of {auc:.3} is below {:.3}", acceptance.min_auc));
@@ -230,22 +239,22 @@ fn by_week(rows: &Rows, scores: &[f64], threshold: f64) -> BTreeMap<i64, Figures
         .map(|week| {
             let places: Vec<usize> = (0..rows.len()).filter(|row| rows.week[*row] == week).collect();
             let scores: Vec<f64> = places.iter().map(|row| scores[*row]).collect();
-            (week, figures(&scores, &rows.at(&places).labels(), threshold))
+            let rows = rows.at(&places);
+            (week, figures(&scores, Truth { labels: &rows.labels(), students: &rows.students() }, threshold))
         })
         .collect()
 }
 
-/// Permutation importance on the test rows, shuffled within each week so that calendar effects are kept.
+/// Permutation importance on the test rows, shuffled within each week so that calendar effects are kept; none where AUC is
+/// not defined.
 fn importances(model: &FittedModel, test: &Rows, seed: u64) -> Result<Vec<(String, f64)>, ModelError> {
     use rand::seq::SliceRandom as _;
     use rand_chacha::rand_core::SeedableRng as _;
     const ROWS: usize = 3000;
     let test = test.drawn(ROWS, seed);
     let labels = test.labels();
-    let auc = |rows: &Rows| -> Result<f64, ModelError> {
-        Ok(super::metrics::roc_auc(&model.predict(rows)?, &labels).unwrap_or(0.5))
-    };
-    let whole = auc(&test)?;
+    let auc = |rows: &Rows| -> Result<Option<f64>, ModelError> { Ok(roc_auc(&model.predict(rows)?, &labels)) };
+    let Some(whole) = auc(&test)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for (index, feature) in test.features.iter().enumerate() {
         let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(seed.wrapping_add(index as u64));
@@ -258,7 +267,9 @@ fn importances(model: &FittedModel, test: &Rows, seed: u64) -> Result<Vec<(Strin
                 shuffled.values[index][*to] = test.values[index][from];
             }
         }
-        found.push((feature.clone(), whole - auc(&shuffled)?));
+        if let Some(without) = auc(&shuffled)? {
+            found.push((feature.clone(), whole - without));
+        }
     }
     found.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     Ok(found)

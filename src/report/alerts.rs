@@ -51,7 +51,7 @@ pub fn alerts(findings: &[Found], jobs: &[JobView]) -> Vec<Alert> {
 }
 
 fn alert(finding: Finding, found_on: Option<Date>, times: u32) -> Alert {
-    let Finding { severity, check, subject, message, advice } = finding;
+    let Finding { severity, check, subject, message, advice, told: _ } = finding;
     Alert { severity, route: Route::Email, check, subject, message, advice, times, found_on }
 }
 

@@ -10,6 +10,8 @@ use flate2::write::GzEncoder;
 
 use crate::support::site::{SMALL, Site, text};
 
+mod models;
+
 const CONFIGURATION: &str = "
 [sources.canvas]
 kind = 'files'

@@ -63,8 +63,6 @@ impl JobContext {
         if stage == Stage::Past {
             let Some((labels, input)) = self.labels(&recipe.label).await? else { return Ok(None) };
             inputs.push(input);
-            // Whose they are matters where people are counted, and not where a model learns.
-            joined = joined.drop(by_name(["user_id"], false, false));
             joined = joined.join(labels, [col("enrollment_id")], [col("enrollment_id")], JoinArgs::new(JoinType::Left));
         }
         let label = recipe.label.clone();

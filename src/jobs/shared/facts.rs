@@ -11,12 +11,11 @@ use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::published::{PublishedDrift, PublishedEvaluation};
 use crate::domain::check::CheckOutcome;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::jobs::kind::JobContext;
-use crate::ml::drift::{CategoryDistance, Distance};
-use crate::ml::train::Evaluation;
-use crate::report::view::{DriftView, FlaggedTerm, ModelView, QualityView, TableView, Verdict};
+use crate::report::view::{DriftView, FlaggedTerm, QualityView, TableView, Verdict};
 
 /// The tables as `canvas_pull` left them.
 pub(in crate::jobs) const TABLES: Fact<Vec<TableView>> = Fact::new("tables");
@@ -30,12 +29,16 @@ pub(in crate::jobs) const QUALITY: Fact<QualityView> = Fact::new("quality");
 pub(in crate::jobs) const CHECKS: Fact<Vec<CheckOutcome>> = Fact::new("quality_checks");
 /// Drift as `drift_report` sums it up for the report.
 pub(in crate::jobs) const DRIFT: Fact<DriftView> = Fact::new("drift");
-/// Every distance that `drift_report` measured, for `drift.json`.
-pub(in crate::jobs) const DRIFT_FIGURES: Fact<DriftFigures> = Fact::new("drift_figures");
-/// The model as `train_model` describes it for the report.
-pub(in crate::jobs) const MODEL: Fact<ModelView> = Fact::new("model");
-/// The whole evaluation of `train_model`, for `evaluation.json`.
-pub(in crate::jobs) const EVALUATION: Fact<Evaluation> = Fact::new("evaluation");
+/// What `drift_report` publishes of the distances that it measured, for `drift.json`.
+pub(in crate::jobs) const DRIFT_FIGURES: Fact<PublishedDrift> = Fact::new("published_drift");
+/// The kind that measures drift.
+pub(in crate::jobs) const MEASURES_DRIFT: &str = "drift_report";
+/// Why drift was not measured, where a job should have.
+pub(in crate::jobs) const DRIFT_UNMEASURED: Fact<String> = Fact::new("drift_unmeasured");
+/// The model that `train_model` could not train, and why.
+pub(in crate::jobs) const UNTRAINED: Fact<Untrained> = Fact::new("untrained");
+/// What `train_model` publishes of its evaluation, for `evaluation.json`.
+pub(in crate::jobs) const EVALUATION: Fact<PublishedEvaluation> = Fact::new("published_evaluation");
 /// The counts that `score` makes, by term.
 pub(in crate::jobs) const FLAGGED: Fact<Vec<FlaggedTerm>> = Fact::new("flagged");
 
@@ -88,6 +91,12 @@ impl<T: DeserializeOwned> Fact<T> {
         Ok(Some(read))
     }
 
+    /// Returns the fact of every job of this run that left it.
+    pub(in crate::jobs) fn all(&self, cx: &JobContext) -> Result<Vec<T>, JobError> {
+        let outcomes = cx.input.jobs.iter().filter_map(|job| job.outcome.as_ref());
+        outcomes.filter_map(|outcome| self.of(outcome).transpose()).collect()
+    }
+
     /// Returns the fact that an outcome holds.
     pub(in crate::jobs) fn of(&self, outcome: &Outcome) -> Result<Option<T>, JobError> {
         let Some(value) = outcome.facts.get(self.name) else { return Ok(None) };
@@ -116,19 +125,13 @@ pub(in crate::jobs) struct Progress {
     pub(in crate::jobs) rows_before: Option<u64>,
 }
 
-/// What `drift_report` compared: tonight with the same course week of earlier terms.
-#[derive(Debug, Serialize)]
-pub(in crate::jobs) struct DriftFigures {
-    /// The course week.
-    pub(in crate::jobs) week: i64,
-    /// How many earlier terms there are.
-    pub(in crate::jobs) terms: usize,
-    /// The features.
-    pub(in crate::jobs) features: Vec<Distance>,
-    /// The champion's scores.
-    pub(in crate::jobs) scores: Option<Distance>,
-    /// Who takes which course: the mix of the population.
-    pub(in crate::jobs) courses: Option<CategoryDistance>,
+/// A model that could not be trained yet.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::jobs) struct Untrained {
+    /// The model.
+    pub(in crate::jobs) model: String,
+    /// Why, in words.
+    pub(in crate::jobs) why: String,
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //!
 //! [`environment`] is what bodies may use. `tables`, `features`, `examples` and `models` read what is committed, as
 //! methods of the `JobContext` where they read what its input names, so that a body reads the same at every try.
-//! `facts` is what jobs leave for each other and for the report. `pull` is what `canvas_pull` is made of.
+//! `facts` is what jobs leave for each other and for the report, `published` what of it may be published. `pull` is what `canvas_pull` is made of.
 
 pub mod environment;
 pub(super) mod examples;
 pub(super) mod facts;
 pub(super) mod features;
 pub(super) mod models;
+pub(super) mod published;
 pub(super) mod pull;
 pub(super) mod tables;

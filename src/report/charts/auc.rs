@@ -38,8 +38,8 @@ struct Line {
     label_at: f64,
 }
 
-/// A line: its class, its label and its value in a week.
-type Series = (&'static str, &'static str, fn(&WeekView) -> f64);
+/// A line: its class, its label and its value in a week, where it is defined.
+type Series = (&'static str, &'static str, fn(&WeekView) -> Option<f64>);
 
 /// Returns the drawing, or nothing where there are fewer than two weeks to join.
 pub(super) fn draw(model: &ModelView) -> Option<Drawing<Marks>> {
@@ -47,38 +47,16 @@ pub(super) fn draw(model: &ModelView) -> Option<Drawing<Marks>> {
     if model.weeks.len() < 2 {
         return None;
     }
-    let lowest = model
+    let figures = model
         .weeks
         .iter()
-        .flat_map(|week| [week.auc.low, week.rule_auc, week.base_rate_auc])
-        .fold(0.5, |low: f64, value| low.min((value * 10.0).floor() / 10.0));
+        .flat_map(|week| [Some(week.auc.low), week.rule_auc, week.base_rate_auc].into_iter().flatten());
+    let lowest = figures.fold(0.5, |low: f64, value| low.min((value * 10.0).floor() / 10.0));
     let (left, top, right, bottom) = FRAME;
     let x = Scale { values: (f64::from(first.week), f64::from(last.week)), units: (left + 14.0, right - 14.0) };
     let y = Scale { values: (lowest, 1.0), units: (bottom, top) };
 
-    let series: [Series; 3] = [
-        ("model", "Model", |week| week.auc.value),
-        ("rule", "Simple rule", |week| week.rule_auc),
-        ("base", "Course history", |week| week.base_rate_auc),
-    ];
-    let ends: Vec<f64> = series.iter().map(|(_, _, value)| y.at(value(last))).collect();
-    let labels = spread(&ends, 38.0, top + 8.0, bottom - 8.0);
-    let lines = series
-        .iter()
-        .zip(labels)
-        .map(|((class, label, value), label_at)| {
-            let dots: Vec<(f64, f64)> =
-                model.weeks.iter().map(|week| (x.at(f64::from(week.week)), y.at(value(week)))).collect();
-            Line {
-                class,
-                points: points(dots.iter().copied()),
-                dots,
-                label: (*label).to_owned(),
-                value: two_digits(value(last)),
-                label_at,
-            }
-        })
-        .collect();
+    let lines = lines(model, x, y);
     let upper = model.weeks.iter().map(|week| (x.at(f64::from(week.week)), y.at(week.auc.high)));
     let lower = model.weeks.iter().rev().map(|week| (x.at(f64::from(week.week)), y.at(week.auc.low)));
     let tick = |value: f64| Tick { at: y.at(value), text: format!("{value:.1}") };
@@ -102,6 +80,36 @@ pub(super) fn draw(model: &ModelView) -> Option<Drawing<Marks>> {
     })
 }
 
+/// The three lines. Each ends with its last defined week; one that is not defined in any is left out.
+fn lines(model: &ModelView, x: Scale, y: Scale) -> Vec<Line> {
+    let (top, bottom) = (FRAME.1, FRAME.3);
+    let series: [Series; 3] = [
+        ("model", "Model", |week| Some(week.auc.value)),
+        ("rule", "Simple rule", |week| week.rule_auc),
+        ("base", "Course history", |week| week.base_rate_auc),
+    ];
+    let ends: Vec<(Series, f64)> = series
+        .into_iter()
+        .filter_map(|line| Some((line, model.weeks.iter().rev().find_map(|week| line.2(week))?)))
+        .collect();
+    let labels = spread(&ends.iter().map(|(_, end)| y.at(*end)).collect::<Vec<_>>(), 38.0, top + 8.0, bottom - 8.0);
+    ends.iter()
+        .zip(labels)
+        .map(|(((class, label, value), end), label_at)| {
+            let dots = model.weeks.iter().filter_map(|week| Some((x.at(f64::from(week.week)), y.at(value(week)?))));
+            let dots: Vec<(f64, f64)> = dots.collect();
+            Line {
+                class,
+                points: points(dots.iter().copied()),
+                dots,
+                label: (*label).to_owned(),
+                value: two_digits(*end),
+                label_at,
+            }
+        })
+        .collect()
+}
+
 fn points(points: impl Iterator<Item = (f64, f64)>) -> String {
     points.map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
 }
@@ -117,8 +125,8 @@ fn alt(model: &ModelView) -> String {
                 two_digits(week.auc.value),
                 two_digits(week.auc.low),
                 two_digits(week.auc.high),
-                two_digits(week.rule_auc),
-                two_digits(week.base_rate_auc)
+                week.rule_auc.map_or_else(|| "not defined".to_owned(), two_digits),
+                week.base_rate_auc.map_or_else(|| "not defined".to_owned(), two_digits)
             )
         })
         .collect();

@@ -118,7 +118,9 @@ impl Brush {
     /// not hold back the others.
     pub(super) fn report_charts(&self, environment: &Environment<'static>, view: &ReportView) -> Drawn {
         let mut drawn = Drawn::default();
-        if let Some(drawing) = view.model.as_ref().and_then(auc::draw) {
+        // One model is drawn; the figures of others are in the tables.
+        let champion = view.models.iter().find_map(|model| model.champion.as_ref());
+        if let Some(drawing) = champion.and_then(auc::draw) {
             drawn.take(self.paint(environment, "auc", Template::AucChart, drawing));
         }
         if let Some(drawing) = view.drift.as_ref().and_then(drift::draw) {
@@ -193,7 +195,7 @@ mod tests {
     #[test]
     fn what_was_not_computed_is_not_drawn() {
         let mut view = ReportView::sample(Verdict::Ok);
-        (view.model, view.drift) = (None, None);
+        (view.models, view.drift) = (Vec::new(), None);
         view.tables.clear();
 
         let charts = Brush::new().unwrap().report_charts(&environment().unwrap(), &view).charts;

@@ -6,13 +6,13 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Basis, JobEnd, ModelView, ReportView, TableView};
+use super::{JobEnd, ReportView, TableView};
 use crate::domain::check::Severity;
 use crate::domain::delivery::{Signature, Word};
 use crate::domain::freshness::Rhythm;
-use crate::report::format::{count_of, day, day_and_time, out_of_100};
+use crate::report::format::{count_of, day, day_and_time};
 
-/// The state of a night, or of one of its answers.
+/// The state of a night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -24,11 +24,36 @@ pub enum Verdict {
     Failed,
 }
 
+/// The state of one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It was looked at, and is as it should be.
+    Ok,
+    /// It was not looked at, for the stated reason: no cause for alarm, and not "fine".
+    Unmeasured,
+    /// A person should look at it.
+    Warning,
+    /// Something failed, and a person must act.
+    Failed,
+}
+
+impl State {
+    /// Returns what it makes of a night.
+    const fn verdict(self) -> Verdict {
+        match self {
+            Self::Ok | Self::Unmeasured => Verdict::Ok,
+            Self::Warning => Verdict::Warning,
+            Self::Failed => Verdict::Failed,
+        }
+    }
+}
+
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Its state.
-    pub state: Verdict,
+    pub state: State,
     /// The answer, in a sentence or two.
     pub sentence: String,
 }
@@ -50,8 +75,8 @@ impl ReportView {
     /// Returns the night's verdict: the worst of its jobs, alerts, tables and checks.
     pub fn verdict(&self) -> Verdict {
         let answers = self.answers();
-        let jobs_and_alerts = answers.broken.state.max(answers.todo.state);
-        jobs_and_alerts.max(answers.fresh.state.min(Verdict::Warning)).max(answers.trust.state.min(Verdict::Warning))
+        let states = [answers.fresh.state, answers.broken.state, answers.trust.state, answers.todo.state];
+        states.into_iter().map(State::verdict).max().unwrap_or(Verdict::Ok)
     }
 
     /// Returns what an e-mail with this report says: the verdict, and the jobs that failed.
@@ -159,17 +184,26 @@ impl ReportView {
             if !waiting.is_empty() {
                 sentence.push_str(&format!(" Not begun because of that: {}.", listed(&waiting)));
             }
-            return Answer { state: Verdict::Failed, sentence };
+            return Answer { state: State::Failed, sentence };
         }
         let held_back: u64 = self.tables.iter().map(|table| table.held_back).sum();
         let (found, evaluated) = self.quality.as_ref().map_or((0, 0), |q| (q.warned + q.failed, q.evaluated()));
-        let jobs = format!("{} finished", all_of(self.jobs.len(), "job", "jobs"));
+        let skipped = named(|end| end == JobEnd::Skipped);
+        let finished = self.jobs.len() - skipped.len();
+        let jobs = if skipped.is_empty() {
+            format!("{} finished", all_of(finished, "job", "jobs"))
+        } else {
+            let verb = if skipped.len() == 1 { "was" } else { "were" };
+            format!("{} finished, {} {verb} skipped", count_of(finished, "job", "jobs"), listed(&skipped))
+        };
         if found == 0 && held_back == 0 {
-            let checks = match evaluated {
-                0 => String::new(),
-                n => format!(", and {} passed", all_of(n, "check", "checks").to_lowercase()),
+            return match evaluated {
+                0 => {
+                    let sentence = format!("Not as far as was looked: {}, and no check was made.", lower_first(&jobs));
+                    Answer { state: State::Unmeasured, sentence }
+                }
+                n => fine(format!("No. {jobs}, and {} passed.", lower_first(&all_of(n, "check", "checks")))),
             };
-            return fine(format!("No. {jobs}{checks}."));
         }
         let mut parts = Vec::new();
         if found > 0 {
@@ -178,51 +212,15 @@ impl ReportView {
         if held_back > 0 {
             parts.push(format!("{} {} held back for not fitting", rows(held_back), were(held_back)));
         }
-        warning(format!("Not the night itself: {}. But {}.", jobs.to_lowercase(), parts.join(", and ")))
-    }
-
-    fn trust(&self) -> Answer {
-        let Some(model) = &self.model else {
-            let state = self.broken().state.min(Verdict::Warning);
-            let sentence = "There are no model figures tonight; the notes below say why.".to_owned();
-            return Answer { state, sentence };
-        };
-        let ranked = format!(
-            "Of two students, one who later had difficulty and one who did not, the model picked out the right one {} \
-             times in 100 (a simple rule: {})",
-            out_of_100(model.auc.value),
-            out_of_100(model.rule_auc)
-        );
-        let cautions = self.cautions(model);
-        if cautions.is_empty() {
-            return fine(format!("Yes. {ranked}."));
-        }
-        warning(format!("With care. {ranked}. {}", cautions.join(" ")))
-    }
-
-    fn cautions(&self, model: &ModelView) -> Vec<String> {
-        let mut cautions = Vec::new();
-        if !model.beats_rule() {
-            cautions.push("It is not clearly better than the rule.".to_owned());
-        }
-        if self.drift.as_ref().is_some_and(super::DriftView::is_alarming) {
-            cautions.push("This term's students behave unlike those it learned from.".to_owned());
-        }
-        if self.tables.iter().any(|table| table.is_stale || table.is_late) {
-            cautions.push("Part of what it sees is old.".to_owned());
-        }
-        if model.basis == Basis::Reconstructed && !cautions.is_empty() {
-            cautions.push("Its past was reconstructed from history loaded later.".to_owned());
-        }
-        cautions
+        warning(format!("Not the night itself: {}. But {}.", lower_first(&jobs), parts.join(", and ")))
     }
 
     fn todo(&self) -> Answer {
         let worst = self.alerts.iter().map(|alert| alert.severity).max();
         // Only a job that failed makes a night FAILED: what was found in the data is for a person to look at.
         let state = match worst {
-            _ if self.jobs.iter().any(|job| job.end.is_trouble()) => Verdict::Failed,
-            Some(Severity::Error | Severity::Warning) => Verdict::Warning,
+            _ if self.jobs.iter().any(|job| job.end.is_trouble()) => State::Failed,
+            Some(Severity::Error | Severity::Warning) => State::Warning,
             Some(Severity::Info) | None => return fine("Nothing."),
         };
         let first = self.alerts.first().map_or("", |alert| alert.advice.as_str());
@@ -241,11 +239,11 @@ fn oldest<'a>(tables: &[&'a TableView]) -> Option<(Date, &'a TableView)> {
 }
 
 fn fine(sentence: impl Into<String>) -> Answer {
-    Answer { state: Verdict::Ok, sentence: sentence.into() }
+    Answer { state: State::Ok, sentence: sentence.into() }
 }
 
 fn warning(sentence: impl Into<String>) -> Answer {
-    Answer { state: Verdict::Warning, sentence: sentence.into() }
+    Answer { state: State::Warning, sentence: sentence.into() }
 }
 
 fn all_of(count: usize, one: &str, many: &str) -> String {
@@ -253,6 +251,12 @@ fn all_of(count: usize, one: &str, many: &str) -> String {
         1 => format!("The one {one}"),
         n => format!("All {}", count_of(n, one, many)),
     }
+}
+
+/// Returns a sentence's beginning as it reads after a colon.
+fn lower_first(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }
 
 fn needs(points: usize) -> String {
@@ -281,6 +285,10 @@ mod tests {
     use crate::domain::check::{CheckOutcome, CheckStatus};
     use crate::report::view::{DigestView, QualityView};
 
+    fn gain(report: &mut ReportView) -> &mut crate::report::view::Interval {
+        report.models[0].champion.as_mut().unwrap().gain_over_rule.as_mut().unwrap()
+    }
+
     #[test]
     fn a_good_night_is_well_and_asks_for_nothing() {
         let report = ReportView::sample(Verdict::Ok);
@@ -307,9 +315,24 @@ mod tests {
         assert_eq!(with(|report| report.tables[0].held_back = 1), Verdict::Warning);
         assert_eq!(with(|report| report.tables.clear()), Verdict::Warning);
         assert_eq!(with(|report| report.drift.as_mut().unwrap().weighted_share = 0.5), Verdict::Warning);
-        assert_eq!(with(|report| report.model.as_mut().unwrap().auc.low = 0.5), Verdict::Warning);
+        assert_eq!(with(|report| gain(report).low = -0.01), Verdict::Warning);
         assert_eq!(with(|report| report.quality.as_mut().unwrap().failed = 1), Verdict::Warning);
         assert_eq!(with(|report| report.jobs[3].end = JobEnd::Failed), Verdict::Failed);
+    }
+
+    #[test]
+    fn a_night_without_checks_or_with_skipped_jobs_says_so() {
+        let mut report = ReportView::sample(Verdict::Ok);
+        report.jobs[4].end = JobEnd::Skipped;
+        report.quality = None;
+
+        let broken = report.answers().broken;
+
+        assert_eq!(broken.state, State::Unmeasured);
+        assert_eq!(
+            broken.sentence,
+            "Not as far as was looked: 5 jobs finished, score was skipped, and no check was made."
+        );
     }
 
     #[test]

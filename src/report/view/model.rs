@@ -1,45 +1,89 @@
-//! The model in use, and how good it is against simpler ways to know.
+//! A model of the DAG: the version in use, how good it is against simpler ways to know, and what became of a new one.
 //!
 //! Every figure is shown beside that of a rule a person could apply and that of the courses' own history; a model that
-//! is not clearly better than the rule is reported as such. Nothing here is about one student.
+//! is not clearly better than the rule is reported as such. A figure that is not defined, or was not computed, is `None`
+//! and never a number. Nothing here is about one student.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::lineage::Basis;
 
-/// The champion and its figures.
+/// A model, as the report speaks of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInUse {
+    /// The model's name, such as `at_risk`.
+    pub name: String,
+    /// The version in use, which makes the scores; `None` where there is none yet.
+    pub champion: Option<ModelView>,
+    /// What became of the newest version, where it is not in use.
+    pub challenger: Option<Challenger>,
+    /// Why no version was trained, where a job should have, in words.
+    pub untrained: Option<String>,
+}
+
+/// A trained version that is not in use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Challenger {
+    /// Its version, short.
+    pub version: String,
+    /// What keeps it from use.
+    pub state: ChallengerState,
+    /// The gate's words.
+    pub why: String,
+    /// Its area under the ROC curve; `None` where it is not defined.
+    pub auc: Option<f64>,
+    /// The date of the run that trained it, where that is known.
+    pub trained_for: Option<Date>,
+}
+
+/// What keeps a trained version from use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengerState {
+    /// It did not meet the acceptance thresholds.
+    Refused,
+    /// It met them, and a person has to approve it.
+    Waiting,
+}
+
+/// A version of a model and its figures, as they were measured when it was trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelView {
     /// The model's name, such as `at_risk`.
     pub name: String,
     /// What it is asked, in words, such as `who may fail or withdraw`.
     pub question: String,
-    /// The champion's version, short.
+    /// The version, short.
     pub version: String,
     /// What it is, in words, such as `random forest, 200 trees`.
     pub algorithm: String,
-    /// What happened to it tonight: a sentence, such as `Kept: the challenger was not better.`
+    /// Why it is in use, in the gate's words.
     pub decision: String,
+    /// The date of the run that trained it, where that is known.
+    pub trained_for: Option<Date>,
     /// On what it was measured, in words, such as `2014B, 6 courses`.
     pub evaluated_on: String,
     /// Whether those figures rest on data as they were known then.
     pub basis: Basis,
     /// The area under the ROC curve over all weeks.
-    pub auc: Interval,
+    pub auc: Option<Interval>,
     /// The same for the simple rule.
-    pub rule_auc: f64,
-    /// The same for the courses' past share of students in difficulty.
-    pub base_rate_auc: f64,
-    /// The champion before this one, measured on the same data.
+    pub rule_auc: Option<f64>,
+    /// By how much the model's is above the rule's, on the same rows.
+    pub gain_over_rule: Option<Interval>,
+    /// The same as `auc` for the courses' past share of students in difficulty.
+    pub base_rate_auc: Option<f64>,
+    /// The champion before this one.
     pub previous: Option<PreviousModel>,
     /// The figures by course week, ascending.
     pub weeks: Vec<WeekView>,
 }
 
 impl ModelView {
-    /// Returns whether it is clearly better than the simple rule: the lower end of its interval is above the rule.
+    /// Returns whether it is clearly better than the simple rule: the whole interval of its gain is above 0.
     pub fn beats_rule(&self) -> bool {
-        self.auc.low > self.rule_auc
+        self.gain_over_rule.is_some_and(|gain| gain.low > 0.0)
     }
 }
 
@@ -59,8 +103,10 @@ pub struct Interval {
 pub struct PreviousModel {
     /// Its version, short.
     pub version: String,
-    /// Its area under the ROC curve on the same data.
-    pub auc: f64,
+    /// Its area under the ROC curve in its own test.
+    pub auc: Option<f64>,
+    /// The term of that test.
+    pub test_term: Option<String>,
 }
 
 /// The figures of one course week.
@@ -71,7 +117,7 @@ pub struct WeekView {
     /// The model.
     pub auc: Interval,
     /// The simple rule.
-    pub rule_auc: f64,
+    pub rule_auc: Option<f64>,
     /// The courses' past share.
-    pub base_rate_auc: f64,
+    pub base_rate_auc: Option<f64>,
 }

@@ -6,7 +6,7 @@
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, DriftView, FlaggedTerm, ModelView, QualityView, TableView};
+use super::{Alert, DriftView, FlaggedTerm, ModelInUse, QualityView, TableView};
 use crate::domain::ids::{DagName, RunId};
 
 /// What a night found, without anything that differs between two runs on the same inputs.
@@ -30,10 +30,12 @@ pub struct ReportView {
     pub tables: Vec<TableView>,
     /// The quality checks; `None` where none were planned.
     pub quality: Option<QualityView>,
-    /// Drift; `None` where it was not computed (a note says why).
+    /// Drift; `None` where it was not measured.
     pub drift: Option<DriftView>,
-    /// The model in use; `None` where there is none yet (a note says why).
-    pub model: Option<ModelView>,
+    /// Why drift was not measured, where a job should have, in words.
+    pub drift_unmeasured: Option<String>,
+    /// The models that the DAG's jobs name, by name.
+    pub models: Vec<ModelInUse>,
     /// How many students may need support, by term.
     pub flagged: Vec<FlaggedTerm>,
     /// What people are told, the worst first.

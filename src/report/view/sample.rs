@@ -6,10 +6,10 @@
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
 
+use super::sample_models::{DATE, INSTITUTION, drift, model_in_use};
 use super::{
-    Basis, DigestView, DriftView, FailureKind, FailureView, FeatureDrift, FlaggedTerm, FolderEntry, FolderView,
-    Interval, JobEnd, JobSpan, JobView, ModelCardView, ModelView, NightView, Pointer, PreviousModel, QualityView,
-    ReasonFeature, ReportView, TableView, Verdict, WeekView,
+    DigestView, FailureKind, FailureView, FlaggedTerm, FolderEntry, FolderView, JobEnd, JobSpan, JobView, ModelInUse,
+    NightView, Pointer, QualityView, ReportView, TableView, Verdict,
 };
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding};
 use crate::domain::freshness::Rhythm;
@@ -19,9 +19,6 @@ use crate::domain::run::JobState;
 use crate::lake::keys::report_folder;
 use crate::report::alerts::{Found, alerts};
 use crate::report::notice::{Night, NightEnd};
-
-const DATE: Date = date(2026, 11, 20);
-const INSTITUTION: &str = "Riverbend University";
 
 impl DigestView {
     /// Returns an invented digest of a night that ended as `verdict` says.
@@ -46,18 +43,21 @@ impl DigestView {
     pub fn sample_between_terms() -> Self {
         let mut digest = Self::sample(Verdict::Ok);
         let report = &mut digest.report;
-        report.model = None;
+        report.models = vec![ModelInUse {
+            champion: None,
+            challenger: None,
+            untrained: Some("no course has ended yet whose results are known".to_owned()),
+            name: "at_risk".to_owned(),
+        }];
         report.drift = None;
+        report.drift_unmeasured = Some("nobody is enrolled (between terms)".to_owned());
         report.flagged.clear();
         report.changes.clear();
         report.quality = None;
         for table in &mut report.tables {
             table.change = None;
         }
-        report.notes = vec![
-            "Scores and drift were skipped: nobody is enrolled (between terms).".to_owned(),
-            "There is no model yet: not enough history.".to_owned(),
-        ];
+        report.notes = vec!["Scores and drift were skipped: nobody is enrolled (between terms).".to_owned()];
         digest.report_link = None;
         digest.contact = None;
         digest
@@ -82,12 +82,10 @@ impl ReportView {
             tables: tables(verdict),
             quality: Some(QualityView::of(&checks(verdict))),
             drift: Some(drift(verdict)),
-            model: (verdict != Verdict::Failed).then(model),
+            drift_unmeasured: None,
+            models: vec![model_in_use(verdict)],
             flagged: flagged(),
-            notes: match verdict {
-                Verdict::Failed => vec!["There are no model figures: the job `train` failed.".to_owned()],
-                Verdict::Ok | Verdict::Warning => Vec::new(),
-            },
+            notes: Vec::new(),
             pointers: pointers(),
         }
     }
@@ -171,49 +169,8 @@ impl FolderView {
     }
 }
 
-impl ModelCardView {
-    /// Returns an invented card.
-    pub fn sample() -> Self {
-        let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Self {
-            institution: INSTITUTION.to_owned(),
-            logical_date: DATE,
-            is_simulation: true,
-            model: model(),
-            intended_use: strings(&[
-                "To help advisers decide whom to offer support first.",
-                "To show programme leads, in counts, where support is needed.",
-            ]),
-            forbidden_use: strings(&[
-                "No decision about a student may rest on a score: a person decides.",
-                "No grade, no ranking among students, no sanction and no automatic message.",
-            ]),
-            population: "Students enrolled at the cut-off in published courses of the main account.".to_owned(),
-            label: "The final result is below the pass mark, or the student withdrew.".to_owned(),
-            training_data: "Weeks 2 to 12 of 6 past terms, 48,120 rows, known by 12 November 2026.".to_owned(),
-            training_basis: Basis::Reconstructed,
-            flag_from: 0.62,
-            features: vec![
-                feature("days_since_last_activity", "Days since the last activity", 0.31),
-                feature("missing_assignments", "Assignments that are missing", 0.24),
-                feature("on_time_share", "Share of work handed in on time", 0.17),
-            ],
-            figures: vec![
-                ("Brier score".to_owned(), "0.142".to_owned()),
-                ("Area under precision and recall".to_owned(), "0.61".to_owned()),
-            ],
-            limits: strings(&["Weak before week 3: few students have handed anything in by then."]),
-            reproduce: "nocturne run nightly --job train --force".to_owned(),
-        }
-    }
-}
-
 fn dag() -> DagName {
     "nightly".parse().expect("`nightly` is a usable name")
-}
-
-fn feature(name: &str, label: &str, importance: f64) -> ReasonFeature {
-    ReasonFeature { feature: name.to_owned(), label: label.to_owned(), importance }
 }
 
 fn jobs(verdict: Verdict) -> Vec<JobView> {
@@ -352,70 +309,6 @@ fn changes(verdict: Verdict) -> Vec<String> {
         Verdict::Failed => &["The training failed; yesterday's model and its scores stand."],
     };
     changes.iter().map(|change| (*change).to_owned()).collect()
-}
-
-fn drift(verdict: Verdict) -> DriftView {
-    let feature = |feature: &str, label: &str, distance, threshold, importance| FeatureDrift {
-        feature: feature.to_owned(),
-        label: label.to_owned(),
-        method: "PSI".to_owned(),
-        distance,
-        threshold,
-        importance: Some(importance),
-    };
-    let late = if verdict == Verdict::Ok { 0.11 } else { 0.34 };
-    DriftView {
-        reference: "week 9 of autumn 2024 and 2025".to_owned(),
-        looked_at: 24,
-        drifted: if verdict == Verdict::Ok { 0 } else { 1 },
-        weighted_share: if verdict == Verdict::Ok { 0.0 } else { 0.24 },
-        alarm_share: 0.2,
-        top: vec![
-            feature("late_share", "Share of late work", late, 0.18, 0.24),
-            feature("active_days_7d", "Active days in the last 7 days", 0.09, 0.15, 0.31),
-            feature("on_time_share", "Share of work handed in on time", 0.07, 0.16, 0.17),
-            feature("current_score", "Score so far", 0.05, 0.14, 0.12),
-            feature("sessions_28d", "Sessions in the last 28 days", 0.04, 0.17, 0.06),
-        ],
-        scores: Some(FeatureDrift {
-            feature: "score".to_owned(),
-            label: "The model's scores".to_owned(),
-            method: "PSI".to_owned(),
-            distance: late / 3.0,
-            threshold: 0.12,
-            importance: None,
-        }),
-    }
-}
-
-fn model() -> ModelView {
-    let week = |week, value: f64, rule_auc, base_rate_auc| WeekView {
-        week,
-        auc: Interval { value, low: value - 0.034, high: value + 0.031 },
-        rule_auc,
-        base_rate_auc,
-    };
-    ModelView {
-        name: "at_risk".to_owned(),
-        question: "who may fail or withdraw".to_owned(),
-        version: "7c1f09ab".to_owned(),
-        algorithm: "random forest, 200 trees".to_owned(),
-        decision: "Kept: the challenger 03be77d1 was not better (0.776 against 0.781).".to_owned(),
-        evaluated_on: "spring 2026, 9 courses, 3,120 enrolments".to_owned(),
-        basis: Basis::Reconstructed,
-        auc: Interval { value: 0.781, low: 0.752, high: 0.809 },
-        rule_auc: 0.712,
-        base_rate_auc: 0.583,
-        previous: Some(PreviousModel { version: "51aa20c4".to_owned(), auc: 0.769 }),
-        weeks: vec![
-            week(2, 0.664, 0.601, 0.582),
-            week(4, 0.721, 0.660, 0.583),
-            week(6, 0.768, 0.702, 0.583),
-            week(8, 0.797, 0.731, 0.584),
-            week(10, 0.822, 0.755, 0.584),
-            week(12, 0.846, 0.779, 0.585),
-        ],
-    }
 }
 
 fn flagged() -> Vec<FlaggedTerm> {

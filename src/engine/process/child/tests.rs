@@ -43,6 +43,7 @@ fn assignment() -> Assignment {
             job: "job".parse().unwrap(),
             kind: "kind".parse().unwrap(),
             params: serde_json::json!({}),
+            dag_params: BTreeMap::new(),
             logical_date: jiff::civil::date(2026, 11, 20),
             timezone: "UTC".to_owned(),
             attempt: 1,

@@ -1,0 +1,189 @@
+//! The third answer: can I trust it? What is said of the models in use, and what was not measured.
+//!
+//! Pure, as the other answers. A model is spoken of by the figures of the version that makes the scores; one that is
+//! not clearly better than a simple rule, or whose input is old or unlike what it learned from, is to be read with care.
+//! What was not measured is named, and is never "fine".
+
+use super::answers::{Answer, State};
+use super::model::ChallengerState;
+use super::{Basis, DriftView, ModelInUse, ModelView, ReportView};
+use crate::report::format::out_of_100;
+
+impl ReportView {
+    pub(super) fn trust(&self) -> Answer {
+        if self.models.is_empty() {
+            return self.trust_without_model();
+        }
+        let mut state = State::Ok;
+        let mut sentences = Vec::new();
+        for model in &self.models {
+            let (of_model, sentence) = self.trust_in(model);
+            state = state.max(of_model);
+            sentences.push(if self.models.len() > 1 { format!("`{}`: {sentence}", model.name) } else { sentence });
+        }
+        if let Some(why) = &self.drift_unmeasured {
+            state = state.max(State::Unmeasured);
+            sentences
+                .push(format!("Whether this term's students are like those it learned from was not measured: {why}."));
+        }
+        let lead = match state {
+            State::Ok => "Yes.",
+            State::Unmeasured if self.models.iter().all(|model| model.champion.is_none()) => {
+                "There are no scores to trust."
+            }
+            State::Unmeasured => "As far as it was measured, yes.",
+            State::Warning | State::Failed => "With care.",
+        };
+        Answer { state, sentence: format!("{lead} {}", sentences.join(" ")) }
+    }
+
+    fn trust_without_model(&self) -> Answer {
+        let (state, sentence) = match &self.quality {
+            Some(quality) if quality.warned + quality.failed > 0 => {
+                (State::Warning, "With care: the checks of the data found something. No model is used.")
+            }
+            Some(quality) if quality.evaluated() > 0 => {
+                (State::Ok, "Yes, as far as the checks of the data go: they found nothing. No model is used.")
+            }
+            _ => (State::Unmeasured, "That was not measured: no check was made, and no model is used."),
+        };
+        Answer { state, sentence: sentence.to_owned() }
+    }
+
+    fn trust_in(&self, model: &ModelInUse) -> (State, String) {
+        let Some(champion) = &model.champion else {
+            return (State::Unmeasured, format!("No model is in use yet{}.", why_none(model)));
+        };
+        let Some(auc) = champion.auc else {
+            return (
+                State::Warning,
+                "How well the model ranks students is not known: its test could not tell.".to_owned(),
+            );
+        };
+        let rule = champion.rule_auc.map_or_else(String::new, |rule| format!(" (a simple rule: {})", out_of_100(rule)));
+        let ranked = format!(
+            "Of two students, one who later had difficulty and one who did not, the model picked out the right one {} \
+             times in 100{rule}.",
+            out_of_100(auc.value),
+        );
+        let cautions = self.cautions(champion);
+        if cautions.is_empty() {
+            return (State::Ok, ranked);
+        }
+        (State::Warning, format!("{ranked} {}", cautions.join(" ")))
+    }
+
+    fn cautions(&self, model: &ModelView) -> Vec<&'static str> {
+        let mut cautions = Vec::new();
+        if !model.beats_rule() {
+            cautions.push(if model.gain_over_rule.is_some() {
+                "It is not clearly better than the rule."
+            } else {
+                "Whether it is better than the rule is not known."
+            });
+        }
+        if self.drift.as_ref().is_some_and(DriftView::is_alarming) {
+            cautions.push("This term's students behave unlike those it learned from.");
+        }
+        if self.tables.iter().any(|table| table.is_stale || table.is_late) {
+            cautions.push("Part of what it sees is old.");
+        }
+        if model.basis == Basis::Reconstructed && !cautions.is_empty() {
+            cautions.push("Its past was reconstructed from history loaded later.");
+        }
+        cautions
+    }
+}
+
+/// Why a model has no version in use, as the end of a sentence.
+fn why_none(model: &ModelInUse) -> String {
+    match (&model.challenger, &model.untrained) {
+        (Some(challenger), _) if challenger.state == ChallengerState::Waiting => {
+            ": the first one waits for a person's approval".to_owned()
+        }
+        (Some(challenger), _) => format!(": the newest version was refused ({})", challenger.why),
+        (None, Some(why)) => format!(": {why}"),
+        (None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    fn with(change: impl FnOnce(&mut ReportView)) -> Answer {
+        let mut report = ReportView::sample(Verdict::Ok);
+        change(&mut report);
+        report.trust()
+    }
+
+    fn champion(report: &mut ReportView) -> &mut ModelView {
+        report.models[0].champion.as_mut().unwrap()
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_fine_and_is_named() {
+        let answer = with(|report| {
+            report.drift = None;
+            report.drift_unmeasured = Some("nobody is enrolled (between terms)".to_owned());
+        });
+
+        assert_eq!(answer.state, State::Unmeasured);
+        assert!(answer.sentence.contains("was not measured: nobody is enrolled"), "{}", answer.sentence);
+    }
+
+    #[test]
+    fn a_model_whose_test_could_not_tell_has_no_figure() {
+        let answer = with(|report| champion(report).auc = None);
+
+        assert_eq!(answer.state, State::Warning);
+        assert!(answer.sentence.contains("is not known") && !answer.sentence.contains("50"), "{}", answer.sentence);
+    }
+
+    #[test]
+    fn without_a_model_in_use_the_reason_is_said() {
+        let refused = with(|report| {
+            report.models[0].champion = None;
+            report.models[0].challenger.as_mut().unwrap().state = ChallengerState::Refused;
+        });
+        let young = with(|report| {
+            report.models[0] = ModelInUse {
+                name: "at_risk".to_owned(),
+                champion: None,
+                challenger: None,
+                untrained: Some("no course has ended yet whose results are known".to_owned()),
+            };
+        });
+
+        assert!(refused.sentence.contains("the newest version was refused"), "{}", refused.sentence);
+        assert_eq!(
+            young.sentence,
+            "There are no scores to trust. No model is in use yet: no course has ended yet whose results are known."
+        );
+        assert_eq!((refused.state, young.state), (State::Unmeasured, State::Unmeasured));
+    }
+
+    #[test]
+    fn without_a_model_and_without_a_check_nothing_is_said_to_be_fine() {
+        let answer = with(|report| {
+            report.models.clear();
+            report.quality = None;
+        });
+
+        assert_eq!(answer.state, State::Unmeasured);
+    }
+
+    #[test]
+    fn of_several_models_each_is_named() {
+        let answer = with(|report| {
+            let mut other = report.models[0].clone();
+            other.name = "dropout".to_owned();
+            other.champion.as_mut().unwrap().gain_over_rule = None;
+            report.models.push(other);
+        });
+
+        assert!(answer.sentence.contains("`at_risk`: Of two") && answer.sentence.contains("`dropout`: Of two"));
+        assert_eq!(answer.state, State::Warning);
+    }
+}

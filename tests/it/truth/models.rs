@@ -1,0 +1,112 @@
+//! What the e-mail says of models: always of the version that is in use, and of a newer one in one line.
+
+use super::words;
+use crate::support::site::{Site, text};
+
+/// Small, and old enough for a model.
+const TAUGHT: &str = "
+[simulation]
+students = 150
+first_year = 2026
+[features]
+weeks = [4, 8]
+[paths]
+models = 'recipes'
+";
+
+/// A simulated institution whose recipe the test writes.
+struct Trained(Site);
+
+impl Trained {
+    /// The shipped recipe, with these replacements; any model of it is good enough unless they say otherwise.
+    fn recipe(&self, replaced: &[(&str, &str)]) {
+        let lenient = [
+            ("min_auc = 0.6 ", "min_auc = 0.5 "),
+            ("beat_rule = true", "beat_rule = false"),
+            ("trees = 80", "trees = 10"),
+        ];
+        let mut recipe = include_str!("../../../config/models/at_risk.toml").to_owned();
+        for (from, to) in lenient.iter().chain(replaced) {
+            assert!(recipe.contains(from), "{from}");
+            recipe = recipe.replace(from, to);
+        }
+        self.0.write("recipes/at_risk.toml", recipe);
+    }
+
+    fn new() -> Self {
+        Self(Site::new(TAUGHT))
+    }
+
+    fn night(&self, date: &str) -> (Option<i32>, String) {
+        let run = self.0.nocturne(&["run", "nightly", "--date", date]);
+        let page = std::fs::read_to_string(self.0.path().join("var/outbox/nightly-digest.html"));
+        let page = page.unwrap_or_else(|error| panic!("{error}: {}", text(&run)));
+        (run.status.code(), words(&page))
+    }
+}
+
+const IN_USE: &str = "In use is the version that was trained for Friday 20 November 2026";
+
+#[test]
+fn a_refused_challenger_is_one_line_and_the_champion_is_the_model() {
+    let site = Trained::new();
+    site.recipe(&[]);
+    let (_, first) = site.night("2026-11-20");
+    assert!(first.contains(IN_USE) && !first.contains("A newer version"), "{first}");
+    let figures = |mail: &str| {
+        let from = mail.find("The model in use").unwrap();
+        mail[from..from + 60].to_owned()
+    };
+
+    site.recipe(&[("min_auc = 0.5 ", "min_auc = 0.999 "), ("seed = 20261120", "seed = 7")]);
+    let (code, second) = site.night("2026-11-21");
+    let (_, third) = site.night("2026-11-22");
+
+    assert_eq!(code, Some(9), "{second}");
+    assert!(
+        second.contains(IN_USE) && second.contains("trained for Saturday 21 November 2026) was refused"),
+        "{second}"
+    );
+    assert!(second.contains("was not promoted: its AUC of"), "{second}");
+    assert_eq!(figures(&second), figures(&first), "the figures are the champion's");
+    assert!(third.contains(IN_USE) && third.contains("was refused"), "{third}");
+    assert!(!third.contains("was not promoted"), "what happened once is told once: {third}");
+}
+
+#[test]
+fn a_champion_that_no_longer_meets_its_thresholds_stays_in_use_and_says_so() {
+    let site = Trained::new();
+    site.recipe(&[]);
+    site.night("2026-11-20");
+
+    site.recipe(&[("min_auc = 0.5 ", "min_auc = 0.999 ")]);
+    let (code, mail) = site.night("2026-11-21");
+
+    assert_eq!(code, Some(9), "{mail}");
+    assert!(mail.contains("In use is the version that was trained for") && !mail.contains("A newer version"), "{mail}");
+    assert!(mail.contains("the version of at_risk that is in use does not meet the thresholds"), "{mail}");
+}
+
+#[test]
+fn a_version_that_waits_for_approval_is_not_in_use() {
+    let site = Trained::new();
+    site.recipe(&[("approval = \"automatic\"", "approval = \"person\"")]);
+
+    let (code, mail) = site.night("2026-11-20");
+
+    assert_eq!(code, Some(9), "{mail}");
+    assert!(mail.contains("No model is in use yet: the first one waits for a person's approval."), "{mail}");
+    assert!(!mail.contains("picked out the right one"), "there are no figures of a model in use: {mail}");
+}
+
+#[test]
+fn before_any_course_has_ended_there_is_no_model_and_the_night_is_well() {
+    let site = Trained::new();
+    site.recipe(&[]);
+
+    let (code, mail) = site.night("2026-02-20");
+
+    assert_eq!(code, Some(0), "{mail}");
+    assert!(mail.contains("There are no scores to trust. No model is in use yet: no course has ended yet"), "{mail}");
+    assert!(mail.contains("was not measured: no earlier term to compare with"), "{mail}");
+}
