@@ -18,7 +18,8 @@ use super::supervisor::{self, Supervisor};
 use super::{deadlines, isolation, outbox, settle};
 use crate::config::Config;
 use crate::domain::clock::Clock;
-use crate::domain::dag::Dag;
+use crate::domain::dag::{Dag, Job};
+use crate::domain::outcome::{JobError, Outcome};
 use crate::domain::run::RunState;
 use crate::domain::schedule::parse_zone;
 use crate::engine::persist::persist;
@@ -80,6 +81,18 @@ impl App {
     /// When the state store cannot be read.
     pub async fn foresee(&self, wanted: &foresee::Wanted<'_>) -> Result<Vec<foresee::Foreseen>, StoreError> {
         foresee::foresee(&*self.store, &self.runners, wanted).await
+    }
+
+    /// Does a job's work on what is committed now, and commits nothing.
+    ///
+    /// # Errors
+    /// When the state store cannot be read.
+    pub async fn rehearse(
+        &self,
+        wanted: &foresee::Wanted<'_>,
+        job: &Job,
+    ) -> Result<Result<Outcome, JobError>, StoreError> {
+        foresee::rehearse(&*self.store, &self.runners, wanted, job).await
     }
 
     /// Returns today's date in `zone`.

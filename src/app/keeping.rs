@@ -107,6 +107,7 @@ impl App {
             outcomes: days_before(now, kept.outcome_days),
             mail_bodies: days_before(now, kept.mail_days),
             slots: days_before(now, kept.run_days),
+            measurements: days_before(now, kept.measurement_days),
         };
         removed.rows = self.store.forget(&cuts).await?;
 

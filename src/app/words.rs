@@ -51,7 +51,7 @@ impl App {
         if findings > 0 {
             lines.push(format!("{findings} findings: nocturne runs show last"));
         }
-        let mut closing = vec![self.mail_words(mails)];
+        let mut closing = vec![self.mail_words(mails, jobs)];
         if jobs.iter().filter_map(|job| job.outcome.as_ref()).any(|outcome| !outcome.files.is_empty()) {
             closing.push("browse: nocturne lake tree published/".to_owned());
         }
@@ -65,10 +65,15 @@ impl App {
     }
 
     /// Returns what became of the night's e-mails.
-    fn mail_words(&self, mails: &[MailRow]) -> String {
+    fn mail_words(&self, mails: &[MailRow], jobs: &[JobView]) -> String {
         let sent: Vec<&MailRow> = mails.iter().filter(|mail| mail.state == MailState::Sent).collect();
         let waits = mails.iter().any(|mail| mail.state == MailState::Waiting);
-        let newest = sent.iter().max_by_key(|mail| mail.ended_at);
+        // Of several audiences, the one whose job publishes the report: the operators'.
+        let publishes = |audience: &str| {
+            let job = jobs.iter().find(|job| job.name.as_str() == audience);
+            job.and_then(|job| job.outcome.as_ref()).is_some_and(|outcome| !outcome.files.is_empty())
+        };
+        let newest = sent.iter().max_by_key(|mail| (publishes(&mail.id.key.audience), mail.ended_at));
         match (self.config.mail.transport, newest) {
             (MailTransport::Eml, Some(mail)) => {
                 let page = page_name(mail.message_id.as_deref().unwrap_or_default());

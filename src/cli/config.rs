@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use super::{ExitCode, Failure, Global, output};
 use crate::config::{Config, Layers, Use, process_environment};
 use crate::domain::spec::KindCatalogue as _;
-use crate::jobs::KindNames;
+use crate::jobs::{KindNames, site_rules};
 
 /// Show and check the configuration.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
     /// Show every key, its value and the layer it comes from. Secrets are references and never shown.
     Show,
-    /// Check the configuration; print nothing when it is valid.
+    /// Check the configuration and the quality rules; print nothing when they are valid.
     Check,
     /// Print the JSON schema of the configuration, for editors.
     Schema,
@@ -27,7 +27,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
             if let (Err(mistakes), true) = (&checked, global.json) {
                 return output::mistakes(mistakes);
             }
-            checked.map_err(invalid)?;
+            let config = checked.map_err(invalid)?;
+            let rules = site_rules(&config);
+            if let (Err(mistakes), true) = (&rules, global.json) {
+                return output::mistakes(mistakes);
+            }
+            rules.map_err(invalid)?;
             if global.json {
                 output::json(&serde_json::json!({ "valid": true }))?;
             }

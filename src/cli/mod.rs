@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod advice;
+mod alerts;
 mod attempt;
 mod audit;
 mod backfill;
@@ -27,6 +28,7 @@ mod lake;
 mod launch;
 mod output;
 mod progress;
+mod quality;
 mod run;
 mod runs;
 mod sim;
@@ -79,6 +81,12 @@ enum Command {
     /// Browse the lake, in the same way on a folder and on S3.
     #[command(subcommand)]
     Lake(lake::Args),
+    /// List and show alerts; acknowledge and silence them.
+    #[command(subcommand)]
+    Alerts(alerts::Args),
+    /// List, show, evaluate and suggest quality rules.
+    #[command(subcommand)]
+    Quality(quality::Args),
     /// Generate the data of the simulated institution.
     #[command(subcommand)]
     Sim(sim::Args),
@@ -141,6 +149,8 @@ impl Command {
             Self::Runs(args) => runs::run(args, global).await,
             Self::Kinds(args) => kinds::run(args, global),
             Self::Lake(args) => lake::run(args, global).await,
+            Self::Alerts(args) => alerts::run(args, global).await,
+            Self::Quality(args) => quality::run(args, global).await,
             Self::Sim(args) => sim::run(args, global).await,
             Self::Config(args) => config::run(&args, global),
             Self::Audit(args) => audit::run(args, global).await,

@@ -102,9 +102,16 @@ fn has_host(url: &str, schemes: &[&str]) -> bool {
 }
 
 fn paths(paths: &Paths, notes: &mut Notes) {
-    let Paths { state, jobs, sql, models, scratch, logs } = paths;
-    let all =
-        [("state", state), ("jobs", jobs), ("sql", sql), ("models", models), ("scratch", scratch), ("logs", logs)];
+    let Paths { state, jobs, sql, models, quality, scratch, logs } = paths;
+    let all = [
+        ("state", state),
+        ("jobs", jobs),
+        ("sql", sql),
+        ("models", models),
+        ("quality", quality),
+        ("scratch", scratch),
+        ("logs", logs),
+    ];
     for (key, path) in all {
         if path.as_os_str().is_empty() {
             notes.note(&format!("paths.{key}"), "the path is empty; write a folder, or `.` for the working directory");
@@ -224,10 +231,24 @@ fn mail(mail: &Mail, notes: &mut Notes) {
     {
         notes.note("mail.hello_name", "this is not the name of a machine; write one such as `night.example.edu`");
     }
-    let addresses = mail.to.iter().enumerate().map(|(index, address)| (format!("mail.to.{index}"), address));
+    let listed = [("to", &mail.to), ("readers", &mail.readers)].into_iter().flat_map(|(list, addresses)| {
+        addresses.iter().enumerate().map(move |(index, address)| (format!("mail.{list}.{index}"), address))
+    });
+    let listed: Vec<(String, &String)> = listed.collect();
+    for (path, address) in &listed {
+        if parse_mailbox(address).is_some() && !mail.allows(address) {
+            notes.note(path, "e-mail may not go to this domain; add it to `mail.domains`, or take the address out");
+        }
+    }
+    if mail.report_url.as_deref().is_some_and(|url| !has_host(url, &["http", "https"])) {
+        notes.note(
+            "mail.report_url",
+            "this is not the address of a page; write one such as `https://reports.example.edu`",
+        );
+    }
     let from = ("mail.from".to_owned(), &mail.from);
     let reply_to = mail.reply_to.as_ref().map(|address| ("mail.reply_to".to_owned(), address));
-    for (path, address) in addresses.chain([from]).chain(reply_to) {
+    for (path, address) in listed.into_iter().chain([from]).chain(reply_to) {
         if parse_mailbox(address).is_none() {
             let what = "this is not an address that a mail server can deliver to";
             notes.note(&path, format!("{what}; write `name@example.edu` or `Name <name@example.edu>`"));

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use jiff::civil::Date;
 use lettre::message::Mailbox;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,8 +34,21 @@ pub struct Mail {
     pub ca_file: Option<PathBuf>,
     /// The sender.
     pub from: String,
-    /// Who gets the digest.
+    /// Who gets the digest: those who run the night.
     pub to: Vec<String>,
+    /// Who gets the readers' e-mail, where a DAG has a job for it (`audience = "reader"`): deans, analysts.
+    #[serde(default)]
+    pub readers: Vec<String>,
+    /// The first night of which readers are told; those before go to operators only.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub readers_from: Option<Date>,
+    /// The domains to which e-mail may go, subdomains included; empty: any.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    /// The address under which the folder `published/` of the lake is found, for the link to the report.
+    #[serde(default)]
+    pub report_url: Option<String>,
     /// The address that answers go to.
     pub reply_to: Option<String>,
     /// The name by which this machine introduces itself to the SMTP server; without it the machine's own, if that has a
@@ -49,6 +63,19 @@ pub fn parse_mailbox(text: &str) -> Option<Mailbox> {
     let domain = mailbox.email.domain();
     let is_reachable = domain.contains('.') || domain == "localhost";
     (is_reachable && !text.chars().any(char::is_control)).then_some(mailbox)
+}
+
+impl Mail {
+    /// Returns whether e-mail may go to an address: `text` as [`parse_mailbox`] takes it.
+    pub fn allows(&self, text: &str) -> bool {
+        let Some(mailbox) = parse_mailbox(text) else { return false };
+        let domain = mailbox.email.domain().to_ascii_lowercase();
+        let is_within = |allowed: &String| {
+            let allowed = allowed.to_ascii_lowercase();
+            domain == allowed || domain.ends_with(&format!(".{allowed}"))
+        };
+        self.domains.is_empty() || self.domains.iter().any(is_within)
+    }
 }
 
 /// The shape of an address in the parameters of a job: what [`parse_mailbox`] takes has it. It is not quoted in

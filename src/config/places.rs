@@ -33,6 +33,8 @@ pub struct Paths {
     pub sql: PathBuf,
     /// Model recipes.
     pub models: PathBuf,
+    /// Quality rules.
+    pub quality: PathBuf,
     /// Scratch files: may be emptied between runs.
     pub scratch: PathBuf,
     /// Logs of attempts.

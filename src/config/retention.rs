@@ -26,6 +26,9 @@ pub struct Retention {
     /// Days after which the text of a sent e-mail is deleted; the record that it was sent is kept.
     #[schemars(range(min = 1, max = 36_500))]
     pub mail_days: u32,
+    /// Days after which what a night measured is deleted: the figures that later nights are compared with.
+    #[schemars(range(min = 1, max = 36_500))]
+    pub measurement_days: u32,
     /// Days after which a run's logs are deleted.
     #[schemars(range(min = 1, max = 36_500))]
     pub log_days: u32,

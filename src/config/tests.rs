@@ -243,7 +243,7 @@ fn wrong_shapes_do_not_hide_what_makes_no_sense() {
       site.toml:2:1: `institution.timezone`: `Mars/Base` is not an IANA time zone, such as `America/Detroit`
       site.toml:3:2: `mail.host`: SMTP needs the host of the server
       site.toml:4:7: `mail.to.0`: expected text, found the number 1
-      site.toml:5:1: `mail.hots`: unknown key; did you mean `host`? allowed: transport, folder, host, port, security, user, password, ca_file, from, to, reply_to, hello_name
+      site.toml:5:1: `mail.hots`: unknown key; did you mean `host`? allowed: transport, folder, host, port, security, user, password, ca_file, from, to, readers, readers_from, domains, report_url, reply_to, hello_name
     "#);
 }
 

@@ -4,6 +4,8 @@
 //! decide later who is told about them. A finding names tables, columns, files and counts; it never quotes a value from
 //! a row about a person.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How bad a finding is.
@@ -125,6 +127,36 @@ pub enum CheckStatus {
     Skipped,
 }
 
+/// What follows when a rule is breached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// People are told, and the night goes on.
+    #[default]
+    Pass,
+    /// If the rule fails, the delivery of the table is not taken in; its last good version stands in.
+    StopTable,
+    /// If the rule fails, the job fails, and what needs it does not begin.
+    StopNight,
+}
+
+impl Action {
+    /// Returns the word for it, as in a file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::StopTable => "stop_table",
+            Self::StopNight => "stop_night",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// One check as it was evaluated: what was expected and what was observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckOutcome {
@@ -140,4 +172,38 @@ pub struct CheckOutcome {
     pub expected: String,
     /// How many rows (or values) were looked at.
     pub looked_at: u64,
+    /// What was found: bad rows, or the rule's value.
+    #[serde(default)]
+    pub value: Option<f64>,
+    /// Why the rule matters.
+    #[serde(default)]
+    pub why: String,
+    /// What to do about a breach, where the rule says.
+    #[serde(default)]
+    pub advice: Option<String>,
+    /// Who answers for the rule.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// What follows a breach.
+    #[serde(default)]
+    pub action: Action,
+}
+
+impl CheckOutcome {
+    /// Returns a check that did not look at anything yet: the base of every other.
+    pub fn skipped(check: impl Into<String>, subject: impl Into<String>) -> Self {
+        Self {
+            check: check.into(),
+            subject: subject.into(),
+            status: CheckStatus::Skipped,
+            observed: String::new(),
+            expected: String::new(),
+            looked_at: 0,
+            value: None,
+            why: String::new(),
+            advice: None,
+            owner: None,
+            action: Action::Pass,
+        }
+    }
 }

@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::alert::StandingAlert;
 use super::check::Finding;
 use super::fingerprint::Why;
 use super::ids::{DagName, JobName, KindName, RunId};
+use super::measurement::PastMeasurement;
 use super::outcome::{ModelRecord, Outcome, SnapshotRef};
 use super::run::JobState;
 
@@ -58,6 +60,12 @@ pub struct JobInput {
     /// The findings in parts of jobs of this run that failed in the end.
     #[serde(default)]
     pub left_findings: Vec<Finding>,
+    /// What the DAG measured on earlier nights, as far as the kind reads it, the oldest date first.
+    #[serde(default)]
+    pub history: Vec<PastMeasurement>,
+    /// The alerts of the DAG that stand in this night.
+    #[serde(default)]
+    pub alerts: Vec<StandingAlert>,
     /// The slots of this DAG's schedule that were skipped since its last run for a slot, oldest first.
     #[serde(default)]
     pub skipped: Vec<SkippedSlot>,

@@ -1,12 +1,17 @@
 //! Measurements: the numbers a job makes, by name and dimension.
 //!
-//! Reports, alerts and comparisons between nights read measurements; they never parse messages.
+//! Reports, alerts and comparisons between nights read measurements; they never parse messages. The state store keeps
+//! them for years ([`PastMeasurement`]); a kind says which it reads ([`HistoryWanted`]).
 //! A measurement never carries anything about one person; counts of people go through [`People`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Span;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+
+use super::ids::JobName;
 
 /// One number with its name, unit and dimensions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +47,36 @@ impl Measurement {
         self.dimensions.insert(dimension.to_owned(), value.to_string());
         self
     }
+}
+
+/// Which measurements of earlier nights a kind of job reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryWanted {
+    /// Their names.
+    pub names: &'static [&'static str],
+    /// How many days back.
+    pub days: u32,
+}
+
+impl HistoryWanted {
+    /// Nothing.
+    pub const NONE: Self = Self { names: &[], days: 0 };
+
+    /// Returns the first date that is read for a night of the date `before`.
+    pub fn from(&self, before: Date) -> Date {
+        before.checked_sub(Span::new().days(self.days)).unwrap_or(Date::MIN)
+    }
+}
+
+/// A measurement of an earlier night.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastMeasurement {
+    /// The logical date of the night.
+    pub date: Date,
+    /// The job that measured.
+    pub job: JobName,
+    /// What it measured.
+    pub measurement: Measurement,
 }
 
 /// The smallest count of people that may be shown.

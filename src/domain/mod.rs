@@ -6,6 +6,7 @@
 //! How to add a term: if it belongs to the design's vocabulary, it gets a file here; if it belongs to one layer only,
 //! it goes into that layer.
 
+pub mod alert;
 pub mod check;
 pub mod clock;
 pub mod code;
@@ -25,6 +26,7 @@ pub mod number;
 pub mod outcome;
 pub mod printable;
 pub mod retry;
+pub mod rule;
 pub mod run;
 pub mod schedule;
 pub mod source;

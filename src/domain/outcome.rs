@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::alert::AlertStep;
 use super::check::Finding;
 use super::delivery::{Recipient, Signature};
 use super::ids::{DagName, SnapshotId};
@@ -41,6 +42,8 @@ pub struct Outcome {
     pub measurements: Vec<Measurement>,
     /// What is wrong or noteworthy.
     pub findings: Vec<Finding>,
+    /// What the night makes of its alerts.
+    pub alerts: Vec<AlertStep>,
     /// Snapshots that become current with the commit.
     pub snapshots: Vec<SnapshotRef>,
     /// Source cursors to move, by `<source>/<table>`.

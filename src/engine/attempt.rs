@@ -18,6 +18,7 @@ use crate::domain::dag::{Dag, Job};
 use crate::domain::fingerprint::{Earlier, Why};
 use crate::domain::ids::JobName;
 use crate::domain::job::JobInput;
+use crate::domain::measurement::PastMeasurement;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::store::{Begun, LastSuccess, RunRecord};
 
@@ -51,7 +52,12 @@ pub(super) struct UnderWay<'a> {
 }
 
 /// Returns the input of an attempt of `job`: the committed state as it was when the attempt began.
-pub(super) fn assignment(under_way: &UnderWay<'_>, job: &Job, begun: &Begun) -> Assignment {
+pub(super) fn assignment(
+    under_way: &UnderWay<'_>,
+    job: &Job,
+    begun: &Begun,
+    history: Vec<PastMeasurement>,
+) -> Assignment {
     let UnderWay { run, dag, jobs } = under_way;
     let committed = begun.committed.clone();
     let last = committed.last_success.map(|last| {
@@ -77,7 +83,9 @@ pub(super) fn assignment(under_way: &UnderWay<'_>, job: &Job, begun: &Begun) -> 
         last_success,
         parts: committed.parts,
         left_findings: committed.left_findings,
+        alerts: committed.alerts,
         skipped: committed.skipped,
+        history,
     };
     Assignment { input, earlier, fence: begun.attempt.fence.clone() }
 }

@@ -230,12 +230,15 @@ impl Progress<'_> {
             run.id = %self.claim.run_id, job.name = %name, kind = %job.kind, attempt
         );
         let why = Arc::<OnceLock<Why>>::default();
+        let wanted = engine.isolation.history(&job.kind);
+        let (dag, date) = (&self.dag.name, self.run.logical_date);
+        let history = persist(engine.patience, || engine.store.history(dag, wanted, date)).await?;
         let under_way = UnderWay { run: &self.run, dag: &self.dag, jobs: &self.jobs };
         let attempting = Attempting {
             isolation: Arc::clone(&engine.isolation),
             job: name.clone(),
             time_limit: job.timeout,
-            assignment: attempt::assignment(&under_way, job, &begun),
+            assignment: attempt::assignment(&under_way, job, &begun, history),
             parts: self.sender.clone(),
             why: Arc::clone(&why),
             cancel: self.stopping.child_token(),

@@ -6,18 +6,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::civil::Date;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::plan;
-use super::runner::Runners;
+use super::runner::{Parts, Runners};
 use super::thread::{up_to_date, why_of};
+use crate::domain::alert::StandingAlert;
 use crate::domain::dag::{Dag, Job};
 use crate::domain::fingerprint::{Earlier, Why};
 use crate::domain::ids::{JobName, KindName, RunId};
 use crate::domain::job::{Force, JobInput, JobView};
-use crate::domain::outcome::{ModelRecord, Outcome, SnapshotRef};
+use crate::domain::measurement::HistoryWanted;
+use crate::domain::outcome::{JobError, ModelRecord, Outcome, SnapshotRef};
 use crate::domain::run::JobState;
 use crate::store::{LastSuccess, StateStore, StoreError, Unattempted};
 
@@ -83,6 +86,7 @@ struct Present {
     snapshots: BTreeMap<String, SnapshotRef>,
     cursors: BTreeMap<String, String>,
     models: Vec<ModelRecord>,
+    alerts: Vec<StandingAlert>,
 }
 
 /// Returns what each job of the run would do, in the order of execution.
@@ -94,8 +98,7 @@ pub async fn foresee(
     runners: &dyn Runners,
     wanted: &Wanted<'_>,
 ) -> Result<Vec<Foreseen>, StoreError> {
-    let present =
-        Present { snapshots: store.snapshots().await?, cursors: store.cursors().await?, models: store.models().await? };
+    let present = Present::read(store, wanted).await?;
     let dag = wanted.dag.clone().asked_for(wanted.only);
     let (mut foreseen, mut views) = (Vec::new(), Vec::new());
     let mut states: BTreeMap<JobName, JobState> = BTreeMap::new();
@@ -119,7 +122,9 @@ pub async fn foresee(
                 Some(last) => Some(last),
                 None => store.last_success(&dag.name, &job.name, None).await?,
             };
-            let input = present.input(wanted, job, &views, last.as_ref());
+            let reads = runners.runner(&job.kind).map_or(HistoryWanted::NONE, |runner| runner.history());
+            let history = store.history(&dag.name, reads, wanted.date).await?;
+            let input = JobInput { history, ..present.input(wanted, job, &views, last.as_ref()) };
             let will = will(runners, &input, &needs_that_run(job, &foreseen), last).await;
             let outcome = if matches!(will, Will::Keep { .. }) { up_to_date(&input) } else { input.last_success };
             views.push(Arc::new(view(job, outcome)));
@@ -129,6 +134,44 @@ pub async fn foresee(
         if next.ready.is_empty() && next.unattempted.is_empty() {
             return Ok(foreseen);
         }
+    }
+}
+
+/// Does a job's work on what is committed now, and commits nothing: its outcome is only looked at. The other jobs are seen
+/// as they last ended for that date.
+///
+/// # Errors
+/// When the state store cannot be read.
+pub async fn rehearse(
+    store: &dyn StateStore,
+    runners: &dyn Runners,
+    wanted: &Wanted<'_>,
+    job: &Job,
+) -> Result<Result<Outcome, JobError>, StoreError> {
+    let present = Present::read(store, wanted).await?;
+    let Some(runner) = runners.runner(&job.kind) else {
+        let unknown = anyhow::anyhow!("the kind `{}` is not in this program", job.kind);
+        return Ok(Err(JobError::Fail(unknown)));
+    };
+    let mut views = Vec::new();
+    for other in wanted.dag.in_order().into_iter().filter(|other| other.name != job.name) {
+        let stands = store.last_success(&wanted.dag.name, &other.name, Some(wanted.date)).await?;
+        views.extend(stands.map(|last| Arc::new(view(other, Some(last.outcome)))));
+    }
+    let history = store.history(&wanted.dag.name, runner.history(), wanted.date).await?;
+    let input = JobInput { history, ..present.input(wanted, job, &views, None) };
+    Ok(runner.run(input, Arc::new(Nowhere), CancellationToken::new()).await)
+}
+
+/// Takes parts of a rehearsal, which go nowhere.
+struct Nowhere;
+
+#[async_trait]
+impl Parts for Nowhere {
+    fn note_why(&self, _: Why) {}
+
+    async fn commit(&self, _: &str, _: Outcome) -> Result<(), JobError> {
+        Ok(())
     }
 }
 
@@ -190,6 +233,15 @@ fn view(job: &Job, outcome: Option<Outcome>) -> JobView {
 }
 
 impl Present {
+    async fn read(store: &dyn StateStore, wanted: &Wanted<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            snapshots: store.snapshots().await?,
+            cursors: store.cursors().await?,
+            models: store.models().await?,
+            alerts: store.alerts_standing_in(&wanted.dag.name, wanted.date).await?,
+        })
+    }
+
     /// Returns what a job would be given, after those of `views`.
     fn input(&self, wanted: &Wanted<'_>, job: &Job, views: &[Arc<JobView>], last: Option<&LastSuccess>) -> JobInput {
         JobInput {
@@ -210,7 +262,9 @@ impl Present {
             last_success: last.map(|last| last.outcome.clone()),
             parts: BTreeMap::new(),
             left_findings: Vec::new(),
+            alerts: self.alerts.clone(),
             skipped: Vec::new(),
+            history: Vec::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::fingerprint::{Earlier, Fingerprint, Why};
 use crate::domain::ids::KindName;
 use crate::domain::job::JobInput;
+use crate::domain::measurement::HistoryWanted;
 use crate::domain::outcome::{JobError, Outcome};
 
 /// Does one kind of job.
@@ -32,6 +33,11 @@ pub trait JobRunner: Send + Sync {
     /// With whether another try might help.
     async fn run(&self, input: JobInput, parts: Arc<dyn Parts>, cancel: CancellationToken)
     -> Result<Outcome, JobError>;
+
+    /// Returns which measurements of earlier nights it reads.
+    fn history(&self) -> HistoryWanted {
+        HistoryWanted::NONE
+    }
 
     /// Returns whether the body runs a program in its own process group: then it needs no child process around it, and
     /// when it is told to stop it stops that program itself, within the grace.
@@ -84,6 +90,11 @@ pub struct Done {
 /// Carries attempts out.
 #[async_trait]
 pub trait Isolation: Send + Sync {
+    /// Returns which measurements of earlier nights a kind reads: none, unless the isolation knows the kinds.
+    fn history(&self, _kind: &KindName) -> HistoryWanted {
+        HistoryWanted::NONE
+    }
+
     /// Carries one attempt out, its panics included. When `cancel` is cancelled it asks the body to stop and ends soon;
     /// when the future is dropped, whatever it started is killed.
     ///

@@ -17,7 +17,9 @@ use tracing::{error, info};
 
 use super::runner::{Assignment, Done, Isolation, JobRunner, Parts, Runners};
 use crate::domain::fingerprint::{self, Earlier, Fingerprint, Why};
+use crate::domain::ids::KindName;
 use crate::domain::job::{Force, JobInput};
+use crate::domain::measurement::HistoryWanted;
 use crate::domain::outcome::{JobError, Outcome, Reason};
 
 /// Carries attempts out in this process.
@@ -34,6 +36,10 @@ impl ThreadIsolation {
 
 #[async_trait]
 impl Isolation for ThreadIsolation {
+    fn history(&self, kind: &KindName) -> HistoryWanted {
+        self.runners.runner(kind).map_or(HistoryWanted::NONE, |runner| runner.history())
+    }
+
     async fn carry_out(
         &self,
         assignment: Assignment,
@@ -123,6 +129,7 @@ pub fn up_to_date(input: &JobInput) -> Option<Outcome> {
         files: Vec::new(),
         models: Vec::new(),
         mails: Vec::new(),
+        alerts: Vec::new(),
         audit: Vec::new(),
         identities: None,
         ..last

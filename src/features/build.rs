@@ -135,12 +135,11 @@ fn show_tables(context: &SQLContext, set: &FeatureSet, as_of: &AsOf, inputs: &In
 fn checked(set: &FeatureSet, as_of: &AsOf, frame: &DataFrame) -> CheckOutcome {
     let looked_at = u64::try_from(frame.height()).unwrap_or(u64::MAX);
     CheckOutcome {
-        check: "features.contract".to_owned(),
-        subject: format!("{} as of {}", set.name, as_of.key),
         status: if looked_at > 0 { CheckStatus::Pass } else { CheckStatus::Error },
         observed: format!("{looked_at} rows of {} columns that hold it", frame.width()),
         expected: "columns, types, nulls, ranges, unique keys and number of rows as the contract says".to_owned(),
         looked_at,
+        ..CheckOutcome::skipped("features.contract", format!("{} as of {}", set.name, as_of.key))
     }
 }
 

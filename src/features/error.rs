@@ -127,7 +127,7 @@ pub enum FeatureError {
 
 impl FeatureError {
     /// Wraps a polars error with the set or table and the partition it happened on.
-    pub(super) fn compute(set: &str, as_of: &str) -> impl FnOnce(PolarsError) -> Self {
+    pub(crate) fn compute(set: &str, as_of: &str) -> impl FnOnce(PolarsError) -> Self {
         let (set, as_of) = (set.to_owned(), as_of.to_owned());
         move |source| Self::Compute { set, as_of, source: Box::new(source) }
     }

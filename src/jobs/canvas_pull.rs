@@ -22,7 +22,7 @@ use crate::domain::freshness::Rhythm;
 use crate::domain::measurement::Measurement;
 use crate::domain::number::grouped;
 use crate::domain::outcome::{JobError, Outcome};
-use crate::report::view::TableView;
+use crate::report::view::{DeliveredRows, TableView};
 
 /// The kind.
 pub(super) struct CanvasPull;
@@ -54,6 +54,10 @@ impl JobKind for CanvasPull {
         let contracts = serde_json::to_string(&pull.contracts).map_err(|error| JobError::Fail(error.into()))?;
         let fixed =
             DependsOn::default().with("the pseudonym key", pull.key.key_id()).with("the tables' contracts", contracts);
+        let fixed = pull
+            .stops
+            .iter()
+            .fold(fixed, |inputs, rule| inputs.with(format!("the rule `{}`", rule.id), format!("{rule:?}")));
         Ok(Some(pull.deliveries.iter().fold(fixed, |inputs, delivery| {
             let holds = format!("{:?} {:?} {:?}", delivery.mode, delivery.unchanged, delivery.tables);
             inputs.with(delivery.shown(), holds)
@@ -114,6 +118,11 @@ fn outcome(mut pull: Pull, cx: &JobContext) -> Result<Outcome, JobError> {
             is_late: false,
             is_stale: pulled.is_stale,
             held_back: pulled.held_back,
+            delivered: pulled.is_changed.then_some(DeliveredRows {
+                rows: pulled.delivered,
+                duplicates: pulled.duplicates,
+                changed: pulled.opened + pulled.closed,
+            }),
         });
         for (name, count) in [("table.rows", rows), ("table.opened", pulled.opened), ("table.closed", pulled.closed)] {
             outcome.measurements.push(Measurement::new(name, count as f64).unit("rows").of("table", &contract.name));

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::shared::environment::Environment;
 use crate::domain::fingerprint::{DependsOn, Fingerprint, Why};
 use crate::domain::job::JobInput;
+use crate::domain::measurement::HistoryWanted;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::engine::{JobRunner, Parts};
 
@@ -31,6 +32,8 @@ pub trait JobKind: Send + Sync + 'static {
     /// Whether it runs a program in its own process group, which it stops itself when told to; no child process is then
     /// put around it.
     const RUNS_IN_PARENT: bool = false;
+    /// Which measurements of earlier nights it reads ([`JobInput::history`]).
+    const HISTORY: HistoryWanted = HistoryWanted::NONE;
     /// The parameters (`with`).
     type Params: DeserializeOwned + Serialize + JsonSchema + Send + Sync;
 
@@ -133,6 +136,10 @@ impl<K: JobKind> JobRunner for Adapter<K> {
     ) -> Result<Outcome, JobError> {
         let params = Self::params(&input)?;
         K::run(params, &self.context(input, parts, cancel)).await
+    }
+
+    fn history(&self) -> HistoryWanted {
+        K::HISTORY
     }
 
     fn runs_in_parent(&self) -> bool {

@@ -34,9 +34,11 @@ mod train_model;
 
 use kind::register;
 pub use kind::{JobContext, JobKind, Registered};
+pub use quality_check::{RULE_VALUE, checks_of, is_quality_check};
 pub use send_report::{night_verdict, promised_mail};
 pub use shared::environment::{self, Environment};
 pub use shared::pull::simulation_options;
+pub use shared::rules::site_rules;
 
 use std::sync::Arc;
 

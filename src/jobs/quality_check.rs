@@ -1,30 +1,28 @@
-//! `quality_check`: checks every table against its contract.
+//! `quality_check`: evaluates every quality rule on the tables as they stand.
 //!
-//! Reads the tables; writes nothing but its outcome: row counts, nulls, ranges, keys, references, freshness. Another
-//! try makes sense when the lake could not be reached.
-
-use std::collections::BTreeMap;
+//! Reads the tables, the rule files (`paths.quality`) and what rules measured on earlier nights; writes nothing but its
+//! outcome. Another try makes sense when the lake could not be reached. A rule with the action `stop_night` that fails
+//! fails the job; what the other rules found is told all the same.
 
 use async_trait::async_trait;
-use polars::prelude::{LazyFrame, col};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::shared::facts::{CHECKS, QUALITY, TABLES};
-use super::shared::tables::{DATE, lake_error, table_age};
-use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity};
+use super::shared::facts::{CHECKS, QUALITY};
+use super::shared::rules::{rules, standing, tonight};
+use super::shared::tables::DATE;
+use crate::domain::check::{Action, CheckOutcome, CheckStatus, Finding, Severity};
 use crate::domain::fingerprint::DependsOn;
-use crate::domain::lineage::Manifest;
-use crate::domain::measurement::Measurement;
+use crate::domain::ids::KindName;
+use crate::domain::measurement::{HistoryWanted, Measurement};
 use crate::domain::outcome::{JobError, Outcome};
-use crate::domain::table::TableContract;
-use crate::lake::Dataset;
-use crate::ml::quality::{Limits, Reference, check_reference, check_table};
-use crate::report::view::{QualityView, TableView};
+use crate::domain::rule::Rule;
+use crate::ml::quality::evaluate;
+use crate::report::view::QualityView;
 use crate::telemetry::{progress, spawn_blocking};
 
-/// The check of how new a table is.
+/// The finding for tables that are older than they should be.
 const FRESH: &str = "table.fresh";
 
 /// The kind.
@@ -34,7 +32,7 @@ pub(super) struct QualityCheck;
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Params {
-    /// Only these tables; without it, all.
+    /// Only rules about these tables; without it, all.
     #[serde(default)]
     tables: Vec<String>,
 }
@@ -43,121 +41,127 @@ pub(super) struct Params {
 impl JobKind for QualityCheck {
     const NAME: &'static str = "quality_check";
     const SUMMARY: &'static str =
-        "Checks every table against its contract: counts, nulls, ranges, keys, references, freshness.";
+        "Evaluates the quality rules of every table: those of its contract and of `config/quality`.";
     const EXAMPLE: &'static str = r#"
         [jobs.quality]
         kind = "quality_check"
     "#;
+    const HISTORY: HistoryWanted = HistoryWanted { names: &[RULE_VALUE], days: 400 };
     type Params = Params;
 
     async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
         let limits = serde_json::json!(cx.environment.config.quality);
-        Ok(Some(cx.table_inputs()?.with(DATE, cx.input.logical_date).with("the settings `quality`", limits)))
+        let inputs = cx.table_inputs()?.with(DATE, cx.input.logical_date).with("the settings `quality`", limits);
+        // A rule is its own description; `Debug` writes all of it.
+        Ok(Some(
+            rules(cx)?
+                .iter()
+                .fold(inputs, |inputs, rule| inputs.with(format!("the rule `{}`", rule.id), format!("{rule:?}"))),
+        ))
     }
 
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
-        let config = &cx.environment.config.quality;
-        let limits = Limits { row_change: config.row_change, orphan_share: config.orphan_share };
-        let mut standing: BTreeMap<String, (TableContract, Manifest, Option<LazyFrame>)> = BTreeMap::new();
-        for (contract, _) in cx.tables()? {
-            let dataset = Dataset::table(&contract.name);
-            let Some(manifest) = cx.manifest(&dataset).await? else { continue };
-            let rows = cx.environment.lake.current_rows(&dataset, &manifest).await.map_err(lake_error)?;
-            standing.insert(contract.name.to_string(), (contract, manifest, rows));
+        let mut rules = rules(cx)?;
+        if !params.tables.is_empty() {
+            rules.retain(|rule| params.tables.iter().any(|table| table == rule.table.as_str()));
         }
-        let pulled = TABLES.read(cx)?.unwrap_or_default();
-        let mut checks = Vec::new();
-        for (n, (name, (contract, manifest, rows))) in (0..).zip(&standing) {
-            cx.go_on()?;
-            progress::report("tables", n, Some(standing.len() as u64));
-            if !params.tables.is_empty() && !params.tables.contains(name) {
-                continue;
-            }
-            checks.push(freshness(name, manifest, cx)?);
-            let Some(rows) = rows else {
-                checks.push(empty(name));
-                continue;
-            };
-            let references: Vec<Reference> = contract
-                .kept()
-                .filter_map(|(column, kept)| {
-                    let (table, id) = kept.refers_to.as_ref()?.split_once('.')?;
-                    let ids = standing.get(table)?.2.clone()?.select([col(id).alias("id")]);
-                    Some(Reference { subject: format!("{name}.{column}"), column: column.clone(), ids })
-                })
-                .collect();
-            let (contract, rows, before) = (contract.clone(), rows.clone(), rows_before(&pulled, name));
-            let found = spawn_blocking(move || {
-                let mut found = check_table(&contract, &rows, before, limits)?;
-                for reference in references {
-                    found.push(check_reference(&rows, reference, limits)?);
-                }
-                Ok::<_, polars::prelude::PolarsError>(found)
-            });
-            let found = found
-                .await
-                .map_err(|error| JobError::Fail(anyhow::Error::new(error).context(format!("checking `{name}`"))))?;
-            checks.extend(found);
+        let (standing, tonight) = (standing(cx).await?, tonight(cx).await?);
+        cx.go_on()?;
+        progress::report("rules", 0, Some(rules.len() as u64));
+        let (checks, rules) = spawn_blocking(move || (evaluate(&rules, &standing, &tonight), rules)).await;
+        let outcome = outcome(&checks, &rules)?;
+        let stopping: Vec<&CheckOutcome> = checks.iter().filter(|check| stops_night(check)).collect();
+        if let Some(first) = stopping.first() {
+            let found = Outcome { findings: outcome.findings, ..Outcome::default() };
+            cx.parts.commit("what the rules found", found).await?;
+            return Err(JobError::Fail(anyhow::anyhow!(
+                "the rule `{}` stops the night (`action = \"stop_night\"`): {}, expected {}{}",
+                first.check,
+                first.observed,
+                first.expected,
+                if stopping.len() > 1 { format!("; and {} more", stopping.len() - 1) } else { String::new() }
+            )));
         }
-        outcome(&checks)
+        Ok(outcome)
     }
 }
 
-fn outcome(checks: &[CheckOutcome]) -> Result<Outcome, JobError> {
+/// Returns every check of an outcome of this kind; `None` where it has none that can be read.
+pub fn checks_of(outcome: &Outcome) -> Option<Vec<CheckOutcome>> {
+    CHECKS.of(outcome).ok().flatten()
+}
+
+/// Returns whether a job of this kind is meant.
+pub fn is_quality_check(kind: &KindName) -> bool {
+    kind.as_str() == QualityCheck::NAME
+}
+
+/// The measurement of what a rule found: its value, or its bad rows.
+pub const RULE_VALUE: &str = "rule.value";
+
+/// Whether a night must not go on: a rule that could not be evaluated stops it as well.
+fn stops_night(check: &CheckOutcome) -> bool {
+    check.action == Action::StopNight && matches!(check.status, CheckStatus::Fail | CheckStatus::Error)
+}
+
+fn outcome(checks: &[CheckOutcome], rules: &[Rule]) -> Result<Outcome, JobError> {
     let view = QualityView::of(checks);
-    let mut outcome = Outcome {
-        summary: format!(
-            "{} checks: {} passed, {} warned, {} failed",
-            checks.len(),
-            view.passed,
-            view.warned,
-            view.failed
-        ),
-        ..Outcome::default()
-    };
+    let mut outcome = Outcome { summary: view.words(), ..Outcome::default() };
     if checks.is_empty() {
         return Err(JobError::Fail(anyhow::anyhow!(
             "no table was checked: a check that looked at nothing must not pass"
         )));
     }
-    let (late, others): (Vec<_>, Vec<_>) =
-        view.problems.iter().partition(|problem| problem.check == FRESH && problem.status == CheckStatus::Warn);
+    let (late, others): (Vec<_>, Vec<_>) = view
+        .problems
+        .iter()
+        .partition(|problem| problem.check.ends_with(".fresh") && problem.status == CheckStatus::Warn);
     outcome.findings.extend(late_tables(&late));
     for problem in others {
-        let severity = if problem.status == CheckStatus::Warn { Severity::Warning } else { Severity::Error };
-        let found = Finding::warning(
-            &problem.check,
-            problem.subject.clone(),
-            format!("`{}`: {}, expected {}", problem.subject, problem.observed, problem.expected),
-            "Look at the table (`nocturne lake head`), correct the source or the contract, and run the night again",
-        );
+        let severity = if problem.status == CheckStatus::Fail { Severity::Error } else { Severity::Warning };
+        let found = Finding::warning(&problem.check, problem.subject.clone(), message(problem), advice(problem, rules));
         outcome.findings.push(Finding { severity, ..found });
     }
-    outcome.measurements.push(Measurement::new("quality.checks", checks.len() as f64));
-    outcome.measurements.push(Measurement::new("quality.failed", view.failed as f64));
+    for (status, count) in [
+        ("pass", view.passed),
+        ("warn", view.warned),
+        ("fail", view.failed),
+        ("error", view.errors),
+        ("skipped", view.skipped),
+    ] {
+        outcome.measurements.push(Measurement::new("quality.rules", count as f64).of("status", status));
+    }
+    let values = checks.iter().filter_map(|check| Some((check, check.value.filter(|value| value.is_finite())?)));
+    let values = values.map(|(check, value)| Measurement::new(RULE_VALUE, value).of("rule", &check.check));
+    outcome.measurements.extend(values);
     QUALITY.leave(&mut outcome, &view)?;
     CHECKS.leave(&mut outcome, &checks.to_vec())?;
     Ok(outcome)
 }
 
-/// Whether the table is as new as its rhythm demands.
-fn freshness(name: &str, manifest: &Manifest, cx: &JobContext) -> Result<CheckOutcome, JobError> {
-    let age = table_age(cx, name, manifest.instant("known_at"))?;
-    let grace = cx.environment.config.quality.fresh_days;
-    Ok(CheckOutcome {
-        check: FRESH.to_owned(),
-        subject: name.to_owned(),
-        status: match age.complete_through {
-            None => CheckStatus::Error,
-            Some(_) if age.is_late => CheckStatus::Warn,
-            Some(_) => CheckStatus::Pass,
-        },
-        observed: age
-            .complete_through
-            .map_or_else(|| "no delivery".to_owned(), |through| format!("it ends with {through}")),
-        expected: format!("a delivery {}, at most {grace} days late", age.rhythm.words()),
-        looked_at: 1,
-    })
+fn message(problem: &CheckOutcome) -> String {
+    let CheckOutcome { subject, observed, expected, .. } = problem;
+    match problem.status {
+        CheckStatus::Error => format!("`{subject}`: the rule `{}` could not be evaluated: {observed}", problem.check),
+        _ => format!("`{subject}`: {observed}, expected {expected}"),
+    }
+}
+
+/// What to do: as the rule says, else by what it is about; and whom to ask.
+fn advice(problem: &CheckOutcome, rules: &[Rule]) -> String {
+    let stated = rules.iter().find(|rule| rule.id == problem.check).map_or("", |rule| rule.origin.as_str());
+    let advice = problem.advice.clone().unwrap_or_else(|| match problem.status {
+        CheckStatus::Error => format!("Correct the rule (it is stated in {stated})"),
+        _ => {
+            let table = problem.subject.split('.').next().unwrap_or_default();
+            format!("Look at the table (`nocturne lake head {table}`), correct the source or the rule ({stated}), and run the \
+                     night again")
+        }
+    });
+    match &problem.owner {
+        Some(owner) => format!("{advice}. Ask {owner}"),
+        None => advice,
+    }
 }
 
 /// One finding for all tables that are late: they mostly have one cause, a delivery that did not come.
@@ -171,21 +175,4 @@ fn late_tables(late: &[&CheckOutcome]) -> Option<Finding> {
     let advice = "Ask for the missing delivery; the next night takes it in by itself. For a table that comes less often, set \
                   `quality.rhythm`";
     Some(Finding::warning(FRESH, "deliveries", message, advice))
-}
-
-fn empty(name: &str) -> CheckOutcome {
-    CheckOutcome {
-        check: "rows.count".to_owned(),
-        subject: name.to_owned(),
-        status: CheckStatus::Error,
-        observed: "0 rows".to_owned(),
-        expected: "at least one row".to_owned(),
-        looked_at: 0,
-    }
-}
-
-/// The rows that the table had before this run's pull, as the pull left them.
-fn rows_before(pulled: &[TableView], table: &str) -> Option<u64> {
-    let view = pulled.iter().find(|view| view.name == table)?;
-    view.rows.checked_add_signed(view.change?.checked_neg()?)
 }

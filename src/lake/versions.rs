@@ -62,6 +62,8 @@ pub struct Merged {
     pub opened: u64,
     /// Versions that were closed.
     pub closed: u64,
+    /// Rows of the delivery whose key came again later in it.
+    pub duplicates: u64,
 }
 
 /// Merges a delivery into the parts of the current snapshot, each with its local path.
@@ -76,9 +78,10 @@ pub fn merge(contract: &TableContract, standing: &[(Part, PathBuf)], delivery: &
         .lazy()
         .unique_stable(Some(by_name(keys.iter().copied(), true, false)), UniqueKeepStrategy::Last)
         .collect()?;
+    let duplicates = (delivery.rows.height() - rows.height()) as u64;
     let delivery = &Delivery { rows, ..delivery.clone() };
     let table = Table { contract, standing };
-    let mut merged = Merged::default();
+    let mut merged = Merged { duplicates, ..Merged::default() };
     let mut unchanged: Vec<DataFrame> = Vec::new();
     let mut closed: Vec<DataFrame> = Vec::new();
     let mut touched: BTreeMap<(String, String), DataFrame> = BTreeMap::new();

@@ -155,7 +155,7 @@ pub fn gate(acceptance: &Acceptance, evaluation: &Evaluation, champion_auc: Opti
         refused.push(format!("it ranks no better than the rule ({auc:.3} against {rule:.3})"));
     }
     if evaluation.final_rows < acceptance.min_rows {
-        refused.push(format!("{} training rows are fewer than {}", evaluation.final_rows, acceptance.min_rows));
+        refused.push(format!("fewer than {} training rows", acceptance.min_rows));
     }
     if evaluation.final_positives < acceptance.min_positives {
         refused.push(format!("fewer than {} training rows have the label", acceptance.min_positives));

@@ -2,14 +2,17 @@
 //!
 //! Pure: takes findings and how the jobs ended, returns alerts, the worst first. There is one alert per (check,
 //! subject): a finding that several jobs repeat is reported once, at its worst severity. A job that could not begin
-//! because another failed is not an alert of its own: its cause is. Cool-down, acknowledgement and escalation need
-//! memory and are not decided here.
+//! because another failed is not an alert of its own: its cause is. What is remembered from night to night is added by
+//! [`remember`]; `domain::alert` decides it.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::view::AlertMemory;
 use super::view::{JobEnd, JobView};
+use crate::domain::alert::{AlertState, AlertStep, Cause, StandingAlert};
 use crate::domain::check::Finding;
 
 pub use super::view::{Alert, Route};
@@ -50,21 +53,63 @@ pub fn alerts(findings: &[Found], jobs: &[JobView]) -> Vec<Alert> {
     alerts
 }
 
+/// Adds what is remembered to the night's alerts. An alert may follow from one that is further upstream: from one about the
+/// same table, or, if it is about features or a model, from any that is new.
+pub fn remember(
+    alerts: &mut [Alert],
+    steps: &[AlertStep],
+    standing: &[StandingAlert],
+    day: &dyn Fn(Timestamp) -> Date,
+) {
+    let by_id: BTreeMap<&str, &StandingAlert> = standing.iter().map(|alert| (alert.state.id.as_str(), alert)).collect();
+    for alert in alerts.iter_mut() {
+        let step = steps.iter().find(|step| step.state.check == alert.check && step.state.subject == alert.subject);
+        let Some(AlertStep { state, event }) = step else { continue };
+        let known = by_id.get(state.id.as_str());
+        alert.memory = Some(AlertMemory {
+            id: state.id.clone(),
+            cause: state.cause,
+            event: *event,
+            since: state.opened_on,
+            nights: state.nights,
+            acknowledged_by: known.and_then(|known| known.acknowledged.as_ref()).map(|manual| manual.by.clone()),
+            silenced_until: known.and_then(|known| known.silenced.as_ref()).map(|silence| day(silence.until)),
+            follows_from: upstream(state, steps),
+        });
+    }
+}
+
+/// What the alert furthest upstream is about from which this one may follow.
+fn upstream(alert: &AlertState, steps: &[AlertStep]) -> Option<String> {
+    let table = |state: &AlertState| state.subject.split('.').next().unwrap_or_default().to_owned();
+    let is_downstream = alert.cause >= Cause::Feature;
+    let earlier = steps.iter().map(|step| &step.state).filter(|other| {
+        let is_about_data = other.cause > Cause::Night && other.cause < alert.cause && other.cause < Cause::Feature;
+        let is_same_table = table(other) == table(alert) || other.message.contains(&format!("`{}`", table(alert)));
+        other.resolved_on.is_none() && is_about_data && (is_same_table || is_downstream)
+    });
+    earlier.min_by_key(|other| (other.cause, other.opened_on, &other.subject)).map(|other| other.subject.clone())
+}
+
 fn alert(finding: Finding, found_on: Option<Date>, times: u32) -> Alert {
     let Finding { severity, check, subject, message, advice, told: _ } = finding;
-    Alert { severity, route: Route::Email, check, subject, message, advice, times, found_on }
+    Alert { severity, route: Route::Email, check, subject, message, advice, times, found_on, memory: None }
 }
 
 fn job_failed(job: &JobView) -> Finding {
-    let word = if job.end == JobEnd::Cancelled { "was cancelled" } else { "failed" };
+    job_failure(&job.name, job.end == JobEnd::Cancelled, &job.summary)
+}
+
+/// Returns the finding that a job failed, or was cancelled, and why.
+pub fn job_failure(job: &str, is_cancelled: bool, why: &str) -> Finding {
+    let word = if is_cancelled { "was cancelled" } else { "failed" };
     Finding::error(
         "job.failed",
-        job.name.clone(),
-        format!("The job `{}` {}: {}.", job.name, word, job.summary.trim_end_matches('.')),
+        job,
+        format!("The job `{job}` {word}: {}.", why.trim_end_matches('.')),
         format!(
-            "Read its log with `nocturne runs logs last {}`, fix the cause and run the night again: what is done is not \
-             repeated.",
-            job.name
+            "Read its log with `nocturne runs logs last {job}`, fix the cause and run the night again: what is done is not \
+             repeated."
         ),
     )
 }

@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::charts::{Brush, Chart, ChartError, Drawn};
 use super::templates::{Template, environment, render};
 use super::view::{
-    DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView, ReportView, TableView, Verdict,
+    DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView, ReaderView, ReportView, TableView,
+    Verdict,
 };
 use crate::domain::delivery::Signature;
 use crate::domain::ids::DagName;
@@ -97,12 +98,11 @@ struct DigestContext<'a> {
     charts: Vec<Picture<'a>>,
 }
 
+/// What readers are told, in an e-mail or on the published page.
 #[derive(Serialize)]
-struct ReportContext<'a> {
-    report: &'a ReportView,
-    verdict: Verdict,
-    headline: String,
-    answers: FourAnswers,
+struct ReaderContext<'a> {
+    reader: &'a ReaderView,
+    undrawn: Vec<String>,
     charts: Vec<Picture<'a>>,
 }
 
@@ -179,22 +179,47 @@ impl Renderer {
         })
     }
 
-    /// Returns the published report: the same bytes for the same view.
+    /// Returns the published report, which says what readers are told: the same bytes for the same view.
     ///
     /// # Errors
     /// When the template does not render. A chart that cannot be drawn is a note.
     pub fn report(&self, report: &ReportView) -> Result<RenderedReport, RenderError> {
-        let Drawn { charts, failures } = self.brush.report_charts(&self.environment, report);
-        let report = &with_notes(report, &failures);
-        let context = ReportContext {
-            report,
-            verdict: report.verdict(),
-            headline: report.headline(),
-            answers: report.answers(),
+        let Drawn { charts, failures } = self.brush.reader_charts(&self.environment, report);
+        let undrawn: Vec<String> = failures.iter().map(undrawn).collect();
+        let context = ReaderContext {
+            reader: &report.for_readers(),
+            undrawn: undrawn.clone(),
             charts: charts.iter().map(Picture::of).collect(),
         };
         let index_html = self.render(Template::Report, &context)?;
-        Ok(RenderedReport { index_html, charts, undrawn: failures.iter().map(undrawn).collect() })
+        Ok(RenderedReport { index_html, charts, undrawn })
+    }
+
+    /// Returns the content of the readers' e-mail.
+    ///
+    /// # Errors
+    /// When a template does not render. A chart that cannot be drawn is a note.
+    pub fn reader(&self, view: &DigestView) -> Result<RenderedEmail, RenderError> {
+        let report = &view.report;
+        let Drawn { mut charts, failures } = self.brush.reader_charts(&self.environment, report);
+        charts.retain(|chart| chart.name == "auc");
+        let undrawn: Vec<String> = failures.iter().map(undrawn).collect();
+        let reader =
+            ReaderView { report_link: view.report_link.clone(), contact: view.contact.clone(), ..report.for_readers() };
+        let pictures = charts.iter().map(Picture::of).collect();
+        let context = ReaderContext { reader: &reader, undrawn: undrawn.clone(), charts: pictures };
+        // A correction is worth a reader's time when the verdict changes, not when another job fails.
+        let signature = Signature::new(report.signature().word, Vec::new());
+        Ok(RenderedEmail {
+            dag: report.dag.clone(),
+            logical_date: report.logical_date,
+            signature,
+            subject: self.subject(Template::ReaderSubject, &context)?,
+            text: self.render(Template::ReaderText, &context)?,
+            html: self.email_html(Template::ReaderHtml, &context)?,
+            undrawn,
+            charts,
+        })
     }
 
     /// Returns the `index.html` of a folder of the lake.
@@ -224,6 +249,7 @@ impl Renderer {
         self.digest(&DigestView::sample_between_terms())?;
         for verdict in [Verdict::Ok, Verdict::Warning, Verdict::Failed] {
             self.digest(&DigestView::sample(verdict))?;
+            self.reader(&DigestView::sample(verdict))?;
         }
         for kind in [FailureKind::Failed, FailureKind::Late, FailureKind::NeverBegan, FailureKind::Unknown] {
             self.failure(&FailureView::sample(kind))?;

@@ -41,6 +41,12 @@ templates! {
     DigestText = "email/digest/body.txt.j2";
     /// The digest as HTML.
     DigestHtml = "email/digest/body.html.j2";
+    /// The readers' subject.
+    ReaderSubject = "email/reader/subject.txt.j2";
+    /// The readers' e-mail as text.
+    ReaderText = "email/reader/body.txt.j2";
+    /// The readers' e-mail as HTML.
+    ReaderHtml = "email/reader/body.html.j2";
     /// The subject of the e-mail about a night that went wrong.
     FailureSubject = "email/failure/subject.txt.j2";
     /// That e-mail as text.
@@ -161,7 +167,7 @@ mod tests {
     fn every_file_under_templates_is_in_the_table() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         let mut found = Vec::new();
-        for folder in ["email/digest", "email/failure", "report", "charts", "shared"] {
+        for folder in ["email/digest", "email/reader", "email/failure", "report", "charts", "shared"] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 found.push(format!("{folder}/{}", entry.unwrap().file_name().into_string().unwrap()));
             }

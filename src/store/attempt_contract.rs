@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::run_contract::Claim;
+use crate::domain::alert::StandingAlert;
 use crate::domain::check::Finding;
 use crate::domain::fingerprint::{Fingerprint, Why};
 use crate::domain::ids::{JobName, RunId, SnapshotId};
@@ -66,6 +67,8 @@ pub struct Committed {
     pub parts: BTreeMap<String, Outcome>,
     /// The findings in parts of jobs of this run that failed in the end.
     pub left_findings: Vec<Finding>,
+    /// The alerts of the DAG that stand in the run's night.
+    pub alerts: Vec<StandingAlert>,
     /// The slots of the DAG that were skipped since its last run for a slot.
     pub skipped: Vec<SkippedSlot>,
 }

@@ -1,11 +1,11 @@
 //! The commit: every effect of an outcome, within the transaction that ends its attempt; and what an attempt reads.
 //!
-//! Snapshots (and which is current), lineage, cursors, models, outbox rows, what must be settled and audit entries are
-//! written together with the attempt's end, or not at all. Before it replaces anything, the commit compares what is
+//! Snapshots (and which is current), lineage, cursors, models, measurements, alerts, outbox rows, what must be settled and
+//! audit entries are written together with the attempt's end, or not at all. Before it replaces anything, the commit compares what is
 //! current with what was current when the attempt began, and is refused if the two differ. What a run for an earlier
 //! date makes counts for that run alone: it is recorded, and nothing current changes (each effect sees to that itself:
 //! `Committing::is_for_earlier_date`). Rows that other runs write too are touched in one order everywhere (snapshots,
-//! lineage, cursors, models, files, outbox, audit log, each by key, and with each of them what it leaves to settle), so
+//! lineage, cursors, models, measurements, alerts, files, outbox, audit log, each by key, and with each of them what it leaves to settle), so
 //! that two commits wait for each other but never deadlock. The lake has staged the data parts before; the commit makes
 //! them valid.
 
@@ -21,7 +21,7 @@ use super::hold::Held;
 use super::job_at::JobAt;
 use super::jobs::{self, NOT_ASKED_FOR};
 use super::row::Row;
-use super::{parts, revisions, schedule, settle, successes};
+use super::{alerts, measurements, parts, revisions, schedule, settle, successes};
 use crate::domain::ids::{RunId, SnapshotId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, Reason, SnapshotRef};
@@ -88,6 +88,7 @@ pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>, run: &Held) -> Res
         standing: standing.iter().map(jobs::view_of).collect::<Result<Vec<JobView>, _>>()?,
         parts,
         left_findings,
+        alerts: alerts::standing(tx, run).await?,
         skipped: schedule::skipped_since(tx, &run.dag, at.run_id).await?,
     };
     Ok((committed, base))
@@ -110,6 +111,13 @@ pub(super) async fn write_effects(
         write_cursor(tx, committing, name, position).await?;
     }
     write_models(tx, committing, &outcome.models).await?;
+    if outcome.reason != Some(Reason::UpToDate) {
+        measurements::put(tx, run, attempt.at(now), &outcome.measurements).await?;
+    }
+    // What a run for an earlier date found is not news.
+    if !committing.is_earlier && run.sends_mail {
+        alerts::put(tx, run, attempt.at(now), &outcome.alerts).await?;
+    }
     settle::want_files(tx, attempt, now, &outcome.files).await?;
     if let Some(sealed) = &outcome.identities {
         settle::want(tx, &settle::identities_target(sealed), now).await?;

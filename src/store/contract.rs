@@ -26,8 +26,10 @@ use crate::domain::job::{JobView, SkippedSlot};
 use crate::domain::outcome::{FileRef, ModelRecord, SnapshotRef};
 use crate::domain::run::RunState;
 
+use super::alert_contract::AlertBook;
 use super::attempt_contract::{AttemptClaim, Begun, Finished, JobStanding, LastSuccess, OutcomePart, Unattempted};
 use super::error::StoreError;
+use super::history_contract::Measurements;
 use super::keeping_contract::Keeping;
 use super::mail_contract::{MailStore, Promise};
 use super::ownership::{Observed, Role, Tenure};
@@ -66,7 +68,7 @@ pub struct Watermark {
 /// void, `Illegal` when the state does not allow it, `NoRun` and `NoSuchJob` when the run or job does not exist. After
 /// any error nothing was written.
 #[async_trait]
-pub trait StateStore: Keeping + MailStore + Repairs {
+pub trait StateStore: AlertBook + Keeping + MailStore + Measurements + Repairs {
     /// Makes a run: allocates its id, keeps the DAG's version, queues its jobs, moves the schedule's watermark if it
     /// has a slot, and writes the promises of its e-mails. Returns `None` if that slot was processed already, by a run
     /// or by [`Self::skip_slot`]. Jobs in `only` that the DAG does not have are refused ([`StoreError::NoJob`]).
@@ -108,7 +110,7 @@ pub trait StateStore: Keeping + MailStore + Repairs {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Ends an attempt; with an outcome, this is *the commit*: snapshots, cursors, models, outbox rows, what must be
+    /// Ends an attempt; with an outcome, this is *the commit*: snapshots, cursors, models, measurements, alerts, outbox rows, what must be
     /// settled and the attempt's end, in one transaction. [`StoreError::Moved`] when it would replace something other
     /// than what was current when the attempt began. What a run for an earlier date makes counts for that run alone,
     /// and moves no cursor. An outcome with a figure that is not finite is refused. Returns the job as it is then.

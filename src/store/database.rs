@@ -2,7 +2,7 @@
 //!
 //! A statement's text, its parameters ([`Bind`]) and its columns (`row::Row`) are the same for SQLite and PostgreSQL,
 //! so each operation of the store is written once. Below are two typed pools; sqlx's `Any` is not used, and nothing but
-//! text and 64-bit integers goes in or out. A [`Transaction`] that is dropped is rolled back.
+//! text, 64-bit integers and 64-bit floating-point numbers goes in or out. A [`Transaction`] that is dropped is rolled back.
 //!
 //! It promises that a write transaction on SQLite holds the write lock from its start (`BEGIN IMMEDIATE`): one that
 //! reads first and writes later could fail at once, whatever the busy time-out.
@@ -57,6 +57,8 @@ pub(super) enum Bind<'a> {
     Text(Option<&'a str>),
     /// A number, or NULL where a number belongs.
     Int(Option<i64>),
+    /// A figure.
+    Number(f64),
 }
 
 /// Builds the query for whichever database the context uses.
@@ -67,6 +69,7 @@ macro_rules! bound {
             query = match bind {
                 Bind::Text(text) => query.bind(text.map(storable)),
                 Bind::Int(number) => query.bind(*number),
+                Bind::Number(figure) => query.bind(*figure),
             };
         }
         query

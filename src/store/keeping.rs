@@ -34,6 +34,9 @@ const DELETE_RUN: [&str; 7] = [
 ];
 const EVENTS: &str = include_str!("../../sql/state/keeping_events.sql");
 const OUTCOMES: &str = include_str!("../../sql/state/keeping_outcomes.sql");
+const ALERTS: &str = include_str!("../../sql/state/keeping_alerts.sql");
+const ALERT_EVENTS: &str = include_str!("../../sql/state/keeping_alert_events.sql");
+const MEASUREMENTS: &str = include_str!("../../sql/state/keeping_measurements.sql");
 const MAIL_BODIES: &str = include_str!("../../sql/state/keeping_mail_bodies.sql");
 const SLOTS: &str = include_str!("../../sql/state/keeping_slots.sql");
 const LINEAGE: &str = include_str!("../../sql/state/keeping_lineage.sql");
@@ -94,6 +97,9 @@ impl Keeping for SqlStore {
             others: in_batches(database, SLOTS, Some(cuts.slots)).await?,
         };
         forgotten.others += in_batches(database, LINEAGE, None).await?;
+        forgotten.others += in_batches(database, MEASUREMENTS, Some(cuts.measurements)).await?;
+        forgotten.others += in_batches(database, ALERTS, Some(cuts.measurements)).await?;
+        forgotten.others += in_batches(database, ALERT_EVENTS, Some(cuts.measurements)).await?;
         let mut tx = database.begin("forgetting forms of DAGs").await?;
         forgotten.others += tx.execute(DAGS, &[cuts.slots.into()]).await?;
         tx.commit().await?;

@@ -22,6 +22,8 @@ pub struct Cuts {
     pub mail_bodies: Timestamp,
     /// Skipped slots, and forms of DAGs that no run has, from earlier.
     pub slots: Timestamp,
+    /// What was measured earlier, and alerts that were resolved earlier.
+    pub measurements: Timestamp,
 }
 
 /// How many rows were forgotten.
@@ -33,7 +35,7 @@ pub struct Forgotten {
     pub outcomes: u64,
     /// Texts of e-mails.
     pub mail_bodies: u64,
-    /// Skipped slots, lineage of snapshots that no run has, and forms of DAGs that no run has.
+    /// Measurements, skipped slots, lineage of snapshots that no run has, and forms of DAGs that no run has.
     pub others: u64,
 }
 

@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::row::Row;
 
 /// The migrations of both databases: number, name, text for SQLite, text for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 7] = [
     (
         1,
         "state",
@@ -42,6 +42,18 @@ const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
         "repair",
         include_str!("../../sql/migrations/sqlite/0005_repair.sql"),
         include_str!("../../sql/migrations/postgres/0005_repair.sql"),
+    ),
+    (
+        6,
+        "measurements",
+        include_str!("../../sql/migrations/sqlite/0006_measurements.sql"),
+        include_str!("../../sql/migrations/postgres/0006_measurements.sql"),
+    ),
+    (
+        7,
+        "alerts",
+        include_str!("../../sql/migrations/sqlite/0007_alerts.sql"),
+        include_str!("../../sql/migrations/postgres/0007_alerts.sql"),
     ),
 ];
 

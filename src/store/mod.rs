@@ -8,14 +8,15 @@
 //! (`sql/state/*.sql`, `$n` placeholders) are the same text for both.
 //!
 //! The topics: `runs`, `jobs`, `attempts`, `parts`, `events`, `schedule` (slots, watermarks, durations), `commit`
-//! (snapshots, cursors, models), `successes`, `settle`, `outbox` and `revisions` (e-mails), `keeping`, `repair`
+//! (snapshots, cursors, models), `successes`, `settle`, `outbox` and `revisions` (e-mails), `measurements`, `alerts`, `keeping`, `repair`
 //! (backfills, marks, pauses), `ownership`, `audit`, `maintenance`.
 //!
 //! How to add a statement:
 //! 1. A method of the contract: in [`StateStore`] (`contract`), or in the part whose topic it is: [`MailStore`],
-//!    [`Keeping`], [`Repairs`]. A write may be requested twice (`engine::persist`), because its answer may be lost: the
+//!    [`Keeping`], [`Repairs`], [`Measurements`],
+//!    [`AlertBook`]. A write may be requested twice (`engine::persist`), because its answer may be lost: the
 //!    second request changes nothing, and its doc comment says what it returns.
-//! 2. Its code in the file of its topic. [`Keeping`] and [`Repairs`] are implemented there; [`StateStore`] and
+//! 2. Its code in the file of its topic. [`Keeping`], [`Repairs`], [`Measurements`] and [`AlertBook`] are implemented there; [`StateStore`] and
 //!    [`MailStore`] in `sql_store`, which calls a function of the topic's file. Reading takes `Database::row` or `rows`,
 //!    writing takes `Database::begin` and `Transaction::commit`; both are given what is being done, for error messages.
 //!    `row` says how columns are read. A write by a run's worker begins with `hold`, which checks its token; one that a
@@ -31,6 +32,9 @@
 //! How to change the schema: a new `sql/migrations/{sqlite,postgres}/NNNN_*.sql` of the same number in both folders, and
 //! an entry in `migrations`.
 
+mod alert_book;
+mod alert_contract;
+mod alerts;
 mod attempt_contract;
 mod attempt_rows;
 mod attempts;
@@ -41,6 +45,8 @@ mod database;
 mod error;
 mod events;
 mod health;
+mod history;
+mod history_contract;
 mod hold;
 mod job_at;
 mod jobs;
@@ -48,6 +54,7 @@ mod keeping;
 mod keeping_contract;
 mod mail_contract;
 mod maintenance;
+mod measurements;
 mod migrations;
 mod outbox;
 mod ownership;
@@ -66,12 +73,14 @@ mod sql_store;
 mod sqlite;
 mod successes;
 
+pub use alert_contract::{AlertBook, AlertNews, Which};
 pub use attempt_contract::{
     AttemptClaim, AttemptEnd, Base, Begun, Committed, Finished, JobStanding, LastSuccess, OutcomePart, Unattempted,
 };
 pub use contract::{StateStore, ToSettle, Watermark};
 pub use error::StoreError;
 pub use health::{FileHealth, Health, file_problems, health};
+pub use history_contract::Measurements;
 pub use keeping_contract::{Cuts, Forgotten, Keeping};
 pub use mail_contract::{DueMail, HandedOver, MailRow, MailStore, Outgoing, Promise};
 pub use maintenance::{AuditReport, CheckReport, MigrationReport, backup, check, migrate, verify_audit};

@@ -60,6 +60,15 @@ impl Row {
         value.map_err(|cause| StoreError::Query { operation: "reading a number column", cause })
     }
 
+    /// Returns a figure.
+    pub(super) fn number(&self, column: &'static str) -> Result<f64, StoreError> {
+        let value = match self {
+            Self::Sqlite(row) => row.try_get(column),
+            Self::Postgres(row) => row.try_get(column),
+        };
+        value.map_err(|cause| StoreError::Query { operation: "reading a figure", cause })
+    }
+
     /// Returns a number of another width.
     pub(super) fn count<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T, StoreError> {
         let number = self.int(column)?;

@@ -128,7 +128,7 @@ fn a_backup_is_put_back_and_the_nights_go_on_from_it() {
 
     let told = done(&site, &["db", "restore", "kept.db"]);
 
-    assert!(told.contains("runs: 1, schema: 5") && told.contains("State and lake agree: 13 datasets"), "{told}");
+    assert!(told.contains("runs: 1, schema: 7") && told.contains("State and lake agree: 13 datasets"), "{told}");
     assert_eq!(runs(&site), ["pull.2026-11-18.1"]);
     let aside = folders(&site, "var").into_iter().find(|name| name.starts_with("nocturne.db.before-")).unwrap();
     let kept = format!("sqlite://var/{aside}");

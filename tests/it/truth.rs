@@ -10,7 +10,10 @@ use flate2::write::GzEncoder;
 
 use crate::support::site::{SMALL, Site, text};
 
+mod alerts;
 mod models;
+mod readers;
+mod rules;
 
 const CONFIGURATION: &str = "
 [sources.canvas]

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::child::ProcessIsolation;
+use crate::domain::ids::KindName;
+use crate::domain::measurement::HistoryWanted;
 use crate::domain::outcome::JobError;
 use crate::engine::runner::{Assignment, Done, Isolation, Parts, Runners};
 use crate::engine::thread::ThreadIsolation;
@@ -26,6 +28,10 @@ impl ByKind {
 
 #[async_trait]
 impl Isolation for ByKind {
+    fn history(&self, kind: &KindName) -> HistoryWanted {
+        self.here.history(kind)
+    }
+
     async fn carry_out(
         &self,
         assignment: Assignment,

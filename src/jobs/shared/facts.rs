@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::published::{PublishedDrift, PublishedEvaluation};
 use crate::domain::check::CheckOutcome;
-use crate::domain::outcome::{JobError, Outcome};
+use crate::domain::outcome::{JobError, Outcome, Reason};
 use crate::jobs::kind::JobContext;
 use crate::report::view::{DriftView, FlaggedTerm, QualityView, TableView, Verdict};
 
@@ -119,10 +119,22 @@ pub(in crate::jobs) struct Progress {
     pub(in crate::jobs) opened: u64,
     /// The versions that were closed.
     pub(in crate::jobs) closed: u64,
+    /// The rows as they were delivered.
+    #[serde(default)]
+    pub(in crate::jobs) delivered: u64,
+    /// Of them those whose key came again later in the same delivery.
+    #[serde(default)]
+    pub(in crate::jobs) duplicates: u64,
     /// The rows that were held back.
     pub(in crate::jobs) held_back: u64,
     /// The rows before this run.
     pub(in crate::jobs) rows_before: Option<u64>,
+}
+
+/// The night in which an outcome was made, if it is repeated from an earlier one.
+pub(in crate::jobs) fn earlier_night(outcome: &Outcome, cx: &JobContext) -> Option<Date> {
+    let is_repeated = outcome.reason == Some(Reason::UpToDate);
+    outcome.made_for.filter(|date| is_repeated && *date != cx.input.logical_date)
 }
 
 /// A model that could not be trained yet.

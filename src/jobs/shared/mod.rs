@@ -4,6 +4,7 @@
 //! methods of the `JobContext` where they read what its input names, so that a body reads the same at every try.
 //! `facts` is what jobs leave for each other and for the report, `published` what of it may be published. `pull` is what `canvas_pull` is made of.
 
+pub(super) mod alerts;
 pub mod environment;
 pub(super) mod examples;
 pub(super) mod facts;
@@ -11,4 +12,6 @@ pub(super) mod features;
 pub(super) mod models;
 pub(super) mod published;
 pub(super) mod pull;
+pub(super) mod report;
+pub(super) mod rules;
 pub(super) mod tables;

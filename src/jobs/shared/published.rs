@@ -1,4 +1,4 @@
-//! What is published of a model's evaluation and of drift: figures that say how good and how far, and no exact count.
+//! What is published of a model's evaluation, of drift and of the checks: figures that say how good and how far, and no exact count.
 //!
 //! The whole evaluation stays with the model in `restricted/`. Students are counted, distinct and rounded; where fewer than
 //! ten have the label, or fewer than ten have not, no figure is given, because it would be about too few. Shares of people
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::check::{CheckOutcome, CheckStatus};
 use crate::domain::measurement::{People, SMALLEST_SHOWN};
 use crate::ml::auc::Interval;
 use crate::ml::drift::{CategoryDistance, Distance};
@@ -136,6 +137,21 @@ pub(in crate::jobs) struct DriftFigures {
     pub(in crate::jobs) scores: Option<Distance>,
     /// Who takes which course: the mix of the population.
     pub(in crate::jobs) courses: Option<CategoryDistance>,
+}
+
+/// `quality.json`: how a rule ended. What it observed is in the operators' e-mail: exact counts of rows are for them.
+#[derive(Debug, Serialize)]
+pub(in crate::jobs) struct PublishedCheck {
+    rule: String,
+    subject: String,
+    status: CheckStatus,
+    why: String,
+}
+
+/// Returns what may be published of a check.
+pub(in crate::jobs) fn check(of: &CheckOutcome) -> PublishedCheck {
+    let CheckOutcome { check, subject, status, why, .. } = of;
+    PublishedCheck { rule: check.clone(), subject: subject.clone(), status: *status, why: why.clone() }
 }
 
 /// `drift.json`: how far each feature has moved.

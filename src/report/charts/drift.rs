@@ -13,7 +13,7 @@ use crate::report::view::{DriftView, FeatureDrift};
 const ROW: f64 = 30.0;
 const TOP: f64 = 88.0;
 const LEFT: f64 = 232.0;
-const RIGHT: f64 = 500.0;
+const RIGHT: f64 = 488.0;
 /// The most features drawn; the rest are in the table.
 const MOST: usize = 8;
 /// The multiple beyond which a bar is cut.

@@ -29,6 +29,7 @@ pub(super) struct Marks {
     bottom: f64,
     ticks: Vec<(f64, &'static str)>,
     bars: Vec<Bar>,
+    has_rows: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,11 +41,20 @@ struct Bar {
     is_stale: bool,
 }
 
+/// Whether the rows of each table are shown: exact numbers are for operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// They are.
+    Shown,
+    /// They are not.
+    Hidden,
+}
+
 /// Returns the drawing, or nothing where no table holds events.
 ///
 /// # Errors
 /// When the view's zone is unknown.
-pub(super) fn draw(view: &ReportView) -> Result<Option<Drawing<Marks>>, ZoneError> {
+pub(super) fn draw(view: &ReportView, rows: Rows) -> Result<Option<Drawing<Marks>>, ZoneError> {
     let end = end_of_day_before(view.logical_date, &view.zone)?;
     let mut tables: Vec<(&TableView, f64)> =
         view.tables.iter().filter_map(|table| Some((table, age_in_hours(table.newest_event?, end)))).collect();
@@ -61,7 +71,7 @@ pub(super) fn draw(view: &ReportView) -> Result<Option<Drawing<Marks>>, ZoneErro
             y,
             length: rounded((log.at(hours.max(1.0).ln()) - LEFT).max(3.0)),
             label: clipped(&table.name, 22),
-            rows: grouped(table.rows),
+            rows: if rows == Rows::Shown { grouped(table.rows) } else { String::new() },
             is_stale: table.is_stale,
         });
         y += ROW;
@@ -71,13 +81,14 @@ pub(super) fn draw(view: &ReportView) -> Result<Option<Drawing<Marks>>, ZoneErro
         height: y + 40.0,
         title: "How old the newest entry of each table is".to_owned(),
         subtitle: "At the end of the day this covers; shorter is fresher. Amber: could not be renewed.".to_owned(),
-        alt: alt(&tables),
+        alt: alt(&tables, rows),
         marks: Marks {
             left: LEFT,
             top: TOP - 8.0,
             bottom: y,
             ticks: AXIS.iter().map(|(hours, text)| (log.at(hours.ln()), *text)).collect(),
             bars,
+            has_rows: rows == Rows::Shown,
         },
     }))
 }
@@ -91,7 +102,7 @@ fn age_in_hours(newest: Timestamp, end: Timestamp) -> f64 {
     end.duration_since(newest).as_secs_f64().max(0.0) / 3600.0
 }
 
-fn alt(tables: &[(&TableView, f64)]) -> String {
+fn alt(tables: &[(&TableView, f64)], rows: Rows) -> String {
     let tables: Vec<String> = tables
         .iter()
         .map(|(table, hours)| {
@@ -101,7 +112,11 @@ fn alt(tables: &[(&TableView, f64)]) -> String {
                 _ => format!("{:.0} days", hours / 24.0),
             };
             let stale = if table.is_stale { ", not renewed" } else { "" };
-            format!("{}: {age}, {} rows{stale}", table.name, grouped(table.rows))
+            let count = match rows {
+                Rows::Shown => format!(", {} rows", grouped(table.rows)),
+                Rows::Hidden => String::new(),
+            };
+            format!("{}: {age}{count}{stale}", table.name)
         })
         .collect();
     format!("Age of the newest entry by table. {}.", tables.join("; "))

@@ -18,6 +18,7 @@ use resvg::{tiny_skia, usvg};
 use serde::Serialize;
 
 use drawing::Drawing;
+use freshness::Rows;
 
 use super::templates::{Template, render};
 use super::view::{DigestView, ReportView};
@@ -114,9 +115,13 @@ impl Brush {
         if fonts.len() == 2 { Ok(Self { fonts: Arc::new(fonts) }) } else { Err(ChartError::Font) }
     }
 
-    /// Returns the charts of the published report, in the order in which they are read. One that cannot be drawn does
-    /// not hold back the others.
-    pub(super) fn report_charts(&self, environment: &Environment<'static>, view: &ReportView) -> Drawn {
+    /// Returns the charts that readers see: without counts of rows. One that cannot be drawn does not hold back the others.
+    pub(super) fn reader_charts(&self, environment: &Environment<'static>, view: &ReportView) -> Drawn {
+        self.charts(environment, view, Rows::Hidden)
+    }
+
+    /// The charts of a report, in the order in which they are read.
+    fn charts(&self, environment: &Environment<'static>, view: &ReportView, rows: Rows) -> Drawn {
         let mut drawn = Drawn::default();
         // One model is drawn; the figures of others are in the tables.
         let champion = view.models.iter().find_map(|model| model.champion.as_ref());
@@ -126,7 +131,7 @@ impl Brush {
         if let Some(drawing) = view.drift.as_ref().and_then(drift::draw) {
             drawn.take(self.paint(environment, "drift", Template::DriftChart, drawing));
         }
-        match freshness::draw(view) {
+        match freshness::draw(view, rows) {
             Ok(Some(drawing)) => drawn.take(self.paint(environment, "freshness", Template::FreshnessChart, drawing)),
             Ok(None) => {}
             Err(source) => drawn.take(Err(ChartError::Zone { name: "freshness", source })),
@@ -136,7 +141,7 @@ impl Brush {
 
     /// Returns the charts of the digest: those of the report, and the night's times.
     pub(super) fn digest_charts(&self, environment: &Environment<'static>, view: &DigestView) -> Drawn {
-        let mut drawn = self.report_charts(environment, &view.report);
+        let mut drawn = self.charts(environment, &view.report, Rows::Shown);
         if let Some(drawing) = gantt::draw(&view.night) {
             drawn.take(self.paint(environment, "night", Template::GanttChart, drawing));
         }
@@ -198,7 +203,7 @@ mod tests {
         (view.models, view.drift) = (Vec::new(), None);
         view.tables.clear();
 
-        let charts = Brush::new().unwrap().report_charts(&environment().unwrap(), &view).charts;
+        let charts = Brush::new().unwrap().reader_charts(&environment().unwrap(), &view).charts;
 
         assert_eq!(charts, Vec::new());
     }

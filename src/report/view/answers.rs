@@ -6,7 +6,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{JobEnd, ReportView, TableView};
+use super::{Alert, JobEnd, ReportView, TableView};
 use crate::domain::check::Severity;
 use crate::domain::delivery::{Signature, Word};
 use crate::domain::freshness::Rhythm;
@@ -108,8 +108,13 @@ impl ReportView {
         FourAnswers { fresh: self.fresh(), broken: self.broken(), trust: self.trust(), todo: self.todo() }
     }
 
+    /// The alerts of which nobody asked not to be reminded.
+    fn unsilenced(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().filter(|alert| !alert.is_silenced())
+    }
+
     fn to_do(&self) -> usize {
-        self.alerts.iter().filter(|alert| alert.severity >= Severity::Warning).count()
+        self.unsilenced().filter(|alert| alert.severity >= Severity::Warning).count()
     }
 
     fn fresh(&self) -> Answer {
@@ -187,7 +192,7 @@ impl ReportView {
             return Answer { state: State::Failed, sentence };
         }
         let held_back: u64 = self.tables.iter().map(|table| table.held_back).sum();
-        let (found, evaluated) = self.quality.as_ref().map_or((0, 0), |q| (q.warned + q.failed, q.evaluated()));
+        let (found, evaluated) = self.quality.as_ref().map_or((0, 0), |q| (q.troubled(), q.evaluated() + q.errors));
         let skipped = named(|end| end == JobEnd::Skipped);
         let finished = self.jobs.len() - skipped.len();
         let jobs = if skipped.is_empty() {
@@ -202,7 +207,10 @@ impl ReportView {
                     let sentence = format!("Not as far as was looked: {}, and no check was made.", lower_first(&jobs));
                     Answer { state: State::Unmeasured, sentence }
                 }
-                n => fine(format!("No. {jobs}, and {} passed.", lower_first(&all_of(n, "check", "checks")))),
+                n => {
+                    let passed = lower_first(&all_of(n, "check", "checks"));
+                    fine(format!("No. {jobs}, and {passed} passed{}.", self.idle_rules()))
+                }
             };
         }
         let mut parts = Vec::new();
@@ -215,15 +223,33 @@ impl ReportView {
         warning(format!("Not the night itself: {}. But {}.", lower_first(&jobs), parts.join(", and ")))
     }
 
+    /// The answer where nobody has to act: on a night that is not well, its figures are to be read with care.
+    fn nothing_to_do(&self) -> Answer {
+        let states = [self.fresh().state, self.broken().state, self.trust().state];
+        match states.into_iter().max() {
+            Some(State::Ok | State::Unmeasured) | None => fine("Nothing."),
+            Some(State::Warning | State::Failed) => fine("Nothing but to read the figures with care."),
+        }
+    }
+
+    /// What is to be said of rules that had nothing to look at.
+    pub(super) fn idle_rules(&self) -> String {
+        match self.quality.as_ref().map_or(0, |quality| quality.skipped) {
+            0 => String::new(),
+            1 => " (one more had nothing to look at)".to_owned(),
+            n => format!(" ({n} more had nothing to look at)"),
+        }
+    }
+
     fn todo(&self) -> Answer {
-        let worst = self.alerts.iter().map(|alert| alert.severity).max();
+        let worst = self.unsilenced().map(|alert| alert.severity).max();
         // Only a job that failed makes a night FAILED: what was found in the data is for a person to look at.
         let state = match worst {
             _ if self.jobs.iter().any(|job| job.end.is_trouble()) => State::Failed,
             Some(Severity::Error | Severity::Warning) => State::Warning,
-            Some(Severity::Info) | None => return fine("Nothing."),
+            Some(Severity::Info) | None => return self.nothing_to_do(),
         };
-        let first = self.alerts.first().map_or("", |alert| alert.advice.as_str());
+        let first = self.unsilenced().next().map_or("", |alert| alert.advice.as_str());
         let sentence = match self.to_do() {
             1 => format!("One thing. {first}"),
             n => format!("{n} things, listed below. First: {first}"),
@@ -338,17 +364,15 @@ mod tests {
     #[test]
     fn a_check_that_looked_at_nothing_is_not_a_pass() {
         let outcome = CheckOutcome {
-            check: "nulls".to_owned(),
-            subject: "scores".to_owned(),
             status: CheckStatus::Error,
             observed: "nothing".to_owned(),
             expected: "rows".to_owned(),
-            looked_at: 0,
+            ..CheckOutcome::skipped("nulls", "scores")
         };
 
         let quality = QualityView::of(&[outcome]);
 
-        assert_eq!((quality.passed, quality.failed, quality.problems.len()), (0, 1, 1));
+        assert_eq!((quality.passed, quality.errors, quality.problems.len()), (0, 1, 1));
     }
 
     #[test]

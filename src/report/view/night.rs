@@ -6,7 +6,7 @@
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, DriftView, FlaggedTerm, ModelInUse, QualityView, TableView};
+use super::{Alert, DriftView, FlaggedTerm, ModelInUse, QualityView, Resolved, TableView};
 use crate::domain::ids::{DagName, RunId};
 
 /// What a night found, without anything that differs between two runs on the same inputs.
@@ -40,10 +40,16 @@ pub struct ReportView {
     pub flagged: Vec<FlaggedTerm>,
     /// What people are told, the worst first.
     pub alerts: Vec<Alert>,
+    /// What tonight resolved, by check and subject.
+    pub resolved: Vec<Resolved>,
+    /// Alerts that stand, although what found them did not look tonight: what they are about.
+    pub not_looked_at: Vec<String>,
     /// Why a section is missing: whole sentences, such as `Drift was not computed: nobody is enrolled.`
     pub notes: Vec<String>,
     /// Where to look next.
     pub pointers: Vec<Pointer>,
+    /// Whose data these are, where they ask for it.
+    pub attribution: Option<String>,
 }
 
 /// One job of the night.

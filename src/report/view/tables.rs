@@ -1,6 +1,7 @@
 //! The tables a night read, and what the checks said about them.
 //!
-//! Counts here are of rows, not of people. A check that looked at nothing counts as failed. Which rows were held back
+//! Counts here are of rows, not of people. A rule that looked at nothing is skipped, one that could not be evaluated
+//! an error; neither passes. Which rows were held back
 //! is recorded in the quarantine, never in a view.
 
 use jiff::Timestamp;
@@ -37,6 +38,20 @@ pub struct TableView {
     pub is_stale: bool,
     /// Rows that did not fit and were held back.
     pub held_back: u64,
+    /// What came tonight; `None`: nothing, or an earlier version of the program did not record it.
+    #[serde(default)]
+    pub delivered: Option<DeliveredRows>,
+}
+
+/// What came of a table in one night.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveredRows {
+    /// Rows, as they were delivered.
+    pub rows: u64,
+    /// Of them those whose key came again later in the same delivery.
+    pub duplicates: u64,
+    /// Versions that were opened or closed.
+    pub changed: u64,
 }
 
 /// What the quality checks said.
@@ -46,8 +61,11 @@ pub struct QualityView {
     pub passed: usize,
     /// Rules breached within their warning limit.
     pub warned: usize,
-    /// Rules breached, and rules that could not look at anything.
+    /// Rules breached.
     pub failed: usize,
+    /// Rules that could not be evaluated.
+    #[serde(default)]
+    pub errors: usize,
     /// Rules that do not apply tonight.
     pub skipped: usize,
     /// What did not pass, the worst first.
@@ -55,7 +73,7 @@ pub struct QualityView {
 }
 
 impl QualityView {
-    /// Returns the view of `outcomes`. A check that could not be evaluated counts as failed.
+    /// Returns the view of `outcomes`.
     pub fn of(outcomes: &[CheckOutcome]) -> Self {
         let count = |wanted: &[CheckStatus]| outcomes.iter().filter(|outcome| wanted.contains(&outcome.status)).count();
         let mut problems: Vec<CheckOutcome> =
@@ -67,7 +85,8 @@ impl QualityView {
         Self {
             passed: count(&[CheckStatus::Pass]),
             warned: count(&[CheckStatus::Warn]),
-            failed: count(&[CheckStatus::Fail, CheckStatus::Error]),
+            failed: count(&[CheckStatus::Fail]),
+            errors: count(&[CheckStatus::Error]),
             skipped: count(&[CheckStatus::Skipped]),
             problems,
         }
@@ -76,6 +95,28 @@ impl QualityView {
     /// Returns how many rules were evaluated.
     pub const fn evaluated(&self) -> usize {
         self.passed + self.warned + self.failed
+    }
+
+    /// Returns how many rules found something, or could not be evaluated.
+    pub const fn troubled(&self) -> usize {
+        self.warned + self.failed + self.errors
+    }
+
+    /// Returns the numbers in words: every rule is in one of them.
+    pub fn words(&self) -> String {
+        let all = self.evaluated() + self.errors + self.skipped;
+        let mut words = format!("{all} rules: {} passed", self.passed);
+        for (count, word) in [
+            (self.warned, "warned"),
+            (self.failed, "failed"),
+            (self.errors, "could not be evaluated"),
+            (self.skipped, "skipped"),
+        ] {
+            if count > 0 {
+                words.push_str(&format!(", {count} {word}"));
+            }
+        }
+        words
     }
 }
 

@@ -39,7 +39,7 @@ impl ReportView {
 
     fn trust_without_model(&self) -> Answer {
         let (state, sentence) = match &self.quality {
-            Some(quality) if quality.warned + quality.failed > 0 => {
+            Some(quality) if quality.troubled() > 0 => {
                 (State::Warning, "With care: the checks of the data found something. No model is used.")
             }
             Some(quality) if quality.evaluated() > 0 => {

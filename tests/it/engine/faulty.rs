@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use nocturne::domain::alert::{Silence, StandingAlert};
 use nocturne::domain::check::Finding;
 use nocturne::domain::dag::Dag;
 use nocturne::domain::delivery::{MailId, NextTry};
@@ -13,12 +14,14 @@ use nocturne::domain::ids::{DagName, JobName, RunId};
 use nocturne::domain::job::{JobView, SkippedSlot};
 use nocturne::domain::keeping::StoredRun;
 use nocturne::domain::manual::Manual;
+use nocturne::domain::measurement::{HistoryWanted, PastMeasurement};
 use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, SnapshotRef};
 use nocturne::domain::run::RunState;
 use nocturne::store::{
-    AttemptClaim, AuditEntry, Backfill, Begun, Claim, Cuts, DueMail, EventRecord, Finished, Forgotten, HandedOver,
-    JobMark, JobStanding, Keeping, LastSuccess, MailRow, MailStore, NewRun, Observed, OutcomePart, Pause, Promise,
-    Repairs, Role, RunFilter, RunRecord, StateStore, StoreError, Tenure, ToSettle, Unattempted, Watermark,
+    AlertBook, AlertNews, AttemptClaim, AuditEntry, Backfill, Begun, Claim, Cuts, DueMail, EventRecord, Finished,
+    Forgotten, HandedOver, JobMark, JobStanding, Keeping, LastSuccess, MailRow, MailStore, Measurements, NewRun,
+    Observed, OutcomePart, Pause, Promise, Repairs, Role, RunFilter, RunRecord, StateStore, StoreError, Tenure,
+    ToSettle, Unattempted, Watermark, Which,
 };
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -95,6 +98,20 @@ faulty! {
     resume(dag: &DagName, manual: &Manual, now: Timestamp) -> bool;
     pauses() -> Vec<Pause>;
     audit_entries(run_id: Option<&RunId>, limit: u32) -> Vec<AuditEntry>;
+}
+
+faulty! {
+    AlertBook:
+    alerts(which: Which, most: u32) -> Vec<StandingAlert>;
+    alerts_standing_in(dag: &DagName, date: Date) -> Vec<StandingAlert>;
+    acknowledge(alert: &str, manual: &Manual, now: Timestamp) -> bool;
+    silence(alert: &str, silence: &Silence, now: Timestamp) -> bool;
+    alert_history(alert: Option<&str>, most: u32) -> Vec<AlertNews>;
+}
+
+faulty! {
+    Measurements:
+    history(dag: &DagName, wanted: HistoryWanted, before: Date) -> Vec<PastMeasurement>;
 }
 
 faulty! {

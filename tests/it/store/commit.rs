@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use nocturne::domain::delivery::Word;
 use nocturne::domain::ids::RunId;
-use nocturne::domain::measurement::Measurement;
+use nocturne::domain::measurement::{HistoryWanted, Measurement};
 use nocturne::domain::outcome::{ModelRole, Outcome};
 use nocturne::domain::run::{JobState, RunState};
 use nocturne::store::{AttemptEnd, Base, NewRun, OutcomePart, StateStore, StoreError, check};
@@ -29,6 +29,9 @@ pub(super) async fn a_commit_writes_every_effect(place: &Place) {
     assert_eq!(snapshots.into_values().rev().collect::<Vec<_>>(), outcome.snapshots);
     assert_eq!(store.cursors().await.unwrap(), outcome.cursors);
     assert_eq!(store.models().await.unwrap(), outcome.models);
+    let wanted = HistoryWanted { names: &["table.rows"], days: 7 };
+    let measured = store.history(&dag_name(), wanted, DAY.tomorrow().unwrap()).await.unwrap();
+    assert_eq!(measured.into_iter().map(|past| past.measurement).collect::<Vec<_>>(), outcome.measurements);
     let due = store.mail_due(at(3)).await.unwrap();
     assert_eq!(due.len(), 1);
     let outgoing = &due[0].outgoing;

@@ -13,6 +13,7 @@ use nocturne::domain::fingerprint::{DependsOn, Fingerprint, Why};
 use nocturne::domain::ids::{DagName, JobName, RunId, SnapshotId};
 use nocturne::domain::job::{Force, SkippedSlot};
 use nocturne::domain::manual::Asked;
+use nocturne::domain::measurement::Measurement;
 use nocturne::domain::outcome::{FileRef, MailRecord, ModelRecord, ModelRole, Outcome, SnapshotRef};
 use nocturne::domain::retry::RetryPolicy;
 use nocturne::domain::run::{LOST, Trigger};
@@ -305,6 +306,7 @@ pub(super) fn full_outcome() -> Outcome {
         summary: "2 tables, 24 rows".to_owned(),
         snapshots: vec![snapshot("restricted/tables/users", "u1"), snapshot("restricted/tables/courses", "c1")],
         cursors: BTreeMap::from([("canvas/users".to_owned(), "2026-11-19T00:00:00Z".to_owned())]),
+        measurements: vec![Measurement::new("table.rows", 12.0).unit("rows").of("table", "users")],
         models: vec![model("m1", ModelRole::Champion)],
         mails: vec![mail("digest", Word::Ok)],
         facts: BTreeMap::from([("drift".to_owned(), serde_json::json!({ "psi": 0.1 }))]),

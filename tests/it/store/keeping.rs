@@ -32,7 +32,7 @@ async fn hand_over_all(store: &TestStore) {
 }
 
 fn cuts(before: Timestamp) -> Cuts {
-    Cuts { events: before, outcomes: before, mail_bodies: before, slots: before }
+    Cuts { events: before, outcomes: before, mail_bodies: before, slots: before, measurements: before }
 }
 
 pub(super) async fn a_run_is_in_use_while_something_refers_to_it(place: &Place) {

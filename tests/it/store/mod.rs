@@ -3,10 +3,12 @@
 //! To add a fact of the contract: add a function to a file of the suite and its name to the list below; it runs on
 //! both.
 
+mod alerts;
 mod commit;
 mod fixtures;
 mod keeping;
 mod mails;
+mod measurements;
 mod model;
 mod ownership;
 mod postgres_only;
@@ -96,6 +98,12 @@ contract! {
     repair::a_marked_job_changes_how_its_run_counts_and_whether_it_is_up_to_date,
     repair::a_paused_dag_is_known_until_it_is_resumed,
     repair::what_a_run_stood_on_at_its_end_is_what_was_current_then_or_its_own,
+    alerts::an_alert_is_kept_with_the_commit_and_stands_until_a_night_resolves_it,
+    alerts::what_people_did_about_an_alert_outlives_the_next_night,
+    measurements::what_was_measured_is_read_back_by_later_nights_alone,
+    measurements::the_newest_measurement_for_a_date_counts,
+    measurements::what_an_up_to_date_job_repeats_is_not_measured_again,
+    measurements::measurements_outlive_their_run_and_are_forgotten_by_age,
     keeping::a_run_is_in_use_while_something_refers_to_it,
     keeping::a_deleted_run_is_gone_whole_and_the_rest_is_as_it_was,
     keeping::an_open_run_is_not_deleted,

@@ -92,6 +92,8 @@ impl Pull {
             held_back: progress.held_back,
             opened: progress.opened,
             closed: progress.closed,
+            delivered: progress.delivered,
+            duplicates: progress.duplicates,
             rows_before: progress.rows_before,
             ..Pulled::default()
         })
@@ -112,6 +114,8 @@ impl Pull {
             taken_before: self.findings.taken_before,
             opened: 0,
             closed: 0,
+            delivered: 0,
+            duplicates: 0,
             held_back: 0,
             rows_before: None,
         };
@@ -151,6 +155,8 @@ impl Pull {
             taken_before: source,
             opened: pulled.opened,
             closed: pulled.closed,
+            delivered: pulled.delivered,
+            duplicates: pulled.duplicates,
             held_back: pulled.held_back,
             rows_before: pulled.rows_before,
         };

@@ -16,12 +16,14 @@ use crate::canvas::delivery::{Delivery, DeliveryError, find_deliveries};
 use crate::canvas::identity::Identities;
 use crate::canvas::privacy::{PrivacyKey, SourceNature, gate};
 use crate::config::SourceKind;
-use crate::domain::check::Finding;
+use crate::domain::check::{Action, Finding};
 use crate::domain::lineage::Manifest;
 use crate::domain::outcome::{JobError, SnapshotRef};
+use crate::domain::rule::Rule;
 use crate::domain::source::FileSource;
 use crate::domain::table::{TERM, TableContract};
 use crate::jobs::kind::JobContext;
+use crate::jobs::shared::rules::rules;
 use crate::jobs::shared::tables::lake_error;
 use crate::lake::{Dataset, versions};
 use crate::telemetry::spawn_blocking;
@@ -40,6 +42,9 @@ pub(in crate::jobs) struct Pull {
     pub(super) terms: Arc<TermLookup>,
     pub(in crate::jobs) tables: BTreeMap<String, Pulled>,
     pub(super) findings: PullFindings,
+    /// The quality rules that stop a table, and the start of the logical date, as which they see a delivery.
+    pub(in crate::jobs) stops: Vec<Rule>,
+    pub(super) start: Timestamp,
 }
 
 /// What became of a table.
@@ -64,6 +69,9 @@ pub(in crate::jobs) struct Pulled {
     pub(in crate::jobs) held_back: u64,
     pub(in crate::jobs) opened: u64,
     pub(in crate::jobs) closed: u64,
+    /// Rows as they were delivered, and those of them whose key came again later in the same delivery.
+    pub(in crate::jobs) delivered: u64,
+    pub(in crate::jobs) duplicates: u64,
     pub(in crate::jobs) rows_before: Option<u64>,
 }
 
@@ -106,6 +114,8 @@ impl Pull {
             terms: Arc::default(),
             tables: BTreeMap::new(),
             findings: PullFindings::default(),
+            stops: rules(cx)?.into_iter().filter(|rule| rule.action == Action::StopTable).collect(),
+            start: start_of_night(cx)?,
         })
     }
 
@@ -192,6 +202,12 @@ fn due(mut deliveries: Vec<Delivery>, until: Timestamp) -> Vec<Delivery> {
     let in_time = deliveries.iter().filter(|delivery| delivery.mode.known_at() <= until).count();
     deliveries.truncate(in_time.max(1));
     deliveries
+}
+
+/// The start of the logical date.
+fn start_of_night(cx: &JobContext) -> Result<Timestamp, JobError> {
+    let midnight = cx.input.logical_date.in_tz(&cx.input.timezone).context("the DAG's time zone")?;
+    Ok(midnight.timestamp())
 }
 
 fn end_of_night(cx: &JobContext) -> Result<Timestamp, JobError> {

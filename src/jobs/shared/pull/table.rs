@@ -17,6 +17,7 @@ use super::state::{Pull, Pulled, standing_rows};
 use crate::canvas::delivery::{Delivery, DeliveryMode, TableDelivery};
 use crate::canvas::privacy::PrivacyError;
 use crate::canvas::pull::{IdentityUse, ReadError, TableReading, TableRequest, read_table};
+use crate::domain::check::CheckOutcome;
 use crate::domain::code;
 use crate::domain::lineage::ManifestColumn;
 use crate::domain::outcome::JobError;
@@ -25,6 +26,7 @@ use crate::jobs::kind::JobContext;
 use crate::jobs::shared::tables::lake_error;
 use crate::lake::versions::{self, Extent};
 use crate::lake::{self, Dataset, Provenance, Staging};
+use crate::ml::quality::refusals;
 use crate::telemetry::spawn_blocking;
 
 /// The most rows of a frame while a table is read.
@@ -128,6 +130,7 @@ impl Pull {
         if rows.height() == 0 && extent == Extent::Full && had_rows {
             return Err(TableError::unusable(anyhow!("its full export is empty, and the table had rows")));
         }
+        self.judge(contract, &rows).await?;
         self.add_findings(at, contract, reading.findings);
         Arc::make_mut(&mut self.terms).extend(reading.terms);
         pulled.identities.merge(reading.identities);
@@ -139,6 +142,28 @@ impl Pull {
         let (deleted, held_back) = (reading.deleted, reading.held_keys);
         let merge = versions::Delivery { rows, deleted, held_back, extent, at };
         self.merge(cx, contract, merge, pulled).await
+    }
+
+    /// Refuses a delivery that fails a rule which stops the table.
+    async fn judge(&self, contract: &TableContract, rows: &DataFrame) -> Result<(), TableError> {
+        if !self.stops.iter().any(|rule| rule.table == contract.name) {
+            return Ok(());
+        }
+        let (stops, contract, rows, start) = (self.stops.clone(), contract.clone(), rows.clone(), self.start);
+        let refused = spawn_blocking(move || refusals(&stops, &contract, &rows, start)).await;
+        let Some(first) = refused.first() else { return Ok(()) };
+        let CheckOutcome { check, observed, expected, .. } = first;
+        let more = match refused.len() {
+            1 => String::new(),
+            n => format!("; and {} rules more", n - 1),
+        };
+        Err(TableError::Unusable {
+            why: anyhow!(
+                "its delivery fails the rule `{check}`, which stops the table: {observed}, expected {expected}{more}"
+            ),
+            advice: "Correct the source and deliver the table again, or change the rule; then run the night again",
+            held_back: None,
+        })
     }
 
     /// The table's files in a delivery. A full export that states no rows and has no file is an empty table.
@@ -230,6 +255,7 @@ impl Pull {
         let paths = lake.local_parts(&dataset, &parts).await.map_err(lake_error)?;
         let standing: Vec<_> = parts.into_iter().zip(paths).collect();
         let (at, schema) = (delivery.at, table_schema(&delivery.rows));
+        pulled.delivered += delivery.rows.height() as u64;
         let newest = newest_event(contract, &delivery.rows, at);
         let merge_contract = contract.clone();
         let merged = spawn_blocking(move || versions::merge(&merge_contract, &standing, &delivery))
@@ -243,6 +269,7 @@ impl Pull {
         }
         pulled.opened += merged.opened;
         pulled.closed += merged.closed;
+        pulled.duplicates += merged.duplicates;
         self.finish(staging, at, newest, pulled).await
     }
 

@@ -1,0 +1,116 @@
+//! `nocturne quality list|show`: the rules, and what one of them found on the last nights.
+
+use jiff::ToSpan as _;
+
+use crate::app::App;
+use crate::cli::config::load_to_look;
+use crate::cli::follow::unreachable;
+use crate::cli::{ExitCode, Failure, Global, output};
+use crate::config::{Config, Use};
+use crate::domain::measurement::{HistoryWanted, PastMeasurement};
+use crate::domain::rule::Rule;
+use crate::jobs::{RULE_VALUE, site_rules};
+
+/// List every rule: those of the tables' contracts and those of the rule files.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct List {
+    /// Only those about this table.
+    #[arg(long)]
+    table: Option<String>,
+}
+
+/// Show a rule, and what it found on the last nights.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Show {
+    /// The rule's id, such as `submissions.unique`.
+    rule: String,
+}
+
+/// How many nights are shown.
+const NIGHTS: HistoryWanted = HistoryWanted { names: &[RULE_VALUE], days: 14 };
+
+impl List {
+    pub(super) fn run(self, global: &Global) -> Result<ExitCode, Failure> {
+        let (config, _) = load_to_look(&global.config)?;
+        let mut rules = rules(&config)?;
+        if let Some(table) = &self.table {
+            rules.retain(|rule| rule.table.as_str() == table);
+            if rules.is_empty() {
+                let error = anyhow::anyhow!("no rule is about a table `{table}`: `nocturne quality list` shows all");
+                return Err(Failure::new(ExitCode::NotFound, error));
+            }
+        }
+        if global.json {
+            output::json(&rules.iter().map(described).collect::<Vec<_>>())?;
+            return Ok(ExitCode::Done);
+        }
+        let rows = rules.iter().map(|rule| {
+            vec![rule.id.clone(), rule.form.words(), rule.action.to_string(), rule.owner.clone().unwrap_or_default()]
+        });
+        output::table(&["rule", "expected", "action", "owner"], &[], rows.collect())?;
+        Ok(ExitCode::Done)
+    }
+}
+
+impl Show {
+    pub(super) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
+        let (config, _) = load_to_look(&global.config)?;
+        let rules = rules(&config)?;
+        let Some(rule) = rules.iter().find(|rule| rule.id == self.rule) else {
+            let error = anyhow::anyhow!("there is no rule `{}`: `nocturne quality list` shows all", self.rule);
+            return Err(Failure::new(ExitCode::NotFound, error));
+        };
+        let nights = nights(rule, global).await?;
+        if global.json {
+            let nights = nights.iter().map(|(dag, past)| {
+                serde_json::json!({ "dag": dag, "logical_date": past.date, "value": past.measurement.value })
+            });
+            let mut shown = described(rule);
+            shown["nights"] = nights.collect();
+            output::json(&shown)?;
+            return Ok(ExitCode::Done);
+        }
+        output::line(&format!("{}\n  {}", rule.id, rule.form.words()))?;
+        output::line(&format!("  why: {}", rule.why))?;
+        output::line(&format!("  action: {}; stated in {}", rule.action, rule.origin))?;
+        if let Some(advice) = &rule.advice {
+            output::line(&format!("  what to do: {advice}"))?;
+        }
+        if let Some(owner) = &rule.owner {
+            output::line(&format!("  owner: {owner}"))?;
+        }
+        if nights.is_empty() {
+            return output::line("  It found nothing to measure in the last 14 days.").map(|()| ExitCode::Done);
+        }
+        output::line("")?;
+        let rows = nights.iter().map(|(dag, past)| {
+            vec![past.date.to_string(), dag.clone(), format!("{}", (past.measurement.value * 1e6).round() / 1e6)]
+        });
+        output::table(&["night", "dag", "found"], &[2], rows.collect())?;
+        Ok(ExitCode::Done)
+    }
+}
+
+fn rules(config: &Config) -> Result<Vec<Rule>, Failure> {
+    site_rules(config).map_err(|mistakes| Failure::new(ExitCode::Invalid, mistakes))
+}
+
+/// What the rule found in each DAG on the last nights.
+async fn nights(rule: &Rule, global: &Global) -> Result<Vec<(String, PastMeasurement)>, Failure> {
+    let app = App::open(&global.config, Use::Looking).await?;
+    let mut found = Vec::new();
+    for dag in app.dags.all()? {
+        let tomorrow = app.today_in(&dag.timezone)?.saturating_add(1.day());
+        let past = app.store.history(&dag.name, NIGHTS, tomorrow).await.map_err(unreachable)?;
+        let own = past.into_iter().filter(|past| past.measurement.dimensions.get("rule") == Some(&rule.id));
+        found.extend(own.map(|past| (dag.name.to_string(), past)));
+    }
+    Ok(found)
+}
+
+fn described(rule: &Rule) -> serde_json::Value {
+    serde_json::json!({
+        "rule": rule.id, "table": rule.table, "column": rule.column, "expected": rule.form.words(),
+        "action": rule.action, "owner": rule.owner, "why": rule.why, "advice": rule.advice, "stated_in": rule.origin,
+    })
+}

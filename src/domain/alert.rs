@@ -1,0 +1,339 @@
+//! Alerts: findings that people are told of, and what is remembered of them from night to night.
+//!
+//! An alert is opened by a finding, and stands until the job that found it has looked again and found nothing. People
+//! acknowledge it ("somebody sees to it") or silence it for a while; neither ends it. Pure: [`next`] is a function from the
+//! standing alerts and tonight's findings to the new ones. For the same night it may be asked again and says the same.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::check::Severity;
+use super::ids::{DagName, JobName, content_hash};
+use super::manual::Manual;
+
+/// What kind of change is behind an alert, the furthest upstream first: what comes later may follow from what is earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The night itself: a job failed, a report could not be published.
+    Night,
+    /// A source: a delivery is missing, late, or could not be used.
+    Source,
+    /// A schema: a column or a value that no contract names, rows that do not fit.
+    Schema,
+    /// The data: a quality rule is breached.
+    Quality,
+    /// Features.
+    Feature,
+    /// A model, its scores, or drift.
+    Model,
+}
+
+impl Cause {
+    /// Returns the cause that the name of a check stands for.
+    pub fn of(check: &str) -> Self {
+        let (area, rest) = check.split_once('.').unwrap_or((check, ""));
+        match (area, rest) {
+            ("job" | "report", _) => Self::Night,
+            ("delivery" | "source", _) | ("table", "fresh" | "stale" | "absent") => Self::Source,
+            ("schema" | "row" | "key" | "column" | "type" | "table", _) => Self::Schema,
+            ("features" | "labels", _) => Self::Feature,
+            ("model" | "scores" | "drift", _) => Self::Model,
+            _ => Self::Quality,
+        }
+    }
+
+    /// Returns the word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Night => "night",
+            Self::Source => "source",
+            Self::Schema => "schema",
+            Self::Quality => "quality",
+            Self::Feature => "feature",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// An alert as nights know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertState {
+    /// Its id: short, unique.
+    pub id: String,
+    /// The DAG.
+    pub dag: DagName,
+    /// The check that was breached.
+    pub check: String,
+    /// What it is about.
+    pub subject: String,
+    /// The job that found it.
+    pub job: JobName,
+    /// What kind of change is behind it.
+    pub cause: Cause,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How bad it was on the night before; `None` on its first.
+    pub severity_before: Option<Severity>,
+    /// What was found.
+    pub message: String,
+    /// What to do.
+    pub advice: String,
+    /// The night that opened it.
+    pub opened_on: Date,
+    /// The last night that found it.
+    pub seen_on: Date,
+    /// How many nights have found it.
+    pub nights: u32,
+    /// The night that found it no more.
+    pub resolved_on: Option<Date>,
+}
+
+/// An alert with what people did about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingAlert {
+    /// The alert.
+    pub state: AlertState,
+    /// Who said that somebody sees to it, and why.
+    pub acknowledged: Option<Manual>,
+    /// Until when nobody is reminded of it, and by whom.
+    pub silenced: Option<Silence>,
+}
+
+/// A silence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Until when.
+    pub until: Timestamp,
+    /// Who asked for it, and why.
+    pub manual: Manual,
+}
+
+/// A finding of tonight that people are told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The check.
+    pub check: String,
+    /// What it is about.
+    pub subject: String,
+    /// The job that found it.
+    pub job: JobName,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found.
+    pub message: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// What a night makes of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertEvent {
+    /// It is new.
+    Opened,
+    /// It was found again, and is worse.
+    Worse,
+    /// It was found again.
+    Same,
+    /// What found it did not look tonight: it stands.
+    NotLookedAt,
+    /// It was looked for, and not found.
+    Resolved,
+}
+
+/// An alert after a night.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertStep {
+    /// The alert.
+    pub state: AlertState,
+    /// What became of it.
+    pub event: AlertEvent,
+}
+
+/// Returns the alerts after the night of `date`, by check and subject: those that stand, those that are new, and those
+/// that it resolves. `looked_at` says whether what found a standing alert has looked again tonight.
+pub fn next(
+    dag: &DagName,
+    date: Date,
+    (standing, seen): (&[StandingAlert], &[Seen]),
+    looked_at: &dyn Fn(&AlertState) -> bool,
+) -> Vec<AlertStep> {
+    let mut found: BTreeMap<(&str, &str), &Seen> = BTreeMap::new();
+    for one in seen {
+        let known = found.entry((&one.check, &one.subject)).or_insert(one);
+        if one.severity > known.severity {
+            *known = one;
+        }
+    }
+    let mut steps: BTreeMap<(String, String), AlertStep> = BTreeMap::new();
+    let known = standing.iter().map(|alert| &alert.state);
+    for alert in known.filter(|alert| alert.dag == *dag && alert.opened_on <= date) {
+        let step = match found.remove(&(alert.check.as_str(), alert.subject.as_str())) {
+            Some(seen) => again(alert, seen, date),
+            None if looked_at(alert) => AlertStep {
+                state: AlertState { resolved_on: Some(date), ..alert.clone() },
+                event: AlertEvent::Resolved,
+            },
+            None => {
+                AlertStep { state: AlertState { resolved_on: None, ..alert.clone() }, event: AlertEvent::NotLookedAt }
+            }
+        };
+        steps.insert((alert.check.clone(), alert.subject.clone()), step);
+    }
+    for (key, seen) in found {
+        steps.insert((key.0.to_owned(), key.1.to_owned()), opened(dag, date, seen));
+    }
+    steps.into_values().collect()
+}
+
+fn opened(dag: &DagName, date: Date, seen: &Seen) -> AlertStep {
+    let Seen { check, subject, job, severity, message, advice } = seen.clone();
+    let id = content_hash(format!("{dag}/{check}/{subject}/{date}").as_bytes()).chars().take(8).collect();
+    let cause = Cause::of(&check);
+    let state = AlertState {
+        id,
+        dag: dag.clone(),
+        check,
+        subject,
+        job,
+        cause,
+        severity,
+        severity_before: None,
+        message,
+        advice,
+        opened_on: date,
+        seen_on: date,
+        nights: 1,
+        resolved_on: None,
+    };
+    AlertStep { state, event: AlertEvent::Opened }
+}
+
+/// A standing alert that was found again. Within its own night nothing is counted twice.
+fn again(alert: &AlertState, seen: &Seen, date: Date) -> AlertStep {
+    let is_new_night = alert.seen_on < date;
+    let severity_before = if is_new_night { Some(alert.severity) } else { alert.severity_before };
+    let state = AlertState {
+        job: seen.job.clone(),
+        severity: seen.severity,
+        severity_before,
+        message: seen.message.clone(),
+        advice: seen.advice.clone(),
+        seen_on: date.max(alert.seen_on),
+        nights: alert.nights + u32::from(is_new_night),
+        resolved_on: None,
+        ..alert.clone()
+    };
+    let event = match severity_before {
+        None => AlertEvent::Opened,
+        Some(before) if seen.severity > before => AlertEvent::Worse,
+        Some(_) => AlertEvent::Same,
+    };
+    AlertStep { state, event }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn dag() -> DagName {
+        "nightly".parse().unwrap()
+    }
+
+    fn seen(check: &str, severity: Severity) -> Seen {
+        Seen {
+            check: check.to_owned(),
+            subject: "users".to_owned(),
+            job: "quality".parse().unwrap(),
+            severity,
+            message: "what".to_owned(),
+            advice: "do".to_owned(),
+        }
+    }
+
+    fn standing(steps: &[AlertStep]) -> Vec<StandingAlert> {
+        let stands = steps.iter().filter(|step| step.state.resolved_on.is_none());
+        stands.map(|step| StandingAlert { state: step.state.clone(), acknowledged: None, silenced: None }).collect()
+    }
+
+    fn night(day: i8, before: &[AlertStep], found: &[Seen], looked: bool) -> Vec<AlertStep> {
+        next(&dag(), date(2026, 11, day), (&standing(before), found), &|_| looked)
+    }
+
+    #[test]
+    fn an_alert_is_opened_gets_worse_and_is_resolved() {
+        let first = night(20, &[], &[seen("users.unique", Severity::Warning)], true);
+        let second = night(21, &first, &[seen("users.unique", Severity::Error)], true);
+        let third = night(22, &second, &[seen("users.unique", Severity::Error)], true);
+        let fourth = night(23, &third, &[], true);
+
+        let told = |steps: &[AlertStep]| (steps[0].event, steps[0].state.nights, steps[0].state.opened_on);
+        assert_eq!(told(&first), (AlertEvent::Opened, 1, date(2026, 11, 20)));
+        assert_eq!(told(&second), (AlertEvent::Worse, 2, date(2026, 11, 20)));
+        assert_eq!(told(&third), (AlertEvent::Same, 3, date(2026, 11, 20)));
+        assert_eq!(told(&fourth), (AlertEvent::Resolved, 3, date(2026, 11, 20)));
+        assert_eq!(fourth[0].state.resolved_on, Some(date(2026, 11, 23)));
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_not_resolved() {
+        let first = night(20, &[], &[seen("users.unique", Severity::Warning)], true);
+
+        let second = night(21, &first, &[], false);
+
+        assert_eq!((second[0].event, second[0].state.nights), (AlertEvent::NotLookedAt, 1));
+        assert_eq!(second[0].state.resolved_on, None);
+    }
+
+    #[test]
+    fn an_alert_that_comes_back_is_a_new_one() {
+        let first = night(20, &[], &[seen("users.unique", Severity::Warning)], true);
+        let gone = night(21, &first, &[], true);
+
+        let back = night(22, &gone, &[seen("users.unique", Severity::Warning)], true);
+
+        assert_eq!((back[0].event, back[0].state.nights), (AlertEvent::Opened, 1));
+        assert_ne!(back[0].state.id, first[0].state.id);
+    }
+
+    #[test]
+    fn causes_are_ordered_from_the_source_to_the_model() {
+        let causes = ["table.fresh", "schema.unknown_column", "users.unique", "features.contract", "drift.alarm"];
+
+        let found: Vec<Cause> = causes.iter().map(|check| Cause::of(check)).collect();
+
+        assert!(found.is_sorted() && found.len() == 5, "{found:?}");
+        assert_eq!(Cause::of("job.failed"), Cause::Night);
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_night_asked_again_says_the_same(
+            nights in prop::collection::vec(prop::collection::vec((0_u8..4, any::<bool>()), 0..4), 1..6),
+        ) {
+            let mut before: Vec<AlertStep> = Vec::new();
+            for (day, found) in (1_i8..).zip(nights) {
+                let found: Vec<Seen> = found
+                    .into_iter()
+                    .map(|(n, bad)| seen(&format!("rule.{n}"), if bad { Severity::Error } else { Severity::Warning }))
+                    .collect();
+                let once = night(day, &before, &found, true);
+                // What the store gives for the same night: what stands, and what this night resolved.
+                let stored: Vec<StandingAlert> = once
+                    .iter()
+                    .map(|step| StandingAlert { state: step.state.clone(), acknowledged: None, silenced: None })
+                    .collect();
+                let twice = next(&dag(), date(2026, 11, day), (&stored, &found), &|_| true);
+                prop_assert_eq!(&once, &twice);
+                before = once;
+            }
+        }
+    }
+}

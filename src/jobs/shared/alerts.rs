@@ -1,0 +1,109 @@
+//! The night's alerts: what its jobs found, against what is remembered.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+
+use super::facts::CHECKS;
+use crate::domain::alert::{AlertEvent, AlertState, AlertStep, Seen, next};
+use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity, Told};
+use crate::domain::ids::JobName;
+use crate::domain::outcome::{JobError, Reason};
+use crate::domain::run::JobState;
+use crate::domain::schedule::parse_zone;
+use crate::jobs::kind::JobContext;
+use crate::report::alerts::{job_failure, remember};
+use crate::report::view::{Alert, Resolved};
+
+/// Returns what the night makes of its alerts.
+pub(in crate::jobs) fn steps(cx: &JobContext) -> Result<Vec<AlertStep>, JobError> {
+    let input = &cx.input;
+    let checks = CHECKS.read(cx)?.unwrap_or_default();
+    let rules: BTreeMap<String, CheckOutcome> = checks.into_iter().map(|check| (check.check.clone(), check)).collect();
+    let looked_at = |alert: &AlertState| has_looked(alert, cx) && rule_allows(alert, &rules);
+    Ok(next(&input.dag, input.logical_date, (&input.alerts, &seen(cx)), &looked_at))
+}
+
+/// What the jobs of the night found of which people are told for as long as it stands.
+fn seen(cx: &JobContext) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    let mut add = |job: &JobName, finding: &Finding| {
+        if finding.severity >= Severity::Warning && finding.told == Told::WhileItStands {
+            let Finding { severity, check, subject, message, advice, .. } = finding.clone();
+            seen.push(Seen { check, subject, job: job.clone(), severity, message, advice });
+        }
+    };
+    let done = cx.input.jobs.iter().filter(|job| job.state.is_done());
+    let mut failed = None;
+    for job in done {
+        job.outcome.iter().flat_map(|outcome| &outcome.findings).for_each(|finding| add(&job.name, finding));
+        if matches!(job.state, JobState::Failed | JobState::Cancelled) {
+            let why = job.error.as_deref().unwrap_or_default();
+            add(&job.name, &job_failure(job.name.as_str(), job.state == JobState::Cancelled, why));
+            failed = failed.or(Some(&job.name));
+        }
+    }
+    if let Some(failed) = failed {
+        cx.input.left_findings.iter().for_each(|finding| add(failed, finding));
+    }
+    seen
+}
+
+/// Whether the job that found an alert has looked again. A job that the DAG no longer has will never look: what it found is
+/// over.
+fn has_looked(alert: &AlertState, cx: &JobContext) -> bool {
+    if !cx.input.dag_params.contains_key(&alert.job) {
+        return true;
+    }
+    let job = cx.input.jobs.iter().find(|job| job.name == alert.job);
+    job.is_some_and(|job| {
+        let reason = job.outcome.as_ref().and_then(|outcome| outcome.reason);
+        job.state == JobState::Succeeded && reason.is_none_or(|reason| reason == Reason::UpToDate)
+    })
+}
+
+/// A rule that could not be evaluated, or was skipped for want of a delivery, resolves nothing; one that found no row to be
+/// bad, because none has a value, or that there is no more, does.
+fn rule_allows(alert: &AlertState, rules: &BTreeMap<String, CheckOutcome>) -> bool {
+    rules.get(&alert.check).is_none_or(|rule| match rule.status {
+        CheckStatus::Pass => true,
+        CheckStatus::Skipped => rule.value == Some(0.0),
+        CheckStatus::Warn | CheckStatus::Fail | CheckStatus::Error => false,
+    })
+}
+
+/// Adds what is remembered to the alerts that people are told of.
+pub(in crate::jobs) fn remember_within(
+    alerts: &mut [Alert],
+    steps: &[AlertStep],
+    cx: &JobContext,
+) -> Result<(), JobError> {
+    let zone = parse_zone(&cx.input.timezone).map_err(JobError::fail)?;
+    let date = cx.input.logical_date;
+    let tonight = date.to_zoned(zone.clone()).context("the start of the logical date")?.timestamp();
+    let mut standing = cx.input.alerts.clone();
+    for alert in &mut standing {
+        // A silence that is over is none.
+        alert.silenced = alert.silenced.take().filter(|silence| silence.until > tonight);
+    }
+    remember(alerts, steps, &standing, &|at| at.to_zoned(zone.clone()).date());
+    Ok(())
+}
+
+/// Returns what the night resolved.
+pub(in crate::jobs) fn resolved(steps: &[AlertStep]) -> Vec<Resolved> {
+    let over = steps.iter().filter(|step| step.event == AlertEvent::Resolved);
+    let over = over.map(|AlertStep { state, .. }| Resolved {
+        check: state.check.clone(),
+        subject: state.subject.clone(),
+        since: state.opened_on,
+        nights: state.nights,
+    });
+    over.collect()
+}
+
+/// Returns what stands although nobody looked at it tonight.
+pub(in crate::jobs) fn not_looked_at(steps: &[AlertStep]) -> Vec<String> {
+    let stands = steps.iter().filter(|step| step.event == AlertEvent::NotLookedAt);
+    stands.map(|step| format!("{} ({})", step.state.subject, step.state.check)).collect()
+}

@@ -1,0 +1,213 @@
+//! What people are told of a night: the report, and the night's own facts, from what the jobs left.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::alerts::{not_looked_at, remember_within, resolved, steps};
+use super::facts::{self, earlier_night};
+use super::models::models_in_use;
+use super::tables::{TableAge, table_age};
+use crate::config::SourceKind;
+use crate::domain::alert::AlertStep;
+use crate::domain::check::Told as HowLong;
+use crate::domain::job::{self, SkippedSlot};
+use crate::domain::number::grouped;
+use crate::domain::outcome::{JobError, Reason};
+use crate::domain::run::JobState;
+use crate::jobs::kind::JobContext;
+use crate::lake::{Dataset, keys};
+use crate::report::alerts::{Found, alerts};
+use crate::report::format::day_and_time;
+use crate::report::view::{JobEnd, JobSpan, JobView, NightView, Pointer, ReportView, TableView};
+
+/// What a night is to people.
+pub(in crate::jobs) struct Told {
+    /// The report: the same for the same inputs, without times, run ids and attempts.
+    pub(in crate::jobs) report: ReportView,
+    /// What the night makes of its alerts.
+    pub(in crate::jobs) alerts: Vec<AlertStep>,
+}
+
+/// Returns what people are told of the night so far.
+pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
+    let tables = tables(cx).await?;
+    let config = &cx.environment.config;
+    let done: Vec<_> = cx.input.jobs.iter().filter(|job| job.state.is_done()).collect();
+    let jobs: Vec<JobView> = done
+        .iter()
+        .map(|job| JobView {
+            name: job.name.to_string(),
+            end: end(job.state),
+            summary: summary(job),
+            stands_from: job.outcome.as_ref().and_then(|outcome| earlier_night(outcome, cx)),
+        })
+        .collect();
+    let findings: Vec<Found> = done
+        .iter()
+        .filter_map(|job| job.outcome.as_ref())
+        .flat_map(|outcome| {
+            let on = earlier_night(outcome, cx);
+            let findings = outcome.findings.iter();
+            let findings = findings.filter(move |finding| on.is_none() || finding.told == HowLong::WhileItStands);
+            findings.map(move |finding| Found { finding: finding.clone(), on })
+        })
+        .chain(cx.input.left_findings.iter().cloned().map(Found::tonight))
+        .collect();
+    let notes = done.iter().filter_map(|job| {
+        let reason = job.outcome.as_ref()?.reason?;
+        (reason != Reason::UpToDate).then(|| format!("{}: {}", job.name, reason.words()))
+    });
+    let mut notes: Vec<String> = notes.collect();
+    notes.extend(skipped_notes(&cx.input.skipped, &cx.input.timezone));
+    let steps = steps(cx)?;
+    let mut alerts = alerts(&findings, &jobs);
+    remember_within(&mut alerts, &steps, cx)?;
+    let report = ReportView {
+        institution: config.institution.name.clone(),
+        dag: cx.input.dag.clone(),
+        logical_date: cx.input.logical_date,
+        zone: cx.input.timezone.clone(),
+        is_simulation: config.sources.values().all(|source| source.kind == SourceKind::Simulation),
+        changes: changes(&tables),
+        tables,
+        quality: facts::QUALITY.read(cx)?,
+        drift: facts::DRIFT.read(cx)?,
+        drift_unmeasured: drift_unmeasured(cx)?,
+        models: models_in_use(cx)?,
+        flagged: facts::FLAGGED.read(cx)?.unwrap_or_default(),
+        alerts,
+        resolved: resolved(&steps),
+        not_looked_at: not_looked_at(&steps),
+        jobs,
+        notes,
+        pointers: vec![
+            Pointer { what: "Why did a job end as it did?".to_owned(), at: "nocturne runs show last".to_owned() },
+            Pointer { what: "What is published?".to_owned(), at: format!("nocturne lake tree {}/", keys::PUBLISHED) },
+        ],
+        attribution: config.institution.attribution.clone(),
+    };
+    Ok(Told { report, alerts: steps })
+}
+
+/// Why drift was not measured, where a job should have.
+fn drift_unmeasured(cx: &JobContext) -> Result<Option<String>, JobError> {
+    if facts::DRIFT.job(cx).is_some() {
+        return Ok(None);
+    }
+    let measures = |job: &&Arc<job::JobView>| job.kind.as_str() == facts::MEASURES_DRIFT && job.state.is_done();
+    if !cx.input.jobs.iter().any(|job| measures(&job)) {
+        return Ok(None);
+    }
+    let why = facts::DRIFT_UNMEASURED.read(cx)?;
+    Ok(Some(why.unwrap_or_else(|| "the comparison did not succeed".to_owned())))
+}
+
+/// The tables as the pull left them, and how new they are tonight. What a pull of an earlier night did is not repeated:
+/// nothing has come since.
+async fn tables(cx: &JobContext) -> Result<Vec<TableView>, JobError> {
+    let mut tables = facts::TABLES.read(cx)?.unwrap_or_default();
+    let is_repeated = facts::TABLES.job(cx).is_some_and(|outcome| earlier_night(outcome, cx).is_some());
+    for table in &mut tables {
+        if table.delivered_at.is_none() {
+            // An earlier version of the program pulled it; without the lake it stays unknown.
+            let dataset = Dataset::table(&table.name.parse().map_err(JobError::fail)?);
+            let manifest = cx.manifest(&dataset).await.ok().flatten();
+            table.delivered_at = manifest.and_then(|manifest| manifest.instant("known_at"));
+        }
+        let TableAge { complete_through, rhythm, is_late } = table_age(cx, &table.name, table.delivered_at)?;
+        (table.complete_through, table.rhythm, table.is_late) = (complete_through, rhythm, is_late);
+        if is_repeated {
+            (table.change, table.held_back, table.delivered) = (Some(0), 0, None);
+        }
+    }
+    Ok(tables)
+}
+
+/// What is said of the slots that were skipped: those that follow each other for the same reason together.
+fn skipped_notes(skipped: &[SkippedSlot], zone: &str) -> Vec<String> {
+    let at = |slot: &SkippedSlot| day_and_time(slot.at, zone).unwrap_or_else(|_| slot.at.to_string());
+    skipped
+        .chunk_by(|one, next| one.why == next.why)
+        .filter_map(|group| {
+            let (first, last) = (group.first()?, group.last()?);
+            Some(match group.len() {
+                1 => format!("The slot of {} was skipped: {}.", at(first), first.why),
+                n => format!("{n} slots, from {} to {}, were skipped: {}.", at(first), at(last), first.why),
+            })
+        })
+        .collect()
+}
+
+/// What changed in the tables since the last night.
+fn changes(tables: &[TableView]) -> Vec<String> {
+    let changed = tables.iter().filter_map(|table| {
+        let change = table.change.filter(|change| *change != 0)?;
+        let word = if change > 0 { "more" } else { "fewer" };
+        Some(format!("{}: {} {word} rows", table.name, grouped(change.unsigned_abs())))
+    });
+    changed.collect()
+}
+
+/// Returns the night's own facts: times, run, attempts.
+pub(in crate::jobs) fn night_view(cx: &JobContext, now: Timestamp) -> NightView {
+    let started_at = cx.input.jobs.iter().filter_map(|job| job.started_at).min().unwrap_or(now);
+    let since = |at: Timestamp| at.duration_since(started_at).as_secs_f64().max(0.0);
+    let spans = cx.input.jobs.iter().filter_map(|job| {
+        let (from, to) = (job.started_at?, job.finished_at?);
+        Some(JobSpan {
+            name: job.name.to_string(),
+            end: end(job.state),
+            start_offset_seconds: since(from),
+            seconds: (since(to) - since(from)).max(0.0),
+            attempts: job.attempts,
+            is_up_to_date: job.outcome.as_ref().is_some_and(|outcome| outcome.reason == Some(Reason::UpToDate)),
+        })
+    });
+    NightView { run_id: cx.input.run_id.clone(), started_at, seconds: since(now), spans: spans.collect() }
+}
+
+fn end(state: JobState) -> JobEnd {
+    match state {
+        JobState::Succeeded => JobEnd::Succeeded,
+        JobState::Skipped => JobEnd::Skipped,
+        JobState::Failed => JobEnd::Failed,
+        JobState::UpstreamFailed => JobEnd::UpstreamFailed,
+        JobState::Cancelled => JobEnd::Cancelled,
+        JobState::Queued | JobState::Running | JobState::Retrying => JobEnd::Running,
+    }
+}
+
+fn summary(job: &job::JobView) -> String {
+    match (&job.outcome, &job.error) {
+        (Some(outcome), _) => outcome.summary.clone(),
+        (None, Some(error)) => error.clone(),
+        (None, None) => job.state.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(day: u32, why: &str) -> SkippedSlot {
+        let at = format!("2026-06-{day:02}T06:30:00Z").parse().unwrap();
+        SkippedSlot { dag: "nightly".parse().unwrap(), at, why: why.to_owned() }
+    }
+
+    #[test]
+    fn slots_that_were_skipped_for_one_reason_are_one_note() {
+        let summer = "jo paused the schedule: summer";
+        let skipped = [slot(1, "the earlier run was still open"), slot(2, summer), slot(3, summer), slot(4, summer)];
+
+        let notes = skipped_notes(&skipped, "America/Detroit");
+
+        assert_eq!(
+            notes,
+            [
+                "The slot of 1 Jun 2026, 02:30 EDT was skipped: the earlier run was still open.",
+                "3 slots, from 2 Jun 2026, 02:30 EDT to 4 Jun 2026, 02:30 EDT, were skipped: jo paused the schedule: summer."
+            ]
+        );
+    }
+}
