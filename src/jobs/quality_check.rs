@@ -18,6 +18,7 @@ use crate::domain::ids::KindName;
 use crate::domain::measurement::{HistoryWanted, Measurement};
 use crate::domain::outcome::{JobError, Outcome};
 use crate::domain::rule::Rule;
+use crate::lake::Dataset;
 use crate::ml::quality::evaluate;
 use crate::report::view::QualityView;
 use crate::telemetry::{progress, spawn_blocking};
@@ -149,15 +150,17 @@ fn message(problem: &CheckOutcome) -> String {
 
 /// What to do: as the rule says, else by what it is about; and whom to ask.
 fn advice(problem: &CheckOutcome, rules: &[Rule]) -> String {
-    let stated = rules.iter().find(|rule| rule.id == problem.check).map_or("", |rule| rule.origin.as_str());
-    let advice = problem.advice.clone().unwrap_or_else(|| match problem.status {
-        CheckStatus::Error => format!("Correct the rule (it is stated in {stated})"),
-        _ => {
-            let table = problem.subject.split('.').next().unwrap_or_default();
-            format!("Look at the table (`nocturne lake head {table}`), correct the source or the rule ({stated}), and run the \
-                     night again")
-        }
-    });
+    let rule = rules.iter().find(|rule| rule.id == problem.check);
+    let advice = match (&problem.advice, rule, problem.status) {
+        (Some(advice), ..) => advice.clone(),
+        (None, Some(rule), CheckStatus::Error) => format!("Correct the rule (it is stated in {})", rule.origin),
+        (None, Some(rule), _) => format!(
+            "Look at the table (`nocturne lake head {}`), correct the source or the rule ({}), and run the night again",
+            Dataset::table(&rule.table),
+            rule.origin
+        ),
+        (None, None, _) => "See what the rule is about: `nocturne quality list`".to_owned(),
+    };
     match &problem.owner {
         Some(owner) => format!("{advice}. Ask {owner}"),
         None => advice,

@@ -144,6 +144,9 @@ fn a_rule_that_stops_a_table_keeps_its_last_good_version() {
     assert_eq!(code, Some(9), "{mail}");
     assert!(mail.contains("its delivery fails the rule submissions.it , which stops the table"), "{mail}");
     assert!(mail.contains("1 of 13 tables could not be renewed (submissions)"), "{mail}");
+    let advised = ["lake", "head", "restricted/tables/submissions"];
+    assert!(mail.contains(&format!("nocturne {}", advised.join(" "))), "{mail}");
+    assert_eq!(institution.0.nocturne(&advised).status.code(), Some(0), "what is advised can be done");
     assert_eq!(mended_code, Some(0), "{mended}");
     assert!(mended.contains("All is well"), "{mended}");
 }
