@@ -10,6 +10,7 @@
 //! is what the service manager is told.
 
 mod application;
+mod channels;
 pub mod child;
 mod claims;
 mod compare;
@@ -23,6 +24,7 @@ mod isolation;
 mod keeping;
 mod open;
 mod outbox;
+mod route_test;
 pub mod secrets;
 mod settle;
 mod setup;
@@ -37,5 +39,6 @@ pub use compare::Comparison;
 pub use dags::Dags;
 pub use error::AppError;
 pub use keeping::Removed;
+pub use route_test::{Tried, test_route};
 pub use signals::{Interrupt, Signals};
 pub use watchdog::{Watch, Watchdog};

@@ -142,12 +142,12 @@ impl App {
     }
 }
 
-fn configuration(files: &[PathBuf], variables: &Variables, purpose: Use) -> Result<Config, AppError> {
+pub(super) fn configuration(files: &[PathBuf], variables: &Variables, purpose: Use) -> Result<Config, AppError> {
     let layers = Layers::read(files, variables.clone()).map_err(AppError::Config)?;
     layers.with_kinds(KindNames.kinds()).config_for(purpose).map_err(AppError::Config)
 }
 
-fn start_log(config: &Config, purpose: Use) -> Result<(), AppError> {
+pub(super) fn start_log(config: &Config, purpose: Use) -> Result<(), AppError> {
     let format = match config.log.format {
         LogFormat::Text => telemetry::LogFormat::Text,
         LogFormat::Json => telemetry::LogFormat::Json,

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::AppError;
+use super::channels::Channels;
 use crate::config::{Config, Environment as Variables, MailTransport, Security};
 use crate::domain::clock::Clock;
 use crate::domain::delivery::{GIVE_UP_AFTER, MailState, NextTry, next_try};
@@ -52,7 +53,7 @@ pub(super) struct OutboxParts {
 pub(super) struct Outbox {
     store: Arc<dyn StateStore>,
     clock: Arc<dyn Clock>,
-    transport: Transport,
+    channels: Channels,
     /// The owner under which e-mails are taken.
     owner: String,
     /// Whether an owner of the store knows that its predecessor's conversations are over: it holds a lock that ends
@@ -68,11 +69,11 @@ impl Outbox {
         let OutboxParts { store, clock, owner } = parts;
         let predecessor_is_dead =
             config.mail.transport == MailTransport::Eml || config.state.url.starts_with("sqlite:");
-        let transport = transport(config, variables)?;
+        let channels = Channels::new(transport(config, variables)?, config, variables);
         Ok(Self {
             store,
             clock,
-            transport,
+            channels,
             owner,
             predecessor_is_dead,
             wake: Notify::new(),
@@ -150,7 +151,7 @@ impl Outbox {
             warn!(mail.id = %message_id, mail.to = %to, "Gave up an e-mail: {why}");
             return self.store.mail_failed(&id, why, NextTry::GiveUp, now).await;
         }
-        match self.transport.send(&outgoing).await {
+        match self.channels.send(&outgoing, now).await {
             Ok(_) => self.store.mail_sent(&id, self.clock.now()).await,
             Err(error) => {
                 let now = self.clock.now();

@@ -23,7 +23,7 @@ use super::{AppError, Dags};
 use crate::config::{Config, Layers, Use, process_environment};
 use crate::domain::clock::Clock;
 use crate::domain::dag::Dag;
-use crate::domain::delivery::{self, ExpectedMail, MailId, MailKey, MailState, Refusal, Signature, Word};
+use crate::domain::delivery::{self, ExpectedMail, MailId, MailKey, MailState, Refusal, Signature, Word, webhook_of};
 use crate::domain::schedule::{self, Slot};
 use crate::engine::deadline::{self, Standing};
 use crate::engine::{Promises as _, ownership};
@@ -31,7 +31,7 @@ use crate::report::Renderer;
 use crate::report::mail::masked;
 use crate::report::notice::NightEnd;
 use crate::report::transport::Transport;
-use crate::store::{self, HandedOver, MailRow, Outgoing, RunFilter, StateStore, StoreError};
+use crate::store::{self, DueMail, HandedOver, MailRow, Outgoing, RunFilter, StateStore, StoreError};
 use crate::telemetry::SystemClock;
 
 /// How long after a deadline it still sends e-mails.
@@ -222,7 +222,9 @@ impl Watchdog {
             return Ok(Vec::new());
         }
         let mut waiting: Vec<ToSend> = Vec::new();
-        for mail in store.mail_due(Timestamp::MAX).await? {
+        // A webhook is called by the next owner: it is not among what is owed by a deadline.
+        let is_mail = |mail: &DueMail| webhook_of(&mail.outgoing.to).is_none();
+        for mail in store.mail_due(Timestamp::MAX).await?.into_iter().filter(is_mail) {
             let row = rows.iter().find(|row| row.id == mail.id);
             if let Some(row) = row {
                 let signature = row.signature.clone().unwrap_or_else(|| Signature::new(Word::Look, Vec::new()));

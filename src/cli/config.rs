@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::shapes::Shape;
 use super::{ExitCode, Failure, Global, output};
 use crate::config::{Config, Layers, Use, process_environment};
 use crate::domain::spec::KindCatalogue as _;
@@ -14,13 +15,17 @@ pub(super) enum Args {
     Show,
     /// Check the configuration and the quality rules; print nothing when they are valid.
     Check,
-    /// Print the JSON schema of the configuration, for editors.
-    Schema,
+    /// Print a JSON schema: of the configuration, for editors, or of what a command prints with `--json`.
+    Schema {
+        /// Of what.
+        #[arg(long, value_enum, default_value_t)]
+        of: Shape,
+    },
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
     match args {
-        Args::Schema => output::json(&schemars::schema_for!(Config))?,
+        Args::Schema { of } => output::json(&of.schema())?,
         Args::Check => {
             let layers = Layers::read(&global.config, process_environment());
             let checked = layers.and_then(|layers| layers.with_kinds(KindNames.kinds()).config());

@@ -31,6 +31,7 @@ mod progress;
 mod quality;
 mod run;
 mod runs;
+mod shapes;
 mod sim;
 mod values;
 mod wanted;

@@ -46,6 +46,7 @@ pub(super) fn cross_checks(config: &Config, purpose: Use, kinds: &[String]) -> V
         }
     }
     mail(&config.mail, &mut notes);
+    notes.0.extend(config.alerts.problems(&config.mail));
     if let Some(url) = &config.watchdog.ping_url
         && !has_host(url, &["https", "http"])
     {
@@ -102,19 +103,23 @@ fn has_host(url: &str, schemes: &[&str]) -> bool {
 }
 
 fn paths(paths: &Paths, notes: &mut Notes) {
-    let Paths { state, jobs, sql, models, quality, scratch, logs } = paths;
+    let Paths { state, jobs, sql, models, quality, alerts, scratch, logs } = paths;
     let all = [
         ("state", state),
         ("jobs", jobs),
         ("sql", sql),
         ("models", models),
         ("quality", quality),
+        ("alerts", alerts),
         ("scratch", scratch),
         ("logs", logs),
     ];
     for (key, path) in all {
         if path.as_os_str().is_empty() {
-            notes.note(&format!("paths.{key}"), "the path is empty; write a folder, or `.` for the working directory");
+            notes.note(
+                &format!("paths.{key}"),
+                "the path is empty; write a folder (`.` is the working directory) or a file",
+            );
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::Alerts;
 use super::analysis::{Drift, Features, Labels, Population, Quality};
 use super::mail::Mail;
 use super::places::{Engine, Institution, Lake, Log, Paths, State};
@@ -48,6 +49,8 @@ pub struct Config {
     pub drift: Drift,
     /// E-mail.
     pub mail: Mail,
+    /// Who is told of alerts.
+    pub alerts: Alerts,
     /// The watchdog.
     pub watchdog: Watchdog,
     /// The engine.

@@ -45,7 +45,25 @@ impl Layers {
                 Err(why) => mistakes.push(nowhere(&path.display().to_string(), "", why)),
             }
         }
-        Mistakes::unless_none(mistakes, Self::from_texts(texts, environment))
+        let layers = Mistakes::unless_none(mistakes, Self::from_texts(texts, environment))?;
+        layers.with_alerts_file()
+    }
+
+    /// Returns the layers with the file of alerts' routes below all other files, if there is one where they say it is.
+    fn with_alerts_file(mut self) -> Result<Self, Mistakes> {
+        // What does not parse, or says nothing of that kind, is reported with everything else.
+        let Ok(origins) = Origins::parse(&self.files, &self.environment) else { return Ok(self) };
+        let merged = merge(&origins.documents, &origins.overrides);
+        let path = merged.get("paths").and_then(|paths| paths.get("alerts")).and_then(Value::as_str);
+        let Some(path) = path.map(PathBuf::from).filter(|path| path.is_file()) else { return Ok(self) };
+        let name = path.display().to_string();
+        let text = read_text(&path).map_err(|why| Mistakes(vec![nowhere(&name, "", why)]))?;
+        let document = Document::parse(name.as_str(), text.as_str())?;
+        let others = document.value.as_object().into_iter().flatten().filter(|(section, _)| *section != "alerts");
+        let allowed = "this file holds `alerts` only; write other sections into a file given with --config";
+        let mistakes = others.map(|(section, _)| document.mistake(&[section], allowed)).collect();
+        self.files.insert(0, (path, text));
+        Mistakes::unless_none(mistakes, self)
     }
 
     /// Returns layers of these texts.

@@ -8,6 +8,7 @@
 //! `config/default.toml`; a test checks that the two agree.
 
 mod account;
+mod alerts;
 mod analysis;
 mod checks;
 mod configuration;
@@ -27,6 +28,7 @@ mod tests;
 mod watchdog;
 
 pub use account::account;
+pub use alerts::{AlertRoute, Alerts, Webhook};
 pub use analysis::{Drift, Features, Labels, Population, Quality};
 pub use configuration::{Config, DEFAULT};
 pub use dump::Setting;

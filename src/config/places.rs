@@ -35,6 +35,8 @@ pub struct Paths {
     pub models: PathBuf,
     /// Quality rules.
     pub quality: PathBuf,
+    /// The file of alerts' routes; where it is missing there are none but those of other configuration files.
+    pub alerts: PathBuf,
     /// Scratch files: may be emptied between runs.
     pub scratch: PathBuf,
     /// Logs of attempts.

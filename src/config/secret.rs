@@ -38,6 +38,12 @@ pub enum SecretError {
 }
 
 impl SecretReference {
+    /// Returns the reference that `text` is; `None` if it is none.
+    pub fn of_text(text: &str) -> Option<Self> {
+        let name = text.strip_prefix("env:").or_else(|| text.strip_prefix("file:"))?;
+        (!name.is_empty()).then(|| Self(text.to_owned()))
+    }
+
     /// Returns the file that it names; `None` if it names a variable.
     pub fn file(&self) -> Option<&Path> {
         self.0.strip_prefix("file:").map(Path::new)

@@ -1,13 +1,17 @@
 //! Alerts: findings that people are told of, and what is remembered of them from night to night.
 //!
-//! An alert is opened by a finding, and stands until the job that found it has looked again and found nothing. People
-//! acknowledge it ("somebody sees to it") or silence it for a while; neither ends it. Pure: [`next`] is a function from the
-//! standing alerts and tonight's findings to the new ones. For the same night it may be asked again and says the same.
+//! An alert is opened by a finding, and stands until the job that found it has looked again and found nothing. One that
+//! comes back soon after (within the cool-down) is the same alert again, so that what comes and goes is not new every
+//! other night. People acknowledge it ("somebody sees to it") or silence it for a while; neither ends it. Pure: [`next`]
+//! is a function from the known alerts and tonight's findings to the new ones. For the same night it may be asked again
+//! and says the same. Who is told of what is `routing`'s.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Severity;
@@ -15,7 +19,7 @@ use super::ids::{DagName, JobName, content_hash};
 use super::manual::Manual;
 
 /// What kind of change is behind an alert, the furthest upstream first: what comes later may follow from what is earlier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The night itself: a job failed, a report could not be published.
@@ -59,19 +63,27 @@ impl Cause {
     }
 }
 
+/// The longest cool-down, in nights: for so long a store keeps resolved alerts at hand.
+pub const LONGEST_COOLDOWN_NIGHTS: i32 = 30;
+
 /// An alert as nights know it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertState {
     /// Its id: short, unique.
     pub id: String,
     /// The DAG.
+    #[schemars(with = "String")]
     pub dag: DagName,
     /// The check that was breached.
     pub check: String,
     /// What it is about.
     pub subject: String,
     /// The job that found it.
+    #[schemars(with = "String")]
     pub job: JobName,
+    /// Who answers for the rule, where it says.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// What kind of change is behind it.
     pub cause: Cause,
     /// How bad it is.
@@ -83,17 +95,27 @@ pub struct AlertState {
     /// What to do.
     pub advice: String,
     /// The night that opened it.
+    #[schemars(with = "String")]
     pub opened_on: Date,
     /// The last night that found it.
+    #[schemars(with = "String")]
     pub seen_on: Date,
     /// How many nights have found it.
     pub nights: u32,
     /// The night that found it no more.
+    #[schemars(with = "Option<String>")]
     pub resolved_on: Option<Date>,
+    /// The last night that found it again after it had been resolved.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub returned_on: Option<Date>,
+    /// How many times that was.
+    #[serde(default)]
+    pub returns: u32,
 }
 
 /// An alert with what people did about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StandingAlert {
     /// The alert.
     pub state: AlertState,
@@ -104,9 +126,10 @@ pub struct StandingAlert {
 }
 
 /// A silence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Silence {
     /// Until when.
+    #[schemars(with = "String")]
     pub until: Timestamp,
     /// Who asked for it, and why.
     pub manual: Manual,
@@ -121,6 +144,8 @@ pub struct Seen {
     pub subject: String,
     /// The job that found it.
     pub job: JobName,
+    /// Who answers for the rule, where it says.
+    pub owner: Option<String>,
     /// How bad it is.
     pub severity: Severity,
     /// What was found.
@@ -130,11 +155,13 @@ pub struct Seen {
 }
 
 /// What a night makes of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertEvent {
     /// It is new.
     Opened,
+    /// It had been resolved within the cool-down, and was found again.
+    Returned,
     /// It was found again, and is worse.
     Worse,
     /// It was found again.
@@ -143,6 +170,32 @@ pub enum AlertEvent {
     NotLookedAt,
     /// It was looked for, and not found.
     Resolved,
+}
+
+impl AlertEvent {
+    /// Returns the word by which it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Returned => "returned",
+            Self::Worse => "worse",
+            Self::Same => "same",
+            Self::NotLookedAt => "not_looked_at",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// Returns the words for people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Opened => "new",
+            Self::Returned => "came back",
+            Self::Worse => "got worse",
+            Self::Same => "found again",
+            Self::NotLookedAt => "not looked at",
+            Self::Resolved => "resolved",
+        }
+    }
 }
 
 /// An alert after a night.
@@ -154,12 +207,24 @@ pub struct AlertStep {
     pub event: AlertEvent,
 }
 
-/// Returns the alerts after the night of `date`, by check and subject: those that stand, those that are new, and those
-/// that it resolves. `looked_at` says whether what found a standing alert has looked again tonight.
+/// A night, and for how long after its end an alert that is found again is still the same one.
+#[derive(Debug, Clone, Copy)]
+pub struct Night<'a> {
+    /// The DAG.
+    pub dag: &'a DagName,
+    /// The logical date.
+    pub date: Date,
+    /// The cool-down, in nights.
+    pub cooldown_nights: u32,
+}
+
+/// Returns the alerts after a night, by check and subject: those that stand, those that are new or came back, and those
+/// that it resolves. `known` are those that stand, and those that were resolved a short time ago; `looked_at` says
+/// whether what found a standing alert has looked again tonight.
 pub fn next(
-    dag: &DagName,
-    date: Date,
-    (standing, seen): (&[StandingAlert], &[Seen]),
+    night: Night<'_>,
+    known: &[StandingAlert],
+    seen: &[Seen],
     looked_at: &dyn Fn(&AlertState) -> bool,
 ) -> Vec<AlertStep> {
     let mut found: BTreeMap<(&str, &str), &Seen> = BTreeMap::new();
@@ -170,28 +235,47 @@ pub fn next(
         }
     }
     let mut steps: BTreeMap<(String, String), AlertStep> = BTreeMap::new();
-    let known = standing.iter().map(|alert| &alert.state);
-    for alert in known.filter(|alert| alert.dag == *dag && alert.opened_on <= date) {
-        let step = match found.remove(&(alert.check.as_str(), alert.subject.as_str())) {
-            Some(seen) => again(alert, seen, date),
-            None if looked_at(alert) => AlertStep {
-                state: AlertState { resolved_on: Some(date), ..alert.clone() },
-                event: AlertEvent::Resolved,
-            },
-            None => {
-                AlertStep { state: AlertState { resolved_on: None, ..alert.clone() }, event: AlertEvent::NotLookedAt }
+    let mut known: Vec<&AlertState> = known.iter().map(|alert| &alert.state).collect();
+    known.retain(|alert| alert.dag == *night.dag && alert.opened_on <= night.date);
+    // What stands comes before what was resolved, and of the latter what was resolved last.
+    known.sort_by_key(|alert| (!stands(alert, night.date), Reverse(alert.resolved_on), &alert.id));
+    for alert in known {
+        let key = (alert.check.as_str(), alert.subject.as_str());
+        let step = if stands(alert, night.date) {
+            match found.remove(&key) {
+                Some(seen) => again(alert, seen, night.date),
+                None => not_found(alert, night.date, looked_at(alert)),
+            }
+        } else {
+            match found.get(&key) {
+                Some(seen) if is_cooling_down(alert, night) => {
+                    let step = returned(alert, seen, night.date);
+                    found.remove(&key);
+                    step
+                }
+                _ => continue,
             }
         };
-        steps.insert((alert.check.clone(), alert.subject.clone()), step);
+        steps.entry((alert.check.clone(), alert.subject.clone())).or_insert(step);
     }
     for (key, seen) in found {
-        steps.insert((key.0.to_owned(), key.1.to_owned()), opened(dag, date, seen));
+        steps.insert((key.0.to_owned(), key.1.to_owned()), opened(night.dag, night.date, seen));
     }
     steps.into_values().collect()
 }
 
+/// Whether an alert stands when the night of `date` begins; what this night itself resolved did.
+fn stands(alert: &AlertState, date: Date) -> bool {
+    alert.resolved_on.is_none_or(|resolved| resolved >= date)
+}
+
+fn is_cooling_down(alert: &AlertState, night: Night<'_>) -> bool {
+    let nights = alert.resolved_on.map(|resolved| (night.date - resolved).get_days());
+    nights.is_some_and(|nights| nights >= 0 && nights.unsigned_abs() <= night.cooldown_nights)
+}
+
 fn opened(dag: &DagName, date: Date, seen: &Seen) -> AlertStep {
-    let Seen { check, subject, job, severity, message, advice } = seen.clone();
+    let Seen { check, subject, job, owner, severity, message, advice } = seen.clone();
     let id = content_hash(format!("{dag}/{check}/{subject}/{date}").as_bytes()).chars().take(8).collect();
     let cause = Cause::of(&check);
     let state = AlertState {
@@ -200,6 +284,7 @@ fn opened(dag: &DagName, date: Date, seen: &Seen) -> AlertStep {
         check,
         subject,
         job,
+        owner,
         cause,
         severity,
         severity_before: None,
@@ -209,8 +294,23 @@ fn opened(dag: &DagName, date: Date, seen: &Seen) -> AlertStep {
         seen_on: date,
         nights: 1,
         resolved_on: None,
+        returned_on: None,
+        returns: 0,
     };
     AlertStep { state, event: AlertEvent::Opened }
+}
+
+/// A standing alert that was not found.
+fn not_found(alert: &AlertState, date: Date, was_looked_at: bool) -> AlertStep {
+    let (resolved_on, event) =
+        if was_looked_at { (Some(date), AlertEvent::Resolved) } else { (None, AlertEvent::NotLookedAt) };
+    AlertStep { state: AlertState { resolved_on, ..alert.clone() }, event }
+}
+
+/// An alert that had been resolved, and was found again.
+fn returned(alert: &AlertState, seen: &Seen, date: Date) -> AlertStep {
+    let back = AlertState { returned_on: Some(date), returns: alert.returns + 1, ..alert.clone() };
+    AlertStep { event: AlertEvent::Returned, ..again(&back, seen, date) }
 }
 
 /// A standing alert that was found again. Within its own night nothing is counted twice.
@@ -219,6 +319,7 @@ fn again(alert: &AlertState, seen: &Seen, date: Date) -> AlertStep {
     let severity_before = if is_new_night { Some(alert.severity) } else { alert.severity_before };
     let state = AlertState {
         job: seen.job.clone(),
+        owner: seen.owner.clone(),
         severity: seen.severity,
         severity_before,
         message: seen.message.clone(),
@@ -230,6 +331,7 @@ fn again(alert: &AlertState, seen: &Seen, date: Date) -> AlertStep {
     };
     let event = match severity_before {
         None => AlertEvent::Opened,
+        Some(_) if alert.returned_on == Some(date) => AlertEvent::Returned,
         Some(before) if seen.severity > before => AlertEvent::Worse,
         Some(_) => AlertEvent::Same,
     };
@@ -252,19 +354,21 @@ mod tests {
             check: check.to_owned(),
             subject: "users".to_owned(),
             job: "quality".parse().unwrap(),
+            owner: None,
             severity,
             message: "what".to_owned(),
             advice: "do".to_owned(),
         }
     }
 
-    fn standing(steps: &[AlertStep]) -> Vec<StandingAlert> {
-        let stands = steps.iter().filter(|step| step.state.resolved_on.is_none());
-        stands.map(|step| StandingAlert { state: step.state.clone(), acknowledged: None, silenced: None }).collect()
+    fn known(steps: &[AlertStep]) -> Vec<StandingAlert> {
+        let known = |step: &AlertStep| StandingAlert { state: step.state.clone(), acknowledged: None, silenced: None };
+        steps.iter().map(known).collect()
     }
 
     fn night(day: i8, before: &[AlertStep], found: &[Seen], looked: bool) -> Vec<AlertStep> {
-        next(&dag(), date(2026, 11, day), (&standing(before), found), &|_| looked)
+        let night = Night { dag: &dag(), date: date(2026, 11, day), cooldown_nights: 3 };
+        next(night, &known(before), found, &|_| looked)
     }
 
     #[test]
@@ -293,14 +397,25 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_that_comes_back_is_a_new_one() {
+    fn an_alert_that_comes_back_within_the_cool_down_is_the_same_and_later_a_new_one() {
         let first = night(20, &[], &[seen("users.unique", Severity::Warning)], true);
         let gone = night(21, &first, &[], true);
 
-        let back = night(22, &gone, &[seen("users.unique", Severity::Warning)], true);
+        let soon = night(24, &gone, &[seen("users.unique", Severity::Error)], true);
+        let late = night(25, &gone, &[seen("users.unique", Severity::Warning)], true);
 
-        assert_eq!((back[0].event, back[0].state.nights), (AlertEvent::Opened, 1));
-        assert_ne!(back[0].state.id, first[0].state.id);
+        assert_eq!((soon[0].event, soon[0].state.nights, soon[0].state.returns), (AlertEvent::Returned, 2, 1));
+        assert_eq!((&soon[0].state.id, soon[0].state.resolved_on), (&first[0].state.id, None));
+        assert_eq!((late[0].event, late[0].state.nights, late[0].state.returns), (AlertEvent::Opened, 1, 0));
+        assert_ne!(late[0].state.id, first[0].state.id);
+    }
+
+    #[test]
+    fn an_alert_that_was_resolved_before_and_is_not_found_is_not_spoken_of() {
+        let first = night(20, &[], &[seen("users.unique", Severity::Warning)], true);
+        let gone = night(21, &first, &[], true);
+
+        assert_eq!(night(22, &gone, &[], true), []);
     }
 
     #[test]
@@ -324,15 +439,14 @@ mod tests {
                     .into_iter()
                     .map(|(n, bad)| seen(&format!("rule.{n}"), if bad { Severity::Error } else { Severity::Warning }))
                     .collect();
-                let once = night(day, &before, &found, true);
-                // What the store gives for the same night: what stands, and what this night resolved.
-                let stored: Vec<StandingAlert> = once
-                    .iter()
-                    .map(|step| StandingAlert { state: step.state.clone(), acknowledged: None, silenced: None })
-                    .collect();
-                let twice = next(&dag(), date(2026, 11, day), (&stored, &found), &|_| true);
+                let this = Night { dag: &dag(), date: date(2026, 11, day), cooldown_nights: 2 };
+                let once = next(this, &known(&before), &found, &|_| true);
+                // What the store gives for the same night: what it knew before, as this night left it.
+                let mut stored = once.clone();
+                stored.extend(before.iter().filter(|old| once.iter().all(|new| new.state.id != old.state.id)).cloned());
+                let twice = next(this, &known(&stored), &found, &|_| true);
                 prop_assert_eq!(&once, &twice);
-                before = once;
+                before = stored;
             }
         }
     }

@@ -14,6 +14,9 @@ use super::dag::Dag;
 use super::ids::{DagName, content_hash};
 use super::schedule::{self, Slot};
 
+/// What the address of a webhook begins with: its name in the configuration follows. No e-mail address has it.
+const WEBHOOK: &str = "webhook:";
+
 /// How long an e-mail is tried before it is given up.
 pub const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(72);
 
@@ -99,6 +102,8 @@ pub enum Word {
     NeverBegan,
     /// A notice: the state of the night cannot be read.
     Unknown,
+    /// A route's news of alerts; it says nothing about the night as a whole.
+    Alerts,
 }
 
 /// What a revision says, as far as a change in it is worth another e-mail.
@@ -174,6 +179,11 @@ pub enum NextTry {
 }
 
 impl Recipient {
+    /// Returns the recipient that stands for a webhook of the configuration.
+    pub fn webhook(name: &str) -> Self {
+        Self { address: format!("{WEBHOOK}{name}"), header: String::new() }
+    }
+
     /// Returns the address as rows store it.
     pub fn key(&self) -> String {
         self.address.to_ascii_lowercase()
@@ -213,6 +223,7 @@ impl Word {
             Self::NoDigest => "no_digest",
             Self::NeverBegan => "never_began",
             Self::Unknown => "unknown",
+            Self::Alerts => "alerts",
         }
     }
 
@@ -229,6 +240,11 @@ impl Signature {
         failed_jobs.dedup();
         Self { word, failed_jobs }
     }
+}
+
+/// Returns the name of the webhook that an address stands for; `None` for an e-mail address.
+pub fn webhook_of(address: &str) -> Option<&str> {
+    address.strip_prefix(WEBHOOK)
 }
 
 /// Returns the revision that a slot promises, given the existing ones; `None` if one is promised already.

@@ -8,7 +8,7 @@ use super::ids::RunId;
 use super::run::Trigger;
 
 /// Who asked for something by hand, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Manual {
     /// The account's name on its machine.
     pub by: String,

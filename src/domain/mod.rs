@@ -26,6 +26,8 @@ pub mod number;
 pub mod outcome;
 pub mod printable;
 pub mod retry;
+pub mod root_cause;
+pub mod routing;
 pub mod rule;
 pub mod run;
 pub mod schedule;

@@ -1,9 +1,10 @@
 //! `send_report`: writes the night's report and puts the digest in the outbox.
 //!
-//! Reads what the run's other jobs left; writes `published/reports/<dag>/<date>/` (the report, its figures as JSON, its
-//! charts; the night's times only in `timings.json`) and one e-mail per night, whatever happens in it. It runs when all
-//! other jobs are done, however they ended. The e-mail needs neither the lake nor a chart: if one of these fails, that
-//! is a finding. The outbox decides whether the same night sends another e-mail: only if it says something else.
+//! Reads what the run's other jobs left; writes `published/reports/<dag>/<date>/` (the report, its figures as JSON, CSV and
+//! Parquet, its charts; the night's times only in `timings.json`), the cards of the models in use, the data dictionary, and
+//! one e-mail per night, whatever happens in it. It runs when all other jobs are done, however they ended. The e-mail
+//! needs neither the lake nor a chart: if one of these fails, that is a finding. The outbox decides whether the same night
+//! sends another e-mail: only if it says something else.
 
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
+use super::shared::browsed;
 use super::shared::facts;
 use super::shared::published::{self, PublishedCheck};
 use super::shared::report::{Told, night_view, told};
+use super::shared::routes::routed;
 use crate::config::{Config, MailAddress};
 use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
@@ -115,9 +118,12 @@ impl JobKind for SendReport {
         };
         let timings = serde_json::to_vec_pretty(&digest.night).map_err(|error| JobError::Fail(error.into()))?;
         let (headline, verdict) = (report.headline(), report.verdict());
-        let (email, rendered) = spawn_blocking(move || {
+        let browsed = browsed::gather(&report, cx).map_err(anyhow::Error::from);
+        let routed = routed(&report, &alerts, &Renderer::new().map_err(JobError::fail)?, cx)?;
+        let (email, rendered, browsed) = spawn_blocking(move || {
             let renderer = Renderer::new()?;
-            Ok::<_, anyhow::Error>((renderer.digest(&digest)?, renderer.report(&report)))
+            let browsed = browsed.and_then(|browsed| browsed.files(&renderer));
+            Ok::<_, anyhow::Error>((renderer.digest(&digest)?, renderer.report(&report), browsed))
         })
         .await?;
 
@@ -125,9 +131,15 @@ impl JobKind for SendReport {
         let mut outcome = Outcome { summary: format!("“{headline}”"), alerts, ..Outcome::default() };
         facts::VERDICT.leave(&mut outcome, &verdict)?;
         outcome.mails.push(mail(&email, &params, cx)?);
+        outcome.mails.extend(routed.mails);
+        outcome.findings.extend(routed.findings);
         outcome.findings.extend(email.undrawn.iter().map(|why| undrawn(why)));
+        let browsed = browsed.unwrap_or_else(|error| {
+            outcome.findings.push(incomplete(&error));
+            Vec::new()
+        });
         let published = match rendered {
-            Ok(rendered) => publish(rendered, timings, cx).await,
+            Ok(rendered) => publish(rendered, (timings, browsed), cx).await,
             Err(error) => Err(error.into()),
         };
         match published {
@@ -213,7 +225,11 @@ fn mail(email: &RenderedEmail, params: &Params, cx: &JobContext) -> Result<MailR
 }
 
 /// Stages the report's files in the lake.
-async fn publish(rendered: RenderedReport, timings: Vec<u8>, cx: &JobContext) -> anyhow::Result<Vec<FileRef>> {
+async fn publish(
+    rendered: RenderedReport,
+    (timings, browsed): (Vec<u8>, Vec<(String, Vec<u8>)>),
+    cx: &JobContext,
+) -> anyhow::Result<Vec<FileRef>> {
     let mut files: Vec<(String, Vec<u8>)> =
         vec![("index.html".to_owned(), rendered.index_html.into_bytes()), ("timings.json".to_owned(), timings)];
     if let Some(checks) = facts::CHECKS.read(cx)? {
@@ -228,10 +244,12 @@ async fn publish(rendered: RenderedReport, timings: Vec<u8>, cx: &JobContext) ->
         }
     }
     files.extend(rendered.charts.into_iter().map(|chart| (format!("{}.png", chart.name), chart.png)));
+    let of_report =
+        |(file, bytes): (String, Vec<u8>)| (keys::report_file(&cx.input.dag, cx.input.logical_date, &file), bytes);
+    let files: Vec<(String, Vec<u8>)> = files.into_iter().map(of_report).chain(browsed).collect();
     let staging = async {
         let mut staged = Vec::with_capacity(files.len());
-        for (file, bytes) in files {
-            let key = keys::report_file(&cx.input.dag, cx.input.logical_date, &file);
+        for (key, bytes) in files {
             staged.push(cx.environment.lake.stage_file(&cx.input.attempt_name(), key, bytes.into()).await?);
         }
         Ok::<_, anyhow::Error>(staged)
@@ -245,10 +263,15 @@ async fn publish(rendered: RenderedReport, timings: Vec<u8>, cx: &JobContext) ->
 /// The check that a report is where its readers look for it.
 const NOT_PUBLISHED: &str = "report.not_published";
 
+/// The check that everything is there that is published beside it.
+const INCOMPLETE: &str = "report.incomplete";
+
 /// Whether this job's last success could not publish its report: then it is not up to date.
 fn was_not_published(cx: &JobContext) -> bool {
     let last = cx.input.last_success.as_ref();
-    last.is_some_and(|last| last.findings.iter().any(|finding| finding.check == NOT_PUBLISHED))
+    last.is_some_and(|last| {
+        last.findings.iter().any(|finding| [NOT_PUBLISHED, INCOMPLETE].contains(&finding.check.as_str()))
+    })
 }
 
 fn unpublished(error: &anyhow::Error, cx: &JobContext) -> Finding {
@@ -258,6 +281,16 @@ fn unpublished(error: &anyhow::Error, cx: &JobContext) -> Finding {
         "report",
         format!("The report was not published ({error:#}); the e-mail goes out all the same."),
         format!("Once the lake is reachable and has room: `nocturne run {dag} --date {date}`."),
+    )
+}
+
+/// The sheets, the cards or the dictionary could not be made.
+fn incomplete(error: &anyhow::Error) -> Finding {
+    Finding::warning(
+        INCOMPLETE,
+        "report",
+        format!("Beside the report there are no sheets, model cards and data dictionary tonight: {error:#}."),
+        "Mend what the message names (`nocturne config check` finds most mistakes) and run the night again.",
     )
 }
 

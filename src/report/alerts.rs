@@ -12,8 +12,9 @@ use jiff::civil::Date;
 
 use super::view::AlertMemory;
 use super::view::{JobEnd, JobView};
-use crate::domain::alert::{AlertState, AlertStep, Cause, StandingAlert};
+use crate::domain::alert::{AlertStep, StandingAlert};
 use crate::domain::check::Finding;
+use crate::domain::root_cause::root_causes;
 
 pub use super::view::{Alert, Route};
 
@@ -53,8 +54,7 @@ pub fn alerts(findings: &[Found], jobs: &[JobView]) -> Vec<Alert> {
     alerts
 }
 
-/// Adds what is remembered to the night's alerts. An alert may follow from one that is further upstream: from one about the
-/// same table, or, if it is about features or a model, from any that is new.
+/// Adds what is remembered to the night's alerts, and from which other alert each may follow.
 pub fn remember(
     alerts: &mut [Alert],
     steps: &[AlertStep],
@@ -62,6 +62,7 @@ pub fn remember(
     day: &dyn Fn(Timestamp) -> Date,
 ) {
     let by_id: BTreeMap<&str, &StandingAlert> = standing.iter().map(|alert| (alert.state.id.as_str(), alert)).collect();
+    let roots = root_causes(steps);
     for alert in alerts.iter_mut() {
         let step = steps.iter().find(|step| step.state.check == alert.check && step.state.subject == alert.subject);
         let Some(AlertStep { state, event }) = step else { continue };
@@ -74,21 +75,9 @@ pub fn remember(
             nights: state.nights,
             acknowledged_by: known.and_then(|known| known.acknowledged.as_ref()).map(|manual| manual.by.clone()),
             silenced_until: known.and_then(|known| known.silenced.as_ref()).map(|silence| day(silence.until)),
-            follows_from: upstream(state, steps),
+            follows_from: roots.get(state.id.as_str()).map(|root| root.subject.clone()),
         });
     }
-}
-
-/// What the alert furthest upstream is about from which this one may follow.
-fn upstream(alert: &AlertState, steps: &[AlertStep]) -> Option<String> {
-    let table = |state: &AlertState| state.subject.split('.').next().unwrap_or_default().to_owned();
-    let is_downstream = alert.cause >= Cause::Feature;
-    let earlier = steps.iter().map(|step| &step.state).filter(|other| {
-        let is_about_data = other.cause > Cause::Night && other.cause < alert.cause && other.cause < Cause::Feature;
-        let is_same_table = table(other) == table(alert) || other.message.contains(&format!("`{}`", table(alert)));
-        other.resolved_on.is_none() && is_about_data && (is_same_table || is_downstream)
-    });
-    earlier.min_by_key(|other| (other.cause, other.opened_on, &other.subject)).map(|other| other.subject.clone())
 }
 
 fn alert(finding: Finding, found_on: Option<Date>, times: u32) -> Alert {

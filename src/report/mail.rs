@@ -13,7 +13,7 @@ use lettre::message::{Attachment, Mailbox, Mailboxes, Message, MultiPart, Single
 
 use super::RenderedEmail;
 use crate::config::parse_mailbox;
-use crate::domain::delivery::Recipient;
+use crate::domain::delivery::{Recipient, webhook_of};
 use crate::domain::ids::content_hash;
 use crate::domain::outcome::MailRecord;
 
@@ -119,8 +119,11 @@ pub fn recipients(texts: &[String]) -> Result<Vec<Recipient>, MailError> {
     Ok(to)
 }
 
-/// Returns an address with its local part hidden, for logs and errors: `j…@example.edu`.
+/// Returns an address with its local part hidden, for logs and errors: `j…@example.edu`. A webhook's name is no secret.
 pub fn masked(address: &str) -> String {
+    if webhook_of(address).is_some() {
+        return address.to_owned();
+    }
     let address = address.rsplit_once('<').map_or(address, |(_, rest)| rest).trim_end_matches('>').trim();
     let first = address.chars().next().filter(char::is_ascii_alphanumeric).map(String::from).unwrap_or_default();
     let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);

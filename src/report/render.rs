@@ -12,9 +12,10 @@ use serde::Serialize;
 use super::charts::{Brush, Chart, ChartError, Drawn};
 use super::templates::{Template, environment, render};
 use super::view::{
-    DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView, ReaderView, ReportView, TableView,
-    Verdict,
+    AlertNewsView, DictionaryView, DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView,
+    ReaderView, ReportView, TableView, Verdict,
 };
+use crate::domain::check::Severity;
 use crate::domain::delivery::Signature;
 use crate::domain::ids::DagName;
 
@@ -112,6 +113,13 @@ struct FailureContext<'a> {
     verdict: Verdict,
 }
 
+#[derive(Serialize)]
+struct AlertContext<'a> {
+    view: &'a AlertNewsView,
+    state: Verdict,
+    summary: String,
+}
+
 /// A chart as a template sees it: a `cid:` reference in an e-mail, the drawing itself on a page.
 #[derive(Serialize)]
 struct Picture<'a> {
@@ -179,6 +187,25 @@ impl Renderer {
         })
     }
 
+    /// Returns the content of a route's e-mail about alerts.
+    ///
+    /// # Errors
+    /// When a template does not render.
+    pub fn alerts(&self, view: &AlertNewsView) -> Result<RenderedEmail, RenderError> {
+        let state = if view.worst() == Severity::Error { Verdict::Failed } else { Verdict::Warning };
+        let context = AlertContext { view, state, summary: view.summary() };
+        Ok(RenderedEmail {
+            dag: view.dag.clone(),
+            logical_date: view.logical_date,
+            signature: view.signature(),
+            subject: self.subject(Template::AlertSubject, &context)?,
+            text: self.render(Template::AlertText, &context)?,
+            html: self.email_html(Template::AlertHtml, &context)?,
+            charts: Vec::new(),
+            undrawn: Vec::new(),
+        })
+    }
+
     /// Returns the published report, which says what readers are told: the same bytes for the same view.
     ///
     /// # Errors
@@ -241,6 +268,14 @@ impl Renderer {
         self.render(Template::ModelCard, card)
     }
 
+    /// Returns the data dictionary as a page.
+    ///
+    /// # Errors
+    /// When the template does not render.
+    pub fn dictionary(&self, dictionary: &DictionaryView) -> Result<String, RenderError> {
+        self.render(Template::Dictionary, dictionary)
+    }
+
     /// Renders every page and e-mail from invented views, and discards them.
     ///
     /// # Errors
@@ -254,9 +289,12 @@ impl Renderer {
         for kind in [FailureKind::Failed, FailureKind::Late, FailureKind::NeverBegan, FailureKind::Unknown] {
             self.failure(&FailureView::sample(kind))?;
         }
-        self.report(&ReportView::sample(Verdict::Failed))?;
+        let sample = ReportView::sample(Verdict::Failed);
+        self.alerts(&AlertNewsView::sample(&sample.institution, &sample.dag, sample.logical_date))?;
+        self.report(&sample)?;
         self.folder_index(&FolderView::sample())?;
         self.model_card(&ModelCardView::sample())?;
+        self.dictionary(&DictionaryView::sample())?;
         Ok(())
     }
 

@@ -53,12 +53,20 @@ templates! {
     FailureText = "email/failure/body.txt.j2";
     /// That e-mail as HTML.
     FailureHtml = "email/failure/body.html.j2";
+    /// The subject of a route's e-mail about alerts.
+    AlertSubject = "email/alert/subject.txt.j2";
+    /// That e-mail as text.
+    AlertText = "email/alert/body.txt.j2";
+    /// That e-mail as HTML.
+    AlertHtml = "email/alert/body.html.j2";
     /// The published report.
     Report = "report/index.html.j2";
     /// The index of a folder.
     Folder = "report/folder.html.j2";
     /// A model's card.
     ModelCard = "report/model_card.html.j2";
+    /// The data dictionary.
+    Dictionary = "report/dictionary.html.j2";
     /// The chart of the area under the ROC curve by week.
     AucChart = "charts/auc.svg.j2";
     /// The chart of drift.

@@ -1,4 +1,4 @@
-//! Sending: the outbox's bytes go to a folder of `.eml` files or to an SMTP server, unchanged.
+//! Sending: the outbox's bytes go to a folder of `.eml` files, to an SMTP server or to a webhook, unchanged.
 //!
 //! Either TLS is required or the connection is to this machine itself; there is no silent fallback to an unencrypted
 //! one. An error names host, port and stage and says whether another try may help; neither errors nor logs hold an
@@ -7,6 +7,7 @@
 mod eml_folder;
 mod receipt;
 mod smtp;
+mod webhook;
 
 use tracing::info;
 
@@ -16,6 +17,7 @@ use crate::store::Outgoing;
 pub use eml_folder::{EmlFolder, page_name};
 pub use receipt::{Receipt, Stage, TransportError};
 pub use smtp::{Smtp, SmtpSecurity, SmtpSettings};
+pub use webhook::{Reach, Webhook, WebhookSettings};
 
 /// Where e-mails go.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::alert_contract::{AlertBook, AlertNews, Which};
-use super::alerts::alert_of;
+use super::alerts::{alert_of, may_come_back_since};
 use super::audit::{self, Origin};
 use super::error::StoreError;
 use super::sql_store::SqlStore;
@@ -31,8 +31,8 @@ impl AlertBook for SqlStore {
     }
 
     async fn alerts_standing_in(&self, dag: &DagName, date: Date) -> Result<Vec<StandingAlert>, StoreError> {
-        let date = date.to_string();
-        let binds = [dag.into(), (&date).into()];
+        let (date, since) = (date.to_string(), may_come_back_since(date).to_string());
+        let binds = [dag.into(), (&date).into(), (&since).into()];
         let rows = self.database.rows("reading the alerts that stand", STANDING, &binds).await?;
         rows.iter().map(alert_of).collect()
     }

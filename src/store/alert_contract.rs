@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::StoreError;
@@ -20,15 +21,17 @@ pub enum Which {
 }
 
 /// What became of an alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AlertNews {
     /// The alert.
     pub alert: String,
     /// The night.
+    #[schemars(with = "String")]
     pub logical_date: Date,
     /// What became of it.
     pub event: AlertEvent,
     /// When that was recorded.
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
@@ -41,7 +44,8 @@ pub trait AlertBook: Send + Sync {
     /// Returns alerts of all DAGs, newest first, at most `most`.
     async fn alerts(&self, which: Which, most: u32) -> Result<Vec<StandingAlert>, StoreError>;
 
-    /// Returns the alerts of a DAG that stand in the night of `date`, those included that this night resolved.
+    /// Returns the alerts of a DAG that the night of `date` knows: those that stand, and those resolved a short time ago, by
+    /// this night too.
     async fn alerts_standing_in(&self, dag: &DagName, date: Date) -> Result<Vec<StandingAlert>, StoreError>;
 
     /// Records that somebody sees to an alert; returns whether one of that id stands. Without a reason, an

@@ -3,12 +3,15 @@
 //! A night's commit writes what the night knows, and what became of it; what people did about an alert (`alert_book`) is in
 //! columns of its own, which it leaves alone. A run for an earlier date than one that succeeded writes none.
 
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
 use super::database::Transaction;
 use super::error::StoreError;
 use super::hold::Held;
 use super::job_at::JobAt;
 use super::row::Row;
-use crate::domain::alert::{AlertEvent, AlertStep, Silence, StandingAlert};
+use crate::domain::alert::{AlertEvent, AlertStep, LONGEST_COOLDOWN_NIGHTS, Silence, StandingAlert};
 use crate::domain::manual::Manual;
 
 const PUT: &str = include_str!("../../sql/state/alert_put.sql");
@@ -38,27 +41,22 @@ pub(super) async fn put(
         ];
         tx.execute(PUT, &binds).await?;
         if *event != AlertEvent::Same && *event != AlertEvent::NotLookedAt {
-            let binds = [state.id.as_str().into(), (&date).into(), event_word(*event).into(), at.now.into()];
+            let binds = [state.id.as_str().into(), (&date).into(), event.as_str().into(), at.now.into()];
             tx.execute(EVENT_PUT, &binds).await?;
         }
     }
     Ok(())
 }
 
-const fn event_word(event: AlertEvent) -> &'static str {
-    match event {
-        AlertEvent::Opened => "opened",
-        AlertEvent::Worse => "worse",
-        AlertEvent::Same => "same",
-        AlertEvent::NotLookedAt => "not_looked_at",
-        AlertEvent::Resolved => "resolved",
-    }
+/// Returns the alerts of a run's DAG that its night knows: those that stand, and those that may come back.
+pub(super) async fn standing(tx: &mut Transaction, run: &Held) -> Result<Vec<StandingAlert>, StoreError> {
+    let (date, since) = (run.date.to_string(), may_come_back_since(run.date).to_string());
+    tx.rows(STANDING, &[(&run.dag).into(), (&date).into(), (&since).into()]).await?.iter().map(alert_of).collect()
 }
 
-/// Returns the alerts of a run's DAG that stand in its night.
-pub(super) async fn standing(tx: &mut Transaction, run: &Held) -> Result<Vec<StandingAlert>, StoreError> {
-    let date = run.date.to_string();
-    tx.rows(STANDING, &[(&run.dag).into(), (&date).into()]).await?.iter().map(alert_of).collect()
+/// Since when an alert must have been resolved to be known still.
+pub(super) fn may_come_back_since(date: Date) -> Date {
+    date.saturating_sub(LONGEST_COOLDOWN_NIGHTS.days())
 }
 
 /// Reads an alert.

@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::mail_contract::{DueMail, MailRow, Outgoing};
 use super::revisions::{bound_id, id_of, row_of};
 use super::row::Row;
-use crate::domain::delivery::{MailId, NextTry};
+use crate::domain::delivery::{MailId, NextTry, webhook_of};
 use crate::domain::ids::DagName;
 
 const DUE: &str = include_str!("../../sql/state/mail_due.sql");
@@ -118,6 +118,7 @@ fn due_of(row: &Row) -> Result<DueMail, StoreError> {
     let corrects: Vec<String> = row.json_or_null("corrects")?.unwrap_or_default();
     let body = row.text("body")?;
     let message = match row.text_or_null("header_to")? {
+        Some(_) if webhook_of(&row.text("address")?).is_some() => body,
         Some(header_to) => Outgoing::joined(&header_to, &message_id, &corrects, &body),
         None => body,
     };

@@ -13,7 +13,9 @@ use crate::support::site::{SMALL, Site, text};
 mod alerts;
 mod models;
 mod readers;
+mod routes;
 mod rules;
+mod shapes;
 
 const CONFIGURATION: &str = "
 [sources.canvas]
@@ -47,7 +49,7 @@ struct Institution(Site);
 
 impl Institution {
     fn new(configuration: &str) -> Self {
-        let site = Site::new(&format!("{SMALL}{CONFIGURATION}{configuration}"));
+        let site = Site::new(&site_text(configuration));
         site.write("dags/night.toml", NIGHT);
         Self(site)
     }
@@ -78,6 +80,11 @@ impl Institution {
         let page = page.unwrap_or_else(|error| panic!("{error}: {}", text(&run)));
         (run.status.code(), words(&page))
     }
+}
+
+/// The configuration of an institution; it ends in the section `[paths]` if nothing is added.
+fn site_text(configuration: &str) -> String {
+    format!("{SMALL}{CONFIGURATION}{configuration}")
 }
 
 /// The text of an HTML page: without styles and tags, its white space folded.

@@ -1,12 +1,15 @@
 //! `nocturne quality list|show`: the rules, and what one of them found on the last nights.
 
 use jiff::ToSpan as _;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::app::App;
 use crate::cli::config::load_to_look;
 use crate::cli::follow::unreachable;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::config::{Config, Use};
+use crate::domain::check::Action;
 use crate::domain::measurement::{HistoryWanted, PastMeasurement};
 use crate::domain::rule::Rule;
 use crate::jobs::{RULE_VALUE, site_rules};
@@ -26,6 +29,52 @@ pub(in crate::cli) struct Show {
     rule: String,
 }
 
+/// A rule as `--json` shows it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::cli) struct RuleShape {
+    rule: String,
+    table: String,
+    /// The column that it is about, where it is about one.
+    column: Option<String>,
+    /// What is expected, in words.
+    expected: String,
+    action: Action,
+    owner: Option<String>,
+    why: String,
+    advice: Option<String>,
+    /// The contract or the file that states it.
+    stated_in: String,
+    /// What it found on the last nights; of one rule only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nights: Option<Vec<RuleNight>>,
+}
+
+/// What a rule found on a night.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RuleNight {
+    dag: String,
+    logical_date: String,
+    /// Bad rows, or the rule's value.
+    value: f64,
+}
+
+impl RuleShape {
+    fn of(rule: &Rule) -> Self {
+        Self {
+            rule: rule.id.clone(),
+            table: rule.table.to_string(),
+            column: rule.column.clone(),
+            expected: rule.form.words(),
+            action: rule.action,
+            owner: rule.owner.clone(),
+            why: rule.why.clone(),
+            advice: rule.advice.clone(),
+            stated_in: rule.origin.clone(),
+            nights: None,
+        }
+    }
+}
+
 /// How many nights are shown.
 const NIGHTS: HistoryWanted = HistoryWanted { names: &[RULE_VALUE], days: 14 };
 
@@ -41,7 +90,7 @@ impl List {
             }
         }
         if global.json {
-            output::json(&rules.iter().map(described).collect::<Vec<_>>())?;
+            output::json(&rules.iter().map(RuleShape::of).collect::<Vec<_>>())?;
             return Ok(ExitCode::Done);
         }
         let rows = rules.iter().map(|rule| {
@@ -62,12 +111,12 @@ impl Show {
         };
         let nights = nights(rule, global).await?;
         if global.json {
-            let nights = nights.iter().map(|(dag, past)| {
-                serde_json::json!({ "dag": dag, "logical_date": past.date, "value": past.measurement.value })
+            let nights = nights.into_iter().map(|(dag, past)| RuleNight {
+                dag,
+                logical_date: past.date.to_string(),
+                value: past.measurement.value,
             });
-            let mut shown = described(rule);
-            shown["nights"] = nights.collect();
-            output::json(&shown)?;
+            output::json(&RuleShape { nights: Some(nights.collect()), ..RuleShape::of(rule) })?;
             return Ok(ExitCode::Done);
         }
         output::line(&format!("{}\n  {}", rule.id, rule.form.words()))?;
@@ -106,11 +155,4 @@ async fn nights(rule: &Rule, global: &Global) -> Result<Vec<(String, PastMeasure
         found.extend(own.map(|past| (dag.name.to_string(), past)));
     }
     Ok(found)
-}
-
-fn described(rule: &Rule) -> serde_json::Value {
-    serde_json::json!({
-        "rule": rule.id, "table": rule.table, "column": rule.column, "expected": rule.form.words(),
-        "action": rule.action, "owner": rule.owner, "why": rule.why, "advice": rule.advice, "stated_in": rule.origin,
-    })
 }

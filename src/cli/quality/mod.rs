@@ -4,6 +4,9 @@ mod list;
 mod run;
 mod suggest;
 
+pub(super) use list::RuleShape;
+pub(super) use run::RunShape;
+
 use super::{ExitCode, Failure, Global};
 
 /// List, show, evaluate and suggest quality rules.

@@ -1,6 +1,8 @@
 //! `nocturne quality run`: the rules evaluated on the tables as they stand, by the job's own code. Nothing is recorded.
 
 use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::app::App;
 use crate::cli::follow::unreachable;
@@ -29,6 +31,14 @@ pub(in crate::cli) struct Run {
     all: bool,
 }
 
+/// The evaluated rules as `--json` shows them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::cli) struct RunShape {
+    dag: String,
+    logical_date: String,
+    rules: Vec<CheckOutcome>,
+}
+
 impl Run {
     pub(super) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
         let scratch = tempfile::Builder::new().prefix("nocturne-").tempdir();
@@ -54,7 +64,8 @@ impl Run {
         let found = checks.iter().any(|check| is_trouble(check.status));
         let code = if found { ExitCode::Warnings } else { ExitCode::Done };
         if global.json {
-            output::json(&serde_json::json!({ "dag": dag.name, "logical_date": date, "rules": checks }))?;
+            let shape = RunShape { dag: dag.name.to_string(), logical_date: date.to_string(), rules: checks };
+            output::json(&shape)?;
             return Ok(code);
         }
         output::line(&QualityView::of(&checks).words())?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 
 use super::facts::CHECKS;
-use crate::domain::alert::{AlertEvent, AlertState, AlertStep, Seen, next};
+use crate::domain::alert::{AlertEvent, AlertState, AlertStep, Night, Seen, StandingAlert, next};
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity, Told};
 use crate::domain::ids::JobName;
 use crate::domain::outcome::{JobError, Reason};
@@ -21,16 +21,19 @@ pub(in crate::jobs) fn steps(cx: &JobContext) -> Result<Vec<AlertStep>, JobError
     let checks = CHECKS.read(cx)?.unwrap_or_default();
     let rules: BTreeMap<String, CheckOutcome> = checks.into_iter().map(|check| (check.check.clone(), check)).collect();
     let looked_at = |alert: &AlertState| has_looked(alert, cx) && rule_allows(alert, &rules);
-    Ok(next(&input.dag, input.logical_date, (&input.alerts, &seen(cx)), &looked_at))
+    let cooldown_nights = cx.environment.config.alerts.cooldown_nights;
+    let night = Night { dag: &input.dag, date: input.logical_date, cooldown_nights };
+    Ok(next(night, &input.alerts, &seen(cx, &rules), &looked_at))
 }
 
 /// What the jobs of the night found of which people are told for as long as it stands.
-fn seen(cx: &JobContext) -> Vec<Seen> {
+fn seen(cx: &JobContext, rules: &BTreeMap<String, CheckOutcome>) -> Vec<Seen> {
     let mut seen = Vec::new();
     let mut add = |job: &JobName, finding: &Finding| {
         if finding.severity >= Severity::Warning && finding.told == Told::WhileItStands {
             let Finding { severity, check, subject, message, advice, .. } = finding.clone();
-            seen.push(Seen { check, subject, job: job.clone(), severity, message, advice });
+            let owner = rules.get(&check).and_then(|rule| rule.owner.clone());
+            seen.push(Seen { check, subject, job: job.clone(), owner, severity, message, advice });
         }
     };
     let done = cx.input.jobs.iter().filter(|job| job.state.is_done());
@@ -79,15 +82,19 @@ pub(in crate::jobs) fn remember_within(
     cx: &JobContext,
 ) -> Result<(), JobError> {
     let zone = parse_zone(&cx.input.timezone).map_err(JobError::fail)?;
-    let date = cx.input.logical_date;
-    let tonight = date.to_zoned(zone.clone()).context("the start of the logical date")?.timestamp();
-    let mut standing = cx.input.alerts.clone();
-    for alert in &mut standing {
-        // A silence that is over is none.
+    remember(alerts, steps, &people(cx)?, &|at| at.to_zoned(zone.clone()).date());
+    Ok(())
+}
+
+/// Returns the known alerts with what people did about them. A silence that is over tonight is none.
+pub(in crate::jobs) fn people(cx: &JobContext) -> Result<Vec<StandingAlert>, JobError> {
+    let zone = parse_zone(&cx.input.timezone).map_err(JobError::fail)?;
+    let tonight = cx.input.logical_date.to_zoned(zone).context("the start of the logical date")?.timestamp();
+    let mut known = cx.input.alerts.clone();
+    for alert in &mut known {
         alert.silenced = alert.silenced.take().filter(|silence| silence.until > tonight);
     }
-    remember(alerts, steps, &standing, &|at| at.to_zoned(zone.clone()).date());
-    Ok(())
+    Ok(known)
 }
 
 /// Returns what the night resolved.

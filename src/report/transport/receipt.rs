@@ -62,6 +62,16 @@ pub enum TransportError {
         /// The e-mail.
         message_id: String,
     },
+    /// A webhook was not reached, or did not accept what was posted.
+    #[error("posting to the webhook `{name}`: {why}")]
+    Webhook {
+        /// Its name in the configuration.
+        name: String,
+        /// Whether the receiver said that nothing will be accepted any more.
+        is_gone: bool,
+        /// What went wrong, without its URL.
+        why: String,
+    },
     /// The server could not be reached, or refused.
     #[error("{} at the SMTP server {host}:{port}: {reply}; {}", .stage.words(), .stage.advice())]
     Smtp {
@@ -83,6 +93,7 @@ impl TransportError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Smtp { is_transient, .. } => *is_transient,
+            Self::Webhook { is_gone, .. } => !*is_gone,
             Self::Write { .. } => true,
             Self::Certificate { .. } | Self::NotPrivate { .. } | Self::Envelope { .. } => false,
         }
@@ -93,7 +104,9 @@ impl TransportError {
     /// e-mails must go out.
     pub const fn refusal(&self) -> Refusal {
         match self {
-            Self::Smtp { stage: Stage::Send, is_transient: false, .. } | Self::Envelope { .. } => Refusal::Permanent,
+            Self::Smtp { stage: Stage::Send, is_transient: false, .. }
+            | Self::Envelope { .. }
+            | Self::Webhook { is_gone: true, .. } => Refusal::Permanent,
             _ => Refusal::Transient,
         }
     }

@@ -6,7 +6,9 @@
 //! Views hold counts of people only as [`PeopleCount`], which cannot hold a number below ten.
 
 mod alert;
+mod alert_news;
 mod answers;
+mod dictionary;
 mod drift;
 mod failure;
 mod flagged;
@@ -21,7 +23,9 @@ mod trust;
 
 pub use crate::domain::lineage::Basis;
 pub use alert::{Alert, AlertMemory, Resolved, Route};
+pub use alert_news::{AlertGroup, AlertNewsView, AlertNight, ToldAlert};
 pub use answers::{Answer, FourAnswers, State, Verdict};
+pub use dictionary::{DictionaryColumn, DictionaryTable, DictionaryView};
 pub use drift::{DriftView, FeatureDrift};
 pub use failure::{FailedJob, FailureKind, FailureView};
 pub use flagged::{FlaggedGroup, FlaggedTerm, PeopleCount, Student};

@@ -7,3 +7,4 @@ pub(crate) mod s3;
 pub(crate) mod site;
 pub(crate) mod smtp;
 pub(crate) mod tls;
+pub(crate) mod webhook;

@@ -9,7 +9,7 @@ fn standing(institution: &Institution) -> Vec<serde_json::Value> {
     serde_json::from_slice(&listed.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&listed)))
 }
 
-fn breaks_page_views(n: usize, line: &str) -> String {
+pub(super) fn breaks_page_views(n: usize, line: &str) -> String {
     let mut cells: Vec<&str> = line.split(',').collect();
     // The header: date, user_id, course_id, granularity, web_application_controller, page_views, …
     if n == 1 {
@@ -69,6 +69,27 @@ fn a_night_that_did_not_look_resolves_nothing() {
 }
 
 #[test]
+fn an_alert_that_comes_back_soon_is_the_same_one_and_says_so() {
+    let institution = Institution::new("");
+    institution.deliver("2026-11-20");
+    institution.change("2026-11-20", "web_logs_daily.csv.gz", breaks_page_views);
+    institution.night("2026-11-20");
+    let first = standing(&institution)[0]["state"]["id"].clone();
+    institution.deliver("2026-11-21");
+    institution.night("2026-11-21");
+    assert_eq!(standing(&institution), Vec::<serde_json::Value>::new());
+    institution.deliver("2026-11-22");
+    institution.change("2026-11-22", "web_logs_daily.csv.gz", breaks_page_views);
+
+    let (code, mail) = institution.night("2026-11-22");
+
+    assert_eq!(code, Some(9), "{mail}");
+    assert!(mail.contains("Back again; since Friday 20 November 2026"), "{mail}");
+    let state = &standing(&institution)[0]["state"];
+    assert_eq!((&state["id"], &state["returns"]), (&first, &1.into()), "{state}");
+}
+
+#[test]
 fn an_alert_that_there_is_not_is_not_found() {
     let institution = Institution::new("");
     institution.deliver("2026-11-20");
@@ -77,7 +98,8 @@ fn an_alert_that_there_is_not_is_not_found() {
     let shown = institution.0.nocturne(&["alerts", "show", "0badf00d"]);
     let listed = institution.0.nocturne(&["alerts", "list"]);
 
-    assert_eq!(shown.status.code(), Some(4));
+    let history = institution.0.nocturne(&["alerts", "history", "0badf00d"]);
+    assert_eq!((shown.status.code(), history.status.code()), (Some(4), Some(4)), "{}", text(&history));
     assert!(text(&shown).contains("`nocturne alerts list`"), "{}", text(&shown));
     assert!(text(&listed).contains("No alert stands."), "{}", text(&listed));
 }

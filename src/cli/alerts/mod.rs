@@ -1,15 +1,18 @@
-//! `nocturne alerts list|show|ack|silence|history`: what stands, and what people do about it.
+//! `nocturne alerts list|show|ack|silence|history|test`: what stands, and what people do about it.
+
+pub(in crate::cli) mod test;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 
-use super::follow::unreachable;
-use super::values::time_in;
-use super::{ExitCode, Failure, Global, output};
 use crate::app::App;
+use crate::cli::follow::unreachable;
+use crate::cli::values::time_in;
+use crate::cli::{ExitCode, Failure, Global, output};
 use crate::config::Use;
-use crate::domain::alert::{AlertEvent, Silence, StandingAlert};
+use crate::domain::alert::{Silence, StandingAlert};
 use crate::domain::manual::Manual;
+use crate::report::format::count_of;
 use crate::store::Which;
 
 /// List and show alerts; acknowledge and silence them.
@@ -56,21 +59,30 @@ pub(super) enum Args {
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
+    /// Send an invented alert to each recipient of a route, and say what each answered.
+    Test {
+        /// The route's name in `alerts.routes`.
+        route: String,
+    },
 }
 
 pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
     let purpose = if matches!(args, Args::Ack { .. } | Args::Silence { .. }) { Use::Acting } else { Use::Looking };
-    let app = App::open(&global.config, purpose).await?;
+    let open = || App::open(&global.config, purpose);
     match args {
-        Args::List { all, limit } => list(&app, if all { Which::All } else { Which::Standing }, limit, global).await,
-        Args::Show { alert } => show(&app, &alert, global).await,
-        Args::Ack { alert, why } => ack(&app, &alert, why, global).await,
+        Args::List { all, limit } => {
+            list(&open().await?, if all { Which::All } else { Which::Standing }, limit, global).await
+        }
+        Args::Show { alert } => show(&open().await?, &alert, global).await,
+        Args::Ack { alert, why } => ack(&open().await?, &alert, why, global).await,
         Args::Silence { alert, until, why } => {
+            let app = open().await?;
             let manual = Manual { by: app.account.clone(), why };
             let silence = Silence { until: end_of_silence(&app, until)?, manual };
             silenced(&app, &alert, &silence, global).await
         }
-        Args::History { alert, limit } => history(&app, alert.as_deref(), limit, global).await,
+        Args::History { alert, limit } => history(&open().await?, alert.as_deref(), limit, global).await,
+        Args::Test { route } => test::run(&route, global).await,
     }
 }
 
@@ -120,9 +132,18 @@ async fn show(app: &App, id: &str, global: &Global) -> Result<ExitCode, Failure>
     let state = &alert.state;
     output::line(&format!("{} ({}, cause: {})", state.id, state.severity.word(), state.cause.word()))?;
     output::line(&format!("  what: {}", state.message))?;
-    let nights = if state.nights == 1 { "1 night".to_owned() } else { format!("{} nights", state.nights) };
+    let nights = count_of(state.nights as usize, "night", "nights");
     output::line(&format!("  since: the night of {} of {}, found in {nights}", state.opened_on, state.dag))?;
     output::line(&format!("  check: {}, on {}, by the job {}", state.check, state.subject, state.job))?;
+    if let Some(owner) = &state.owner {
+        output::line(&format!("  owner: {owner}"))?;
+    }
+    if state.returns > 0 {
+        output::line(&format!(
+            "  came back: {} after it had been resolved",
+            count_of(state.returns as usize, "time", "times")
+        ))?;
+    }
     output::line(&format!("  what to do: {}", state.advice))?;
     let stands = stands(app, &alert);
     if !stands.is_empty() {
@@ -165,20 +186,15 @@ async fn silenced(app: &App, id: &str, silence: &Silence, global: &Global) -> Re
 
 async fn history(app: &App, id: Option<&str>, limit: u32, global: &Global) -> Result<ExitCode, Failure> {
     let news = app.store.alert_history(id, limit).await.map_err(unreachable)?;
+    if let Some(id) = id.filter(|_| news.is_empty()) {
+        return Err(unknown(id));
+    }
     if global.json {
         output::json(&news)?;
         return Ok(ExitCode::Done);
     }
-    let rows = news.iter().map(|one| {
-        let word = match one.event {
-            AlertEvent::Opened => "opened",
-            AlertEvent::Worse => "got worse",
-            AlertEvent::Same => "found again",
-            AlertEvent::NotLookedAt => "not looked at",
-            AlertEvent::Resolved => "resolved",
-        };
-        vec![one.logical_date.to_string(), one.alert.clone(), word.to_owned()]
-    });
+    let rows =
+        news.iter().map(|one| vec![one.logical_date.to_string(), one.alert.clone(), one.event.words().to_owned()]);
     output::table(&["night", "alert", "what happened"], &[], rows.collect())?;
     Ok(ExitCode::Done)
 }

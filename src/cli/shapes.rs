@@ -1,0 +1,53 @@
+//! The published shapes: JSON schemas of what goes in (the configuration) and of what comes out (`--json`, webhooks).
+//!
+//! A test holds the output of the real commands against them. Fields are added, never renamed or removed.
+
+use schemars::{Schema, schema_for};
+
+use super::alerts::test::TriedShape;
+use super::quality::{RuleShape, RunShape};
+use crate::config::Config;
+use crate::domain::alert::StandingAlert;
+use crate::report::view::AlertNewsView;
+use crate::store::AlertNews;
+
+/// Of what a schema is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Shape {
+    /// The configuration.
+    #[default]
+    Config,
+    /// What is posted to a webhook.
+    Webhook,
+    /// `alerts list --json`.
+    Alerts,
+    /// `alerts show --json`.
+    Alert,
+    /// `alerts history --json`.
+    AlertHistory,
+    /// `alerts test --json`.
+    AlertTest,
+    /// `quality list --json`.
+    QualityRules,
+    /// `quality show --json`.
+    QualityRule,
+    /// `quality run --json`.
+    QualityRun,
+}
+
+impl Shape {
+    /// Returns the schema.
+    pub(super) fn schema(self) -> Schema {
+        match self {
+            Self::Config => schema_for!(Config),
+            Self::Webhook => schema_for!(AlertNewsView),
+            Self::Alerts => schema_for!(Vec<StandingAlert>),
+            Self::Alert => schema_for!(StandingAlert),
+            Self::AlertHistory => schema_for!(Vec<AlertNews>),
+            Self::AlertTest => schema_for!(Vec<TriedShape>),
+            Self::QualityRules => schema_for!(Vec<RuleShape>),
+            Self::QualityRule => schema_for!(RuleShape),
+            Self::QualityRun => schema_for!(RunShape),
+        }
+    }
+}
