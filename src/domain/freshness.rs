@@ -23,6 +23,15 @@ pub enum Rhythm {
 }
 
 impl Rhythm {
+    /// Returns the word for it, as in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Termly => "termly",
+        }
+    }
+
     /// Returns how many days lie between two deliveries; a term is half a year at most.
     const fn days(self) -> i64 {
         match self {

@@ -52,6 +52,9 @@ pub struct JobInput {
     /// The run's other jobs so far, in the order in which they began.
     #[serde(with = "shared")]
     pub jobs: Vec<Arc<JobView>>,
+    /// Whether this job has succeeded for a later date of the DAG: then what is current is not this run's to say.
+    #[serde(default)]
+    pub is_for_earlier_date: bool,
     /// The outcome of this job's last success for the same DAG, whatever its date.
     pub last_success: Option<Outcome>,
     /// The parts of its outcome that earlier attempts of this job in this run have committed, by name.

@@ -123,6 +123,22 @@ pub enum ColumnType {
     Json,
 }
 
+impl ColumnType {
+    /// Returns the word for it, as in a contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Bool => "bool",
+            Self::Timestamp => "timestamp",
+            Self::Date => "date",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 impl TableContract {
     /// Returns the columns that are kept, in order of their names.
     pub fn kept(&self) -> impl Iterator<Item = (&String, &ColumnContract)> {

@@ -83,6 +83,7 @@ pub(super) fn assignment(
         last_success,
         parts: committed.parts,
         left_findings: committed.left_findings,
+        is_for_earlier_date: committed.is_for_earlier_date,
         alerts: committed.alerts,
         skipped: committed.skipped,
         history,

@@ -262,6 +262,7 @@ impl Present {
             last_success: last.map(|last| last.outcome.clone()),
             parts: BTreeMap::new(),
             left_findings: Vec::new(),
+            is_for_earlier_date: false,
             alerts: self.alerts.clone(),
             skipped: Vec::new(),
             history: Vec::new(),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use super::shared::examples::Examples;
-use super::shared::facts::{EVALUATION, UNTRAINED, Untrained};
+use super::shared::facts::{EVALUATION, TRAINS_MODELS, UNTRAINED, Untrained};
 use super::shared::models::recipe;
 use super::shared::published::{self, Became};
 use super::shared::tables::lake_error;
@@ -46,7 +46,7 @@ pub(super) struct Params {
 
 #[async_trait]
 impl JobKind for TrainModel {
-    const NAME: &'static str = "train_model";
+    const NAME: &'static str = TRAINS_MODELS;
     const SUMMARY: &'static str = "Fits a model's candidates, evaluates them honestly, and promotes the better one.";
     const EXAMPLE: &'static str = r#"
         [jobs.train]

@@ -161,6 +161,11 @@ pub fn model_card(model: &TableName, file: &str) -> String {
     format!("{PUBLISHED}/models/{model}/{file}")
 }
 
+/// Returns the key of a file of the data dictionary.
+pub fn dictionary_file(file: &str) -> String {
+    format!("{PUBLISHED}/dictionary/{file}")
+}
+
 /// Returns the key of a file of a report.
 pub fn report_file(dag: &DagName, date: Date, file: &str) -> String {
     format!("{}/{file}", report_folder(dag, date))

@@ -67,6 +67,8 @@ pub struct Committed {
     pub parts: BTreeMap<String, Outcome>,
     /// The findings in parts of jobs of this run that failed in the end.
     pub left_findings: Vec<Finding>,
+    /// Whether the job has succeeded for a later date.
+    pub is_for_earlier_date: bool,
     /// The alerts of the DAG that stand in the run's night.
     pub alerts: Vec<StandingAlert>,
     /// The slots of the DAG that were skipped since its last run for a slot.

@@ -88,6 +88,7 @@ pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>, run: &Held) -> Res
         standing: standing.iter().map(jobs::view_of).collect::<Result<Vec<JobView>, _>>()?,
         parts,
         left_findings,
+        is_for_earlier_date: successes::has_later_success(tx, &run.dag, at.job, run.date).await?,
         alerts: alerts::standing(tx, run).await?,
         skipped: schedule::skipped_since(tx, &run.dag, at.run_id).await?,
     };

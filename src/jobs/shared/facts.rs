@@ -31,6 +31,8 @@ pub(in crate::jobs) const CHECKS: Fact<Vec<CheckOutcome>> = Fact::new("quality_c
 pub(in crate::jobs) const DRIFT: Fact<DriftView> = Fact::new("drift");
 /// What `drift_report` publishes of the distances that it measured, for `drift.json`.
 pub(in crate::jobs) const DRIFT_FIGURES: Fact<PublishedDrift> = Fact::new("published_drift");
+/// The kind that trains models.
+pub(in crate::jobs) const TRAINS_MODELS: &str = "train_model";
 /// The kind that measures drift.
 pub(in crate::jobs) const MEASURES_DRIFT: &str = "drift_report";
 /// Why drift was not measured, where a job should have.

@@ -55,6 +55,7 @@ fn assignment() -> Assignment {
             last_success: None,
             parts: BTreeMap::new(),
             left_findings: Vec::new(),
+            is_for_earlier_date: false,
             alerts: Vec::new(),
             skipped: Vec::new(),
             history: Vec::new(),
