@@ -13,7 +13,7 @@ use super::charts::{Brush, Chart, ChartError, Drawn};
 use super::templates::{Template, environment, render};
 use super::view::{
     DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView, ReaderView, ReportView, TableView,
-    Verdict,
+    UndeliveredView, Verdict,
 };
 use crate::domain::delivery::Signature;
 use crate::domain::ids::DagName;
@@ -112,6 +112,13 @@ struct FailureContext<'a> {
     verdict: Verdict,
 }
 
+#[derive(Serialize)]
+struct UndeliveredContext<'a> {
+    view: &'a UndeliveredView,
+    headline: &'static str,
+    steps: Vec<String>,
+}
+
 /// A chart as a template sees it: a `cid:` reference in an e-mail, the drawing itself on a page.
 #[derive(Serialize)]
 struct Picture<'a> {
@@ -174,6 +181,28 @@ impl Renderer {
             subject: self.subject(Template::FailureSubject, &context)?,
             text: self.render(Template::FailureText, &context)?,
             html: self.email_html(Template::FailureHtml, &context)?,
+            charts: Vec::new(),
+            undrawn: Vec::new(),
+        })
+    }
+
+    /// Returns the content of the e-mail about recipients of a night who have no e-mail.
+    ///
+    /// # Errors
+    /// When a template does not render.
+    pub fn undelivered(&self, view: &UndeliveredView) -> Result<RenderedEmail, RenderError> {
+        let headline = match view.mails.len() {
+            1 => "An e-mail could not be delivered",
+            _ => "E-mails could not be delivered",
+        };
+        let context = UndeliveredContext { view, headline, steps: view.steps() };
+        Ok(RenderedEmail {
+            dag: view.dag.clone(),
+            logical_date: view.logical_date,
+            signature: view.signature(),
+            subject: self.subject(Template::UndeliveredSubject, &context)?,
+            text: self.render(Template::UndeliveredText, &context)?,
+            html: self.email_html(Template::UndeliveredHtml, &context)?,
             charts: Vec::new(),
             undrawn: Vec::new(),
         })
@@ -254,6 +283,7 @@ impl Renderer {
         for kind in [FailureKind::Failed, FailureKind::Late, FailureKind::NeverBegan, FailureKind::Unknown] {
             self.failure(&FailureView::sample(kind))?;
         }
+        self.undelivered(&UndeliveredView::sample())?;
         self.report(&ReportView::sample(Verdict::Failed))?;
         self.folder_index(&FolderView::sample())?;
         self.model_card(&ModelCardView::sample())?;

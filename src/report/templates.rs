@@ -53,6 +53,12 @@ templates! {
     FailureText = "email/failure/body.txt.j2";
     /// That e-mail as HTML.
     FailureHtml = "email/failure/body.html.j2";
+    /// The subject of the e-mail about recipients who have none.
+    UndeliveredSubject = "email/undelivered/subject.txt.j2";
+    /// That e-mail as text.
+    UndeliveredText = "email/undelivered/body.txt.j2";
+    /// That e-mail as HTML.
+    UndeliveredHtml = "email/undelivered/body.html.j2";
     /// The published report.
     Report = "report/index.html.j2";
     /// The index of a folder.
