@@ -246,6 +246,26 @@ impl App {
         self.waiting_mail().await
     }
 
+    /// Hands over, as the owner, every e-mail that waits, whenever its next try was to be; then it is the owner no more.
+    ///
+    /// # Errors
+    /// When the state store cannot be read or written.
+    pub async fn send_waiting(&self, tenure: &Tenure) -> Result<(), StoreError> {
+        let ended = CancellationToken::new();
+        let sending = async {
+            self.outbox.take_over().await;
+            let hurried = self.store.mail_hurry(self.clock.now()).await;
+            if hurried.is_ok() {
+                self.outbox.send_due().await;
+            }
+            ended.cancel();
+            hurried
+        };
+        let (hurried, ()) = tokio::join!(sending, ownership::keep(&*self.store, tenure, &ended));
+        hurried?;
+        self.store.resign_ownership(tenure).await
+    }
+
     /// Returns the e-mails that were tried and wait, and those that were given up lately and not made up for.
     ///
     /// # Errors

@@ -8,12 +8,12 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::AppError;
-use crate::config::Config;
+use crate::config::{Config, Mail};
 use crate::domain::dag::Dag;
 use crate::domain::document::{Mistake, Mistakes};
 use crate::domain::ids::DagName;
 use crate::domain::spec::{DagFile, KindCatalogue as _, parse_dag};
-use crate::jobs::KindNames;
+use crate::jobs::{KindNames, SiteKinds};
 use crate::store::{RunFilter, StateStore, StoreError};
 
 /// How many of a DAG's newest runs are searched for one that its schedule made.
@@ -23,6 +23,8 @@ const RECALLED: u32 = 50;
 pub struct Dags {
     folder: PathBuf,
     zone: String,
+    /// To whom e-mail may go.
+    mail: Mail,
     /// The last reading of each file, for callers that ask repeatedly.
     read: Mutex<BTreeMap<String, Read>>,
 }
@@ -43,7 +45,7 @@ impl Dags {
     /// Returns the DAGs of this configuration.
     pub fn of(config: &Config) -> Self {
         let (folder, zone) = (config.paths.jobs.clone(), config.institution.timezone.clone());
-        Self { folder, zone, read: Mutex::default() }
+        Self { folder, zone, mail: config.mail.clone(), read: Mutex::default() }
     }
 
     /// Returns every DAG, by name.
@@ -158,7 +160,8 @@ impl Dags {
         let shown = path.display().to_string();
         let bytes = std::fs::read(&path).map_err(|cause| AppError::File { path: shown.clone(), cause })?;
         let text = String::from_utf8(bytes).map_err(|error| AppError::Dag(not_text(&shown, &error)))?;
-        parse_dag(DagFile { path: &shown, stem: name, text: &text }, &self.zone, &KindNames).map_err(AppError::Dag)
+        parse_dag(DagFile { path: &shown, stem: name, text: &text }, &self.zone, &SiteKinds(&self.mail))
+            .map_err(AppError::Dag)
     }
 
     /// Returns the DAG `name` with parameters set: `JOB.KEY=VALUE`, the value as TOML or as text.
@@ -169,7 +172,7 @@ impl Dags {
         let mut dag = self.one(name)?;
         let mut mistakes = Vec::new();
         for setting in set {
-            if let Err(message) = apply(&mut dag, setting) {
+            if let Err(message) = apply(&mut dag, setting, &self.mail) {
                 let file = format!("--set {setting}");
                 mistakes.push(Mistake { file, line: 0, column: 0, path: String::new(), message });
             }
@@ -203,7 +206,7 @@ fn not_text(file: &str, error: &std::string::FromUtf8Error) -> Mistakes {
     Mistakes(vec![Mistake { file: file.to_owned(), line, column, path: String::new(), message }])
 }
 
-fn apply(dag: &mut Dag, setting: &str) -> Result<(), String> {
+fn apply(dag: &mut Dag, setting: &str, mail: &Mail) -> Result<(), String> {
     let (path, text) = setting.split_once('=').ok_or("write JOB.KEY=VALUE")?;
     let (job, key) = path.split_once('.').ok_or("write JOB.KEY=VALUE")?;
     let job = dag.jobs.values_mut().find(|found| found.name.as_str() == job).ok_or("there is no such job")?;
@@ -217,6 +220,9 @@ fn apply(dag: &mut Dag, setting: &str) -> Result<(), String> {
         if let Some(mistake) = mistakes.first() {
             return Err(mistake.message.clone());
         }
+    }
+    if let Some((_, message)) = SiteKinds(mail).objections(job.kind.as_str(), &params).into_iter().next() {
+        return Err(message);
     }
     job.params = params;
     Ok(())

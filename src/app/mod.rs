@@ -2,12 +2,12 @@
 //!
 //! `application` is the program, `open` puts it together, `environment` what its job bodies use, `error` is what keeps
 //! it from being put together; `dags` reads the DAG files, `compare` compares two runs, `signals` receives Ctrl-C,
-//! `settle` does what follows a commit, `outbox` sends, `deadlines` sends a notice when a night is late, `watchdog`
-//! (with its `claims`) when the owner is dead, `keeping` removes what is beyond its limits, `words` is what a run
-//! prints about itself. `isolation` says where attempts run, `child` is what one that runs in a child process does
-//! there, `setup` what it is sent, `secrets` what a process gives up before it starts programs. `doctor` looks at all
-//! that a night needs, `drill` proves that it cannot be lost, `temporary` makes folders that do not stay, `supervisor`
-//! is what the service manager is told.
+//! `settle` does what follows a commit, `outbox` sends, `undelivered` tells operators what it gave up, `deadlines`
+//! sends a notice when a night is late, `watchdog` (with its `claims`) when the owner is dead, `keeping` removes what
+//! is beyond its limits, `words` is what a run prints about itself. `isolation` says where attempts run, `child` is
+//! what one that runs in a child process does there, `setup` what it is sent, `secrets` what a process gives up before
+//! it starts programs. `doctor` looks at all that a night needs, `drill` proves that it cannot be lost, `temporary`
+//! makes folders that do not stay, `supervisor` is what the service manager is told.
 
 mod application;
 mod channels;
@@ -31,6 +31,7 @@ mod setup;
 mod signals;
 mod supervisor;
 mod temporary;
+mod undelivered;
 mod watchdog;
 mod words;
 

@@ -68,6 +68,7 @@ impl App {
     fn mail_words(&self, mails: &[MailRow], jobs: &[JobView]) -> String {
         let sent: Vec<&MailRow> = mails.iter().filter(|mail| mail.state == MailState::Sent).collect();
         let waits = mails.iter().any(|mail| mail.state == MailState::Waiting);
+        let is_partly = waits || mails.iter().any(|mail| mail.state == MailState::GivenUp);
         // Of several audiences, the one whose job publishes the report: the operators'.
         let publishes = |audience: &str| {
             let job = jobs.iter().find(|job| job.name.as_str() == audience);
@@ -79,9 +80,11 @@ impl App {
                 let page = page_name(mail.message_id.as_deref().unwrap_or_default());
                 format!("Read {}", self.config.mail.folder.join(page).display())
             }
-            (MailTransport::Smtp, Some(_)) if waits => "Part of the e-mail is sent".to_owned(),
+            (MailTransport::Smtp, Some(_)) if is_partly => "Part of the e-mail is sent".to_owned(),
             (MailTransport::Smtp, Some(_)) => "E-mail is sent".to_owned(),
-            (_, None) if waits => "E-mail waits; the next run or the daemon tries again".to_owned(),
+            (_, None) if waits => {
+                "E-mail waits; the daemon or the next run tries again, or: nocturne report send --waiting".to_owned()
+            }
             (_, None) if mails.iter().any(|mail| mail.state == MailState::GivenUp) => "E-mail was given up".to_owned(),
             (_, None) => "No e-mail was written".to_owned(),
         }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::shapes::Shape;
 use super::{ExitCode, Failure, Global, output};
+use crate::app::{AppError, Dags};
 use crate::config::{Config, Layers, Use, process_environment};
+use crate::domain::document::Mistakes;
 use crate::domain::spec::KindCatalogue as _;
 use crate::jobs::{KindNames, site_rules};
 
@@ -13,7 +15,7 @@ use crate::jobs::{KindNames, site_rules};
 pub(super) enum Args {
     /// Show every key, its value and the layer it comes from. Secrets are references and never shown.
     Show,
-    /// Check the configuration and the quality rules; print nothing when they are valid.
+    /// Check the configuration, the quality rules and the recipients of every DAG; print nothing when they are valid.
     Check,
     /// Print a JSON schema: of the configuration, for editors, or of what a command prints with `--json`.
     Schema {
@@ -28,16 +30,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
         Args::Schema { of } => output::json(&of.schema())?,
         Args::Check => {
             let layers = Layers::read(&global.config, process_environment());
-            let checked = layers.and_then(|layers| layers.with_kinds(KindNames.kinds()).config());
+            let checked = layers.and_then(|layers| check(&layers.with_kinds(KindNames.kinds())));
             if let (Err(mistakes), true) = (&checked, global.json) {
                 return output::mistakes(mistakes);
             }
-            let config = checked.map_err(invalid)?;
-            let rules = site_rules(&config);
-            if let (Err(mistakes), true) = (&rules, global.json) {
-                return output::mistakes(mistakes);
-            }
-            rules.map_err(invalid)?;
+            checked.map_err(invalid)?;
             if global.json {
                 output::json(&serde_json::json!({ "valid": true }))?;
             }
@@ -56,6 +53,27 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Done)
 }
 
+/// Finds every mistake in the configuration, in the quality rules, and in the recipients that DAGs name.
+fn check(layers: &Layers) -> Result<(), Mistakes> {
+    let (config, mut mistakes) = layers.config_with_mistakes(Use::Nights)?;
+    if let Err(Mistakes(found)) = site_rules(&config) {
+        mistakes.extend(found);
+    }
+    // What else is wrong in a DAG file is for `nocturne dags check` to say; a folder without files has no recipients.
+    for (_, dag) in Dags::of(&config).each().unwrap_or_default() {
+        if let Err(AppError::Dag(Mistakes(found))) = dag {
+            mistakes.extend(found.into_iter().filter(|mistake| is_recipient(&mistake.path)));
+        }
+    }
+    Mistakes::unless_none(mistakes, ())
+}
+
+/// Whether a path in a DAG file is that of a recipient: `jobs.digest.with.to.0`.
+fn is_recipient(path: &str) -> bool {
+    let keys: Vec<&str> = path.split('.').collect();
+    matches!(keys.as_slice(), ["jobs", _, "with", "to", ..])
+}
+
 /// Reads the layers and the configuration they make.
 pub(super) fn load(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
     let layers = Layers::read(files, process_environment()).map_err(invalid)?.with_kinds(KindNames.kinds());
@@ -70,6 +88,6 @@ pub(super) fn load_to_look(files: &[PathBuf]) -> Result<(Config, Layers), Failur
     Ok((config, layers))
 }
 
-fn invalid(mistakes: crate::domain::document::Mistakes) -> Failure {
+fn invalid(mistakes: Mistakes) -> Failure {
     Failure::new(ExitCode::Invalid, anyhow::Error::new(mistakes).context("the configuration is not valid"))
 }

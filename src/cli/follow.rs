@@ -13,6 +13,7 @@ use super::progress::{PlainProgress, Talk, status_line};
 use super::{ExitCode, Failure};
 use crate::app::App;
 use crate::domain::check::Severity;
+use crate::domain::delivery::MailState;
 use crate::domain::ids::{JobName, RunId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::Reason;
@@ -86,14 +87,17 @@ async fn look(app: &App, run_id: &RunId) -> Result<(Option<RunRecord>, Vec<JobVi
     Ok((app.store.run(run_id).await?, app.store.jobs(run_id).await?))
 }
 
-/// Returns the exit code of a run that is done; `waiting` are e-mails that could not be sent.
-pub(super) fn exit_code(run: &RunRecord, jobs: &[JobView], waiting: &[MailRow], strict: Strict) -> ExitCode {
+/// Returns the exit code of a run that is done; `unsent` are e-mails of any night that were not handed over. Those of other
+/// nights that were given up count no more: nothing that this run could do delivers them.
+pub(super) fn exit_code(run: &RunRecord, jobs: &[JobView], unsent: &[MailRow], strict: Strict) -> ExitCode {
+    let is_of_the_night = |mail: &MailRow| mail.id.key.dag == run.dag && mail.id.key.logical_date == run.logical_date;
+    let lacks_mail = unsent.iter().any(|mail| mail.state == MailState::Waiting || is_of_the_night(mail));
     match run.state {
         RunState::Cancelled => ExitCode::Interrupted,
         // Left for the next start: its process was told to stop.
         RunState::Queued | RunState::Running => ExitCode::Terminated,
         RunState::Failed => ExitCode::RunFailed,
-        _ if waiting.is_empty() && !has_warnings(jobs) => ExitCode::Done,
+        _ if !lacks_mail && !has_warnings(jobs) => ExitCode::Done,
         _ if strict == Strict::Yes => ExitCode::RunFailed,
         _ => ExitCode::Warnings,
     }

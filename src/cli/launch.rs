@@ -12,13 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::follow::{self, Strict};
 use super::output::Listener;
 use super::progress::Talk;
-use super::{ExitCode, Failure, values};
+use super::{ExitCode, Failure, mails, values};
 use crate::app::{App, Interrupt, Signals};
 use crate::domain::dag::OverlapPolicy;
 use crate::domain::job::JobView;
 use crate::domain::run::{RunState, Trigger};
 use crate::engine::{Stop, tick};
-use crate::report::mail::masked;
 use crate::store::{MailRow, NewRun, Role, RunFilter, RunRecord, Tenure, ToSettle};
 
 /// How often a follower of a daemon's run checks that the daemon is running, and after how many checks without one it
@@ -133,7 +132,7 @@ impl Limit {
         self.0.is_some_and(|at| at <= tokio::time::Instant::now())
     }
 
-    async fn passes(&self) {
+    pub(super) async fn passes(&self) {
         match self.0 {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
@@ -400,13 +399,7 @@ pub(super) struct Left {
 
 impl Left {
     fn with_run(&self, run: &RunRecord, jobs: &[JobView]) -> serde_json::Value {
-        let waiting = self.waiting.iter().map(|mail| {
-            let to = masked(&mail.recipient.address);
-            serde_json::json!({
-                "message_id": mail.message_id, "to": to, "state": mail.state, "tries": mail.tries, "why": mail.last_error
-            })
-        });
-        let waiting: Vec<_> = waiting.collect();
+        let waiting: Vec<_> = self.waiting.iter().map(mails::json).collect();
         let unsettled: Vec<_> = self.unsettled.iter().map(|row| &row.target).collect();
         serde_json::json!({ "run": run, "jobs": jobs, "outbox": waiting, "to_settle": unsettled })
     }

@@ -26,9 +26,11 @@ mod global;
 mod kinds;
 mod lake;
 mod launch;
+mod mails;
 mod output;
 mod progress;
 mod quality;
+mod report;
 mod run;
 mod runs;
 mod shapes;
@@ -88,6 +90,9 @@ enum Command {
     /// List, show, evaluate and suggest quality rules.
     #[command(subcommand)]
     Quality(quality::Args),
+    /// Hand over the e-mails that wait.
+    #[command(subcommand)]
+    Report(report::Args),
     /// Generate the data of the simulated institution.
     #[command(subcommand)]
     Sim(sim::Args),
@@ -152,6 +157,7 @@ impl Command {
             Self::Lake(args) => lake::run(args, global).await,
             Self::Alerts(args) => alerts::run(args, global).await,
             Self::Quality(args) => quality::run(args, global).await,
+            Self::Report(args) => report::run(args, global).await,
             Self::Sim(args) => sim::run(args, global).await,
             Self::Config(args) => config::run(&args, global),
             Self::Audit(args) => audit::run(args, global).await,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, Engine, Lake, Log, Mail, MailTransport, Paths, Size, Source, SourceKind, Use, parse_mailbox};
-use super::{Isolation, Retention};
+use super::{Isolation, Retention, Security};
 use crate::domain::document::Words;
 use crate::domain::ids::{SourceName, TableName};
 use crate::domain::schedule::parse_zone;
@@ -215,6 +215,20 @@ fn source(name: &str, source: &Source, config: &Config, notes: &mut Notes) {
     }
 }
 
+fn login(mail: &Mail, notes: &mut Notes) {
+    match (&mail.user, &mail.password, &mail.oauth_token) {
+        (_, Some(_), Some(_)) => {
+            notes.note("mail.oauth_token", "there is a `password` too: log in by one of them, and take the other out");
+        }
+        (Some(_), None, None) => {
+            notes.note("mail.password", "to log in, SMTP needs with `user` a `password` or an `oauth_token`");
+        }
+        (None, Some(_), None) => notes.note("mail.user", "to log in, SMTP needs both `user` and `password`"),
+        (None, None, Some(_)) => notes.note("mail.user", "to log in, SMTP needs both `user` and `oauth_token`"),
+        _ => {}
+    }
+}
+
 fn mail(mail: &Mail, notes: &mut Notes) {
     if mail.transport == MailTransport::Smtp && mail.host.as_ref().is_none_or(String::is_empty) {
         notes.note("mail.host", "SMTP needs the host of the server");
@@ -222,9 +236,16 @@ fn mail(mail: &Mail, notes: &mut Notes) {
     if mail.transport == MailTransport::Eml && mail.folder.as_os_str().is_empty() {
         notes.note("mail.folder", "the path is empty; write the folder of the `.eml` files");
     }
-    if mail.user.is_some() != mail.password.is_some() {
-        let missing = if mail.user.is_some() { "mail.password" } else { "mail.user" };
-        notes.note(missing, "to log in, SMTP needs both `user` and `password`");
+    login(mail, notes);
+    if let Some(proxy) = &mail.proxy {
+        let has_port =
+            proxy.rsplit_once(':').is_some_and(|(_, port)| port.trim_end_matches('/').parse::<u16>().is_ok());
+        if !has_host(proxy, &["http", "socks5"]) || !has_port || proxy.contains('@') {
+            notes.note("mail.proxy", "write `http://HOST:PORT` or `socks5://HOST:PORT`, without a user");
+        }
+        if mail.security == Security::Tls {
+            notes.note("mail.proxy", "through a proxy, set `mail.security = \"starttls\"`");
+        }
     }
     if mail.to.is_empty() {
         notes.note("mail.to", "nobody would get the digest; name at least one address");

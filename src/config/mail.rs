@@ -30,8 +30,16 @@ pub struct Mail {
     pub user: Option<String>,
     /// The user's password.
     pub password: Option<SecretReference>,
+    /// An access token to log in with (XOAUTH2) in place of a password. A file is read anew for each login, so that
+    /// whatever renews the token only has to write it there.
+    #[serde(default)]
+    pub oauth_token: Option<SecretReference>,
     /// A file of certificates (PEM) to trust in addition to the well-known ones.
     pub ca_file: Option<PathBuf>,
+    /// A proxy through which the SMTP server is reached: `http://HOST:PORT` (it must allow CONNECT to the server's port) or
+    /// `socks5://HOST:PORT`.
+    #[serde(default)]
+    pub proxy: Option<String>,
     /// The sender.
     pub from: String,
     /// Who gets the digest: those who run the night.

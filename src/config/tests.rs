@@ -214,7 +214,7 @@ filter = 'nocturne=loud'
       site.toml:10:1: `sources.canvas.kind`: the source `canvas` names people, so its ids become pseudonyms under a key of your own: set `privacy.key` to `env:NAME` or `file:PATH` (only data that name nobody already may say `anonymous = true`)
       site.toml:12:1: `features.delivery_grace`: `soon` is not a duration; write `30s`, `10m`, `1h` or `1h 30m`
       site.toml:13:2: `mail.host`: SMTP needs the host of the server
-      site.toml:13:2: `mail.password`: to log in, SMTP needs both `user` and `password`
+      site.toml:13:2: `mail.password`: to log in, SMTP needs with `user` a `password` or an `oauth_token`
       site.toml:16:24: `mail.to.1`: this is not an address that a mail server can deliver to; write `name@example.edu` or `Name <name@example.edu>`
       site.toml:18:1: `log.filter`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     "#);
@@ -243,7 +243,7 @@ fn wrong_shapes_do_not_hide_what_makes_no_sense() {
       site.toml:2:1: `institution.timezone`: `Mars/Base` is not an IANA time zone, such as `America/Detroit`
       site.toml:3:2: `mail.host`: SMTP needs the host of the server
       site.toml:4:7: `mail.to.0`: expected text, found the number 1
-      site.toml:5:1: `mail.hots`: unknown key; did you mean `host`? allowed: transport, folder, host, port, security, user, password, ca_file, from, to, readers, readers_from, domains, report_url, reply_to, hello_name
+      site.toml:5:1: `mail.hots`: unknown key; did you mean `host`? allowed: transport, folder, host, port, security, user, password, oauth_token, ca_file, proxy, from, to, readers, readers_from, domains, report_url, reply_to, hello_name
     "#);
 }
 

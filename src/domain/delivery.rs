@@ -4,7 +4,8 @@
 //! it. A slot promises the next revision before its night begins; a digest fills it, or a notice at the deadline. An
 //! e-mail that was handed over is corrected only if the verdict or the failed jobs change; one that still waits is
 //! replaced by the next revision. The Message-ID is the same for every try of a revision and never contains the
-//! address. Pure: the store writes what is decided here, within one transaction.
+//! address. What says how things stand now (`All is well`) is not sent once a later night has said more. Pure: the store
+//! writes what is decided here, within one transaction.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -18,13 +19,16 @@ use super::schedule::{self, Slot};
 const WEBHOOK: &str = "webhook:";
 
 /// How long an e-mail is tried before it is given up.
-pub const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(72);
+pub const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(48);
 
 /// The wait after the first failed try; it doubles after each further one.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(5);
 
 /// The longest wait between two tries.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(5);
+
+/// The audience of the e-mail that tells operators whom an e-mail could not be delivered to. No job can have this name.
+pub const UNDELIVERED: &str = "_undelivered";
 
 /// An e-mail: of which night, from which job, to whom.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,6 +108,8 @@ pub enum Word {
     Unknown,
     /// A route's news of alerts; it says nothing about the night as a whole.
     Alerts,
+    /// A notice to operators: an e-mail was refused, or given up.
+    Undelivered,
 }
 
 /// What a revision says, as far as a change in it is worth another e-mail.
@@ -111,7 +117,7 @@ pub enum Word {
 pub struct Signature {
     /// The verdict.
     pub word: Word,
-    /// The jobs that failed, sorted.
+    /// The jobs that failed, sorted; of undelivered e-mails their masked recipients.
     pub failed_jobs: Vec<String>,
 }
 
@@ -169,6 +175,17 @@ pub enum Refusal {
     Permanent,
 }
 
+/// What to do with an e-mail that is due, before a server hears of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Try to hand it over.
+    Try,
+    /// Nothing any more: it has waited for too long.
+    GiveUp,
+    /// Nothing any more: the e-mail for this later date, written after it, knows better.
+    Overtaken(Date),
+}
+
 /// What follows a failed try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextTry {
@@ -224,7 +241,14 @@ impl Word {
             Self::NeverBegan => "never_began",
             Self::Unknown => "unknown",
             Self::Alerts => "alerts",
+            Self::Undelivered => "undelivered",
         }
+    }
+
+    /// Returns whether it says how things stand at the time of writing, which a later night's e-mail knows better. What
+    /// happened in a night, or what somebody must do about it, stays true.
+    pub const fn is_overtaken(self) -> bool {
+        matches!(self, Self::Ok | Self::Late | Self::Unknown)
     }
 
     /// Returns whether the night is done and none of its jobs failed.
@@ -286,6 +310,16 @@ pub fn on_notice(there: &[Revision], signature: &Signature) -> Decision {
             deliver(there, newest.number, None)
         }
         _ => Decision::Nothing,
+    }
+}
+
+/// Returns what to do with an e-mail that is due: `word` is what it says, `newer` the latest date after its own for which
+/// its recipient was written the same kind of e-mail after this one.
+pub fn turn(word: Option<Word>, newer: Option<Date>, waits_since: Timestamp, now: Timestamp) -> Turn {
+    match newer {
+        Some(date) if word.is_some_and(Word::is_overtaken) => Turn::Overtaken(date),
+        _ if now.duration_since(waits_since) > GIVE_UP_AFTER => Turn::GiveUp,
+        _ => Turn::Try,
     }
 }
 

@@ -42,6 +42,7 @@ pub use shared::rules::site_rules;
 
 use std::sync::Arc;
 
+use crate::config::Mail;
 use crate::domain::ids::KindName;
 use crate::domain::spec::KindCatalogue;
 use crate::engine::{JobRunner, Runners};
@@ -80,6 +81,23 @@ impl KindCatalogue for KindNames {
 
     fn params_schema(&self, kind: &str) -> Option<serde_json::Value> {
         registry().iter().find(|registered| registered.name == kind).map(|registered| (registered.params_schema)())
+    }
+}
+
+/// The kinds as a site's DAG files need them: besides names and schemas, what its configuration allows.
+pub struct SiteKinds<'a>(pub &'a Mail);
+
+impl KindCatalogue for SiteKinds<'_> {
+    fn kinds(&self) -> Vec<String> {
+        KindNames.kinds()
+    }
+
+    fn params_schema(&self, kind: &str) -> Option<serde_json::Value> {
+        KindNames.params_schema(kind)
+    }
+
+    fn objections(&self, kind: &str, params: &serde_json::Value) -> Vec<(Vec<String>, String)> {
+        send_report::objections(kind, params, self.0)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Reads what the run's other jobs left; writes `published/reports/<dag>/<date>/` (the report, its figures as JSON, CSV and
 //! Parquet, its charts; the night's times only in `timings.json`), the cards of the models in use, the data dictionary, and
 //! one e-mail per night, whatever happens in it. It runs when all other jobs are done, however they ended. The e-mail
-//! needs neither the lake nor a chart: if one of these fails, that is a finding. The outbox decides whether the same night
+//! needs neither the lake nor a chart: if one of these fails, that is a finding, and the e-mail says so. The outbox decides whether the same night
 //! sends another e-mail: only if it says something else.
 
 use std::time::Duration;
@@ -13,12 +13,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::shared::browsed;
+use super::shared::browsed::{self, Browsed};
 use super::shared::facts;
 use super::shared::published::{self, PublishedCheck};
 use super::shared::report::{Told, night_view, told};
 use super::shared::routes::routed;
-use crate::config::{Config, MailAddress};
+use crate::config::{Config, Mail, MailAddress, parse_mailbox};
 use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
@@ -26,9 +26,10 @@ use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::JobName;
 use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome};
 use crate::lake::keys;
+use crate::report::alerts::{Found, alerts};
 use crate::report::mail::{Addresses, compose, recipients};
 use crate::report::view::{DigestView, ReportView, Verdict};
-use crate::report::{RenderedEmail, RenderedReport, Renderer};
+use crate::report::{RenderedEmail, Renderer};
 use crate::telemetry::spawn_blocking;
 
 /// How long the lake may take over the report's files.
@@ -110,47 +111,66 @@ impl JobKind for SendReport {
             return for_readers(&params, report, cx).await;
         }
         let night = night_view(cx, cx.environment.clock.now());
-        let digest = DigestView {
-            report: report.clone(),
-            night,
-            report_link: report_link(cx),
-            contact: cx.environment.config.mail.reply_to.clone(),
-        };
-        let timings = serde_json::to_vec_pretty(&digest.night).map_err(|error| JobError::Fail(error.into()))?;
-        let (headline, verdict) = (report.headline(), report.verdict());
-        let browsed = browsed::gather(&report, cx).map_err(anyhow::Error::from);
-        let routed = routed(&report, &alerts, &Renderer::new().map_err(JobError::fail)?, cx)?;
-        let (email, rendered, browsed) = spawn_blocking(move || {
-            let renderer = Renderer::new()?;
-            let browsed = browsed.and_then(|browsed| browsed.files(&renderer));
-            Ok::<_, anyhow::Error>((renderer.digest(&digest)?, renderer.report(&report), browsed))
-        })
-        .await?;
-
-        // The e-mail comes first: it needs neither the lake nor the report.
-        let mut outcome = Outcome { summary: format!("“{headline}”"), alerts, ..Outcome::default() };
-        facts::VERDICT.leave(&mut outcome, &verdict)?;
-        outcome.mails.push(mail(&email, &params, cx)?);
-        outcome.mails.extend(routed.mails);
-        outcome.findings.extend(routed.findings);
-        outcome.findings.extend(email.undrawn.iter().map(|why| undrawn(why)));
-        let browsed = browsed.unwrap_or_else(|error| {
-            outcome.findings.push(incomplete(&error));
-            Vec::new()
-        });
-        let published = match rendered {
-            Ok(rendered) => publish(rendered, (timings, browsed), cx).await,
-            Err(error) => Err(error.into()),
+        let timings = serde_json::to_vec_pretty(&night).map_err(|error| JobError::Fail(error.into()))?;
+        let browsed = browsed::gather(&report, cx);
+        let routed = routed(&report, &alerts, cx)?;
+        let mut outcome = Outcome { alerts, findings: routed.findings, ..Outcome::default() };
+        let mut report_link = report_link(cx);
+        // The e-mail says what became of the report, so that comes first; it has a time limit, and may fail.
+        let published = match render_report(report.clone(), browsed, timings, cx).await {
+            Ok(Published { files, findings }) => {
+                outcome.findings.extend(findings);
+                stage(files, cx).await
+            }
+            Err(error) => Err(error),
         };
         match published {
             Ok(files) => outcome.files = files,
             Err(error) => {
                 outcome.findings.push(unpublished(&error, cx));
                 outcome.discards_staged = true;
+                report_link = None;
             }
         }
+        let contact = cx.environment.config.mail.reply_to.clone();
+        let (digest, found) = (DigestView { report, night, report_link, contact }, outcome.findings.clone());
+        let Digest { email, report, findings } = spawn_blocking(move || render_digest(digest, found)).await?;
+        outcome.findings = findings;
+        outcome.summary = format!("“{}”", report.headline());
+        facts::VERDICT.leave(&mut outcome, &report.verdict())?;
+        outcome.mails.push(mail(&email, &params, cx)?);
+        outcome.mails.extend(routed.mails);
         Ok(outcome)
     }
+}
+
+/// The operators' digest, with what was found in making it.
+struct Digest {
+    email: RenderedEmail,
+    report: ReportView,
+    findings: Vec<Finding>,
+}
+
+/// Renders the digest so that it says what this job found itself: a report that was not published, a chart that could
+/// not be drawn.
+fn render_digest(mut digest: DigestView, mut findings: Vec<Finding>) -> anyhow::Result<Digest> {
+    let renderer = Renderer::new()?;
+    tell_too(&mut digest.report, &findings);
+    let mut email = renderer.digest(&digest)?;
+    if !email.undrawn.is_empty() {
+        let undrawn: Vec<Finding> = email.undrawn.iter().map(|why| undrawn(why)).collect();
+        tell_too(&mut digest.report, &undrawn);
+        findings.extend(undrawn);
+        email = renderer.digest(&digest)?;
+    }
+    Ok(Digest { email, report: digest.report, findings })
+}
+
+/// Adds findings to what people are told, the worst first.
+fn tell_too(report: &mut ReportView, findings: &[Finding]) {
+    let found: Vec<Found> = findings.iter().cloned().map(Found::tonight).collect();
+    report.alerts.extend(alerts(&found, &[]));
+    report.alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
 }
 
 /// What readers get: an e-mail and no file; the report that they may open is published with the operators' digest.
@@ -169,7 +189,10 @@ async fn for_readers(params: &Params, report: ReportView, cx: &JobContext) -> Re
     }
     let night = night_view(cx, cx.environment.clock.now());
     let contact = cx.environment.config.mail.reply_to.clone();
-    let digest = DigestView { report, night, report_link: report_link(cx), contact };
+    // A report that could not be published tonight is not there.
+    let is_published = !report.alerts.iter().any(|alert| alert.check == NOT_PUBLISHED);
+    let report_link = report_link(cx).filter(|_| is_published);
+    let digest = DigestView { report, night, report_link, contact };
     let email = spawn_blocking(move || Ok::<_, anyhow::Error>(Renderer::new()?.reader(&digest)?)).await?;
     let mut outcome = Outcome { summary: format!("“{}”, for readers", email.subject), ..Outcome::default() };
     outcome.mails.push(mail(&email, params, cx)?);
@@ -199,6 +222,21 @@ pub fn promised_mail(dag: &Dag, config: &Config) -> Vec<(JobName, Recipient)> {
     each.collect()
 }
 
+/// Returns the addresses in the parameters of a report to which e-mail may not go, or cannot be delivered.
+pub(super) fn objections(kind: &str, params: &serde_json::Value, mail: &Mail) -> Vec<(Vec<String>, String)> {
+    let to = params.get("to").filter(|_| kind == SendReport::NAME).and_then(serde_json::Value::as_array);
+    let each = to.into_iter().flatten().enumerate().filter_map(|(place, address)| {
+        let address = address.as_str()?;
+        let why = match parse_mailbox(address) {
+            None => "this is not an address that a mail server can deliver to; write `name@example.edu`",
+            Some(_) if mail.allows(address) => return None,
+            Some(_) => "e-mail may not go to this domain; add it to `mail.domains`, or take the address out",
+        };
+        Some((vec!["to".to_owned(), place.to_string()], why.to_owned()))
+    });
+    each.collect()
+}
+
 /// Returns the verdict of the e-mail that came with an outcome; `None` where there is none, or none that can be read.
 pub fn night_verdict(outcome: &Outcome) -> Option<Verdict> {
     facts::VERDICT.of(outcome).ok().flatten()
@@ -224,12 +262,26 @@ fn mail(email: &RenderedEmail, params: &Params, cx: &JobContext) -> Result<MailR
     compose(email, &addresses, cx.environment.clock.now()).map_err(JobError::fail)
 }
 
-/// Stages the report's files in the lake.
-async fn publish(
-    rendered: RenderedReport,
-    (timings, browsed): (Vec<u8>, Vec<(String, Vec<u8>)>),
+/// What is published, and what was found in making it.
+struct Published {
+    /// The files with their keys.
+    files: Vec<(String, Vec<u8>)>,
+    findings: Vec<Finding>,
+}
+
+/// Renders the report and what lies beside it.
+async fn render_report(
+    report: ReportView,
+    browsed: Result<Browsed, JobError>,
+    timings: Vec<u8>,
     cx: &JobContext,
-) -> anyhow::Result<Vec<FileRef>> {
+) -> anyhow::Result<Published> {
+    let (rendered, browsed) = spawn_blocking(move || {
+        let renderer = Renderer::new()?;
+        let browsed = browsed.map_err(anyhow::Error::from).and_then(|browsed| browsed.files(&renderer));
+        Ok::<_, anyhow::Error>((renderer.report(&report)?, browsed))
+    })
+    .await?;
     let mut files: Vec<(String, Vec<u8>)> =
         vec![("index.html".to_owned(), rendered.index_html.into_bytes()), ("timings.json".to_owned(), timings)];
     if let Some(checks) = facts::CHECKS.read(cx)? {
@@ -246,7 +298,17 @@ async fn publish(
     files.extend(rendered.charts.into_iter().map(|chart| (format!("{}.png", chart.name), chart.png)));
     let of_report =
         |(file, bytes): (String, Vec<u8>)| (keys::report_file(&cx.input.dag, cx.input.logical_date, &file), bytes);
-    let files: Vec<(String, Vec<u8>)> = files.into_iter().map(of_report).chain(browsed).collect();
+    let mut files: Vec<(String, Vec<u8>)> = files.into_iter().map(of_report).collect();
+    let mut findings = Vec::new();
+    match browsed {
+        Ok(browsed) => files.extend(browsed),
+        Err(error) => findings.push(incomplete(&error)),
+    }
+    Ok(Published { files, findings })
+}
+
+/// Stages files in the lake.
+async fn stage(files: Vec<(String, Vec<u8>)>, cx: &JobContext) -> anyhow::Result<Vec<FileRef>> {
     let staging = async {
         let mut staged = Vec::with_capacity(files.len());
         for (key, bytes) in files {

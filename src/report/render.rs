@@ -13,7 +13,7 @@ use super::charts::{Brush, Chart, ChartError, Drawn};
 use super::templates::{Template, environment, render};
 use super::view::{
     AlertNewsView, DictionaryView, DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView,
-    ReaderView, ReportView, TableView, Verdict,
+    ReaderView, ReportView, TableView, UndeliveredView, Verdict,
 };
 use crate::domain::check::Severity;
 use crate::domain::delivery::Signature;
@@ -120,6 +120,13 @@ struct AlertContext<'a> {
     summary: String,
 }
 
+#[derive(Serialize)]
+struct UndeliveredContext<'a> {
+    view: &'a UndeliveredView,
+    headline: &'static str,
+    steps: Vec<String>,
+}
+
 /// A chart as a template sees it: a `cid:` reference in an e-mail, the drawing itself on a page.
 #[derive(Serialize)]
 struct Picture<'a> {
@@ -201,6 +208,28 @@ impl Renderer {
             subject: self.subject(Template::AlertSubject, &context)?,
             text: self.render(Template::AlertText, &context)?,
             html: self.email_html(Template::AlertHtml, &context)?,
+            charts: Vec::new(),
+            undrawn: Vec::new(),
+        })
+    }
+
+    /// Returns the content of the e-mail about recipients of a night who have no e-mail.
+    ///
+    /// # Errors
+    /// When a template does not render.
+    pub fn undelivered(&self, view: &UndeliveredView) -> Result<RenderedEmail, RenderError> {
+        let headline = match view.mails.len() {
+            1 => "An e-mail could not be delivered",
+            _ => "E-mails could not be delivered",
+        };
+        let context = UndeliveredContext { view, headline, steps: view.steps() };
+        Ok(RenderedEmail {
+            dag: view.dag.clone(),
+            logical_date: view.logical_date,
+            signature: view.signature(),
+            subject: self.subject(Template::UndeliveredSubject, &context)?,
+            text: self.render(Template::UndeliveredText, &context)?,
+            html: self.email_html(Template::UndeliveredHtml, &context)?,
             charts: Vec::new(),
             undrawn: Vec::new(),
         })
@@ -291,6 +320,7 @@ impl Renderer {
         }
         let sample = ReportView::sample(Verdict::Failed);
         self.alerts(&AlertNewsView::sample(&sample.institution, &sample.dag, sample.logical_date))?;
+        self.undelivered(&UndeliveredView::sample())?;
         self.report(&sample)?;
         self.folder_index(&FolderView::sample())?;
         self.model_card(&ModelCardView::sample())?;

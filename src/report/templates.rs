@@ -59,6 +59,12 @@ templates! {
     AlertText = "email/alert/body.txt.j2";
     /// That e-mail as HTML.
     AlertHtml = "email/alert/body.html.j2";
+    /// The subject of the e-mail about recipients who have none.
+    UndeliveredSubject = "email/undelivered/subject.txt.j2";
+    /// That e-mail as text.
+    UndeliveredText = "email/undelivered/body.txt.j2";
+    /// That e-mail as HTML.
+    UndeliveredHtml = "email/undelivered/body.html.j2";
     /// The published report.
     Report = "report/index.html.j2";
     /// The index of a folder.

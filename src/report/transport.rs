@@ -16,7 +16,7 @@ use crate::store::Outgoing;
 
 pub use eml_folder::{EmlFolder, page_name};
 pub use receipt::{Receipt, Stage, TransportError};
-pub use smtp::{Smtp, SmtpSecurity, SmtpSettings};
+pub use smtp::{Login, LoginBy, Proxy, ReadSecret, Smtp, SmtpSecurity, SmtpSettings};
 pub use webhook::{Reach, Webhook, WebhookSettings};
 
 /// Where e-mails go.

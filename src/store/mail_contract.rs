@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::delivery::{ExpectedMail, MailId, MailState, NextTry, Recipient, Signature};
+use crate::domain::delivery::{ExpectedMail, MailId, MailState, NextTry, Recipient, Signature, Word};
 use crate::domain::ids::{DagName, RunId};
 use crate::domain::outcome::MailRecord;
 
@@ -54,6 +54,11 @@ pub struct DueMail {
     pub since: Timestamp,
     /// Tries so far.
     pub tries: u32,
+    /// What it says; `None` where an earlier version of the program did not record it.
+    pub word: Option<Word>,
+    /// The latest date after its own for which its recipient was written the same kind of e-mail after this one, which
+    /// waits or was handed over.
+    pub newer: Option<Date>,
 }
 
 /// A revision as it is stored, without its body.
@@ -157,6 +162,13 @@ pub trait MailStore: Send + Sync {
     /// Records that an e-mail could not be handed over, and what follows; one that a later revision corrects is not
     /// tried again.
     async fn mail_failed(&self, id: &MailId, why: &str, next: NextTry, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Ends an e-mail that waits without a try, as given up or replaced; one that was handed over stays so.
+    async fn mail_ended(&self, id: &MailId, state: MailState, why: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Makes every e-mail that waits due now, whenever its next try was to be; returns how many wait and are not being
+    /// sent.
+    async fn mail_hurry(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Returns the revisions of a night, by audience, recipient and number.
     async fn mails_of(&self, dag: &DagName, logical_date: Date) -> Result<Vec<MailRow>, StoreError>;

@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::mail_contract::{DueMail, MailRow, Outgoing};
 use super::revisions::{bound_id, id_of, row_of};
 use super::row::Row;
-use crate::domain::delivery::{MailId, NextTry, webhook_of};
+use crate::domain::delivery::{MailId, MailState, NextTry, webhook_of};
 use crate::domain::ids::DagName;
 
 const DUE: &str = include_str!("../../sql/state/mail_due.sql");
@@ -21,6 +21,8 @@ const OPEN: &str = include_str!("../../sql/state/mail_open.sql");
 const BEGIN: &str = include_str!("../../sql/state/mail_begin.sql");
 const SENT: &str = include_str!("../../sql/state/mail_sent.sql");
 const FAILED: &str = include_str!("../../sql/state/mail_failed.sql");
+const END: &str = include_str!("../../sql/state/mail_end.sql");
+const HURRY: &str = "UPDATE mails SET next_try = $1 WHERE state = 'waiting' AND sending_since IS NULL";
 const RELEASE: &str = "UPDATE mails SET sending_since = NULL, sending_by = NULL \
      WHERE state = 'waiting' AND sending_since IS NOT NULL AND sending_since <= $1";
 const TAKEN: &str = "SELECT revision FROM mails \
@@ -100,6 +102,30 @@ pub(super) async fn failed(
     tx.commit().await
 }
 
+/// Ends an e-mail that waits without a try.
+pub(super) async fn end(
+    database: &Database,
+    id: &MailId,
+    (state, why): (MailState, &str),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut tx = database.begin("ending an e-mail that waits").await?;
+    let date = id.key.logical_date.to_string();
+    let changed = tx.execute(END, &bound_id(id, &date, [state.as_str().into(), why.into(), now.into()])).await?;
+    if changed == 0 && tx.row(IS_THERE, &bound_id(id, &date, [])).await?.is_none() {
+        return Err(no_mail(id));
+    }
+    tx.commit().await
+}
+
+/// Makes every e-mail that waits due now.
+pub(super) async fn hurry(database: &Database, now: Timestamp) -> Result<u64, StoreError> {
+    let mut tx = database.begin("making waiting e-mails due").await?;
+    let waiting = tx.execute(HURRY, &[now.into()]).await?;
+    tx.commit().await?;
+    Ok(waiting)
+}
+
 /// Returns what is promised, what waits, and what was given up since `since` and not superseded.
 pub(super) async fn open(database: &Database, since: Timestamp) -> Result<Vec<MailRow>, StoreError> {
     database.rows("reading the outbox", OPEN, &[since.into()]).await?.iter().map(row_of).collect()
@@ -127,6 +153,8 @@ fn due_of(row: &Row) -> Result<DueMail, StoreError> {
         outgoing: Outgoing { message_id, from: row.text("sender")?, to: row.text("address")?, message },
         since: row.instant("since")?,
         tries: row.count("tries")?,
+        word: row.text_or_null("verdict")?.map(|_| row.word("verdict")).transpose()?,
+        newer: row.text_or_null("newer")?.map(|_| row.parse("newer")).transpose()?,
     })
 }
 

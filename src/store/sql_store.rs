@@ -23,7 +23,7 @@ use super::{
 };
 use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
-use crate::domain::delivery::{MailId, NextTry};
+use crate::domain::delivery::{MailId, MailState, NextTry};
 use crate::domain::ids::{DagName, JobName, RunId};
 use crate::domain::job::{JobView, SkippedSlot};
 use crate::domain::outcome::{FileRef, MailRecord, ModelRecord, SnapshotRef};
@@ -289,6 +289,14 @@ impl MailStore for SqlStore {
 
     async fn mail_failed(&self, id: &MailId, why: &str, next: NextTry, now: Timestamp) -> Result<(), StoreError> {
         outbox::failed(&self.database, id, FailedTry { why, next }, now).await
+    }
+
+    async fn mail_ended(&self, id: &MailId, state: MailState, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        outbox::end(&self.database, id, (state, why), now).await
+    }
+
+    async fn mail_hurry(&self, now: Timestamp) -> Result<u64, StoreError> {
+        outbox::hurry(&self.database, now).await
     }
 
     async fn mails_of(&self, dag: &DagName, logical_date: Date) -> Result<Vec<MailRow>, StoreError> {

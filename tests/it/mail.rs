@@ -21,7 +21,7 @@ use nocturne::domain::outcome::{MailRecord, Outcome};
 use nocturne::domain::run::RunState;
 use nocturne::domain::schedule::Slot;
 use nocturne::report::mail::recipients;
-use nocturne::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Transport};
+use nocturne::report::transport::{EmlFolder, Login, LoginBy, ReadSecret, Smtp, SmtpSecurity, SmtpSettings, Transport};
 use nocturne::store::{AttemptEnd, Base, MailRow, NewRun, Role};
 use tempfile::TempDir;
 
@@ -114,8 +114,13 @@ impl MailSite {
             host: "localhost".to_owned(),
             port: self.server.port,
             security: SmtpSecurity::StartTls,
-            login: Some(("nocturne".to_owned(), "open sesame".into())),
+            login: Some(Login {
+                user: "nocturne".to_owned(),
+                by: LoginBy::Password,
+                secret: ReadSecret::known("open sesame"),
+            }),
             ca_file: Some(self.folder.path().join("ca.pem")),
+            proxy: None,
             timeout: std::time::Duration::from_secs(30),
             reply_timeout: std::time::Duration::from_secs(30),
             hello_name: Some("night.example.edu".to_owned()),
@@ -205,10 +210,52 @@ async fn one_refused_recipient_of_three_keeps_nobody_else_waiting() {
 
     let unsent = app.send_due_mail().await.unwrap();
 
-    let to: Vec<String> = site.heard("To").into_iter().map(|(to, _)| to).collect();
-    assert_eq!(to, ["board@example.edu", "dean@example.edu"]);
+    let (digests, notices): (Vec<_>, Vec<_>) =
+        site.heard("Subject").into_iter().partition(|(_, subject)| subject.as_deref() == Some("The night"));
+    let to = |heard: Vec<(String, Option<String>)>| heard.into_iter().map(|(to, _)| to).collect::<Vec<_>>();
+    assert_eq!(to(digests), ["board@example.edu", "dean@example.edu"]);
+    assert_eq!(to(notices), ["board@example.edu", "dean@example.edu"], "both operators are told of the third");
     assert_eq!((unsent.len(), unsent[0].state, unsent[0].tries), (1, MailState::GivenUp, 1));
     assert!(unsent[0].last_error.as_ref().unwrap().contains("550"), "{unsent:?}");
+    drop(app);
+    let next = site.app().await;
+    next.begin_tenure().await.unwrap();
+    next.send_due_mail().await.unwrap();
+    assert_eq!(site.server.received().len(), 4, "the next process does not tell them again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_every_recipient_is_refused_nobody_is_told_and_it_ends() {
+    let site = MailSite::new(Temper::RefusesRecipients).await;
+    let app = site.app().await;
+    let claim = begin(&app).await;
+    commit_digest(&app, &claim, Word::Failed).await;
+
+    let unsent = app.send_due_mail().await.unwrap();
+
+    assert_eq!(unsent.len(), 3, "{unsent:?}");
+    assert!(unsent.iter().all(|mail| mail.state == MailState::GivenUp && mail.tries == 1), "{unsent:?}");
+    assert!(site.server.received().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_e_mail_that_no_server_takes_is_given_up_after_two_days() {
+    let site = MailSite::new(Temper::Greylists).await;
+    let app = site.app().await;
+    let claim = begin(&app).await;
+    commit_digest(&app, &claim, Word::Failed).await;
+
+    app.send_due_mail().await.unwrap();
+    site.clock.move_to("2026-11-22T02:29:59Z");
+    let waiting = app.send_due_mail().await.unwrap();
+    site.clock.move_to("2026-11-22T02:30:01Z");
+    let given_up = app.send_due_mail().await.unwrap();
+
+    let digests = |mails: &[MailRow], state| {
+        mails.iter().filter(|mail| mail.id.key.audience == "digest" && mail.state == state).count()
+    };
+    assert_eq!((waiting.len(), digests(&waiting, MailState::Waiting)), (3, 3), "{waiting:?}");
+    assert_eq!(digests(&given_up, MailState::GivenUp), 3, "{given_up:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -313,11 +313,11 @@ fn a_dag_is_shown_with_its_schedule_and_drawn() {
 fn every_command_that_shows_something_has_a_json_shape() {
     let site = site();
     assert_eq!(code(&site.nocturne(&["run", "tables", "--date", "2026-11-20"])), Some(0));
-    let shapes: [(&[&str], &str); 44] = [
+    let shapes: [(&[&str], &str); 45] = [
         (&["run", "tables", "--date", "2026-11-20"], "jobs outbox run to_settle"),
         (&["run", "tables", "--dry-run"], "dag jobs logical_date"),
         (&["runs", "list"], "paused runs skipped"),
-        (&["runs", "show", "last"], "audit findings_of_failed_jobs jobs run"),
+        (&["runs", "show", "last"], "audit e_mails findings_of_failed_jobs jobs run"),
         (&["runs", "logs", "last"], "[attempt job log]"),
         (&["runs", "diff", "last", "last"], "after before changes"),
         (&["audit", "list"], "[at entry job run_id seq]"),
@@ -359,6 +359,7 @@ fn every_command_that_shows_something_has_a_json_shape() {
         (&["db", "backup", "state.bak"], "backup"),
         (&["db", "restore", "state.bak"], "agreement restored"),
         (&["db", "restored"], "agreement"),
+        (&["report", "send", "--waiting"], "e_mails sent_by"),
         (&["watchdog"], "e_mails watch"),
         (&["doctor"], "checks verdict"),
     ];

@@ -41,6 +41,7 @@ fn secrets(site: &Site) -> BTreeMap<String, SecretReference> {
         ("lake.access_key_id", &config.lake.access_key_id),
         ("lake.secret_access_key", &config.lake.secret_access_key),
         ("mail.password", &config.mail.password),
+        ("mail.oauth_token", &config.mail.oauth_token),
     ];
     let mut secrets: BTreeMap<String, SecretReference> =
         named.into_iter().filter_map(|(key, secret)| Some((key.to_owned(), secret.clone()?))).collect();

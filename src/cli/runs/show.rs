@@ -1,13 +1,15 @@
-//! `nocturne runs show`: a run, why each of its jobs ran, what was found, what failed, and what was done to it by hand.
+//! `nocturne runs show`: a run, why each of its jobs ran, what was found, what failed, what became of its night's e-mails,
+//! and what was done to it by hand.
 
 use super::named::{find, took};
 use crate::app::App;
 use crate::cli::follow::unreachable;
 use crate::cli::values::time_in;
-use crate::cli::{ExitCode, Failure, Global, output};
+use crate::cli::{ExitCode, Failure, Global, mails, output};
 use crate::domain::check::Finding;
+use crate::domain::delivery::MailState;
 use crate::domain::job::{Force, JobView};
-use crate::store::{AuditEntry, RunRecord};
+use crate::store::{AuditEntry, MailRow, RunRecord};
 
 /// Show a run: its jobs, why each of them ran, findings and errors.
 #[derive(Debug, clap::Args)]
@@ -25,8 +27,12 @@ pub(super) async fn run(app: &App, args: &Args, global: &Global) -> Result<ExitC
     let jobs = app.store.jobs(&run.run_id).await.map_err(unreachable)?;
     let acts = app.store.audit_entries(Some(&run.run_id), ACTS).await.map_err(unreachable)?;
     let left = app.store.findings_left(&run.run_id).await.map_err(unreachable)?;
+    let sent = app.store.mails_of(&run.dag, run.logical_date).await.map_err(unreachable)?;
     if global.json {
-        let shown = serde_json::json!({ "run": run, "jobs": jobs, "findings_of_failed_jobs": left, "audit": acts });
+        let e_mails: Vec<_> = sent.iter().map(mails::json).collect();
+        let shown = serde_json::json!({
+            "run": run, "jobs": jobs, "findings_of_failed_jobs": left, "audit": acts, "e_mails": e_mails
+        });
         output::json(&shown)?;
         return Ok(ExitCode::Done);
     }
@@ -48,6 +54,7 @@ pub(super) async fn run(app: &App, args: &Args, global: &Global) -> Result<ExitC
     for finding in &left {
         output::line(&finding_lines(finding, "a part of a job that failed later"))?;
     }
+    show_mails(&sent)?;
     show_acts(&acts, &zone)
 }
 
@@ -102,6 +109,22 @@ fn finding_lines(finding: &Finding, job: &str) -> String {
         finding.message,
         finding.advice
     )
+}
+
+/// Shows what became of the night's e-mails, and what to do about those that were given up.
+fn show_mails(sent: &[MailRow]) -> Result<(), Failure> {
+    if sent.is_empty() {
+        return Ok(());
+    }
+    output::line("")?;
+    output::table(&mails::HEADER, &[], sent.iter().map(mails::cells).collect())?;
+    if sent.iter().any(|mail| mail.state == MailState::GivenUp) {
+        output::line(
+            "An e-mail that was given up is not tried again: correct the address or take it out (`mail.to`, `mail.readers`, \
+             or `to` of the job), and see `nocturne doctor`.",
+        )?;
+    }
+    Ok(())
 }
 
 fn show_acts(acts: &[AuditEntry], zone: &str) -> Result<ExitCode, Failure> {

@@ -108,6 +108,28 @@ fn a_promise_that_was_closed_does_not_open_the_way_for_a_repeat() {
 }
 
 #[test]
+fn all_is_well_is_not_said_late_once_a_later_night_has_written() {
+    let now = Timestamp::UNIX_EPOCH;
+    let newer = Some(date(2026, 11, 21));
+
+    for word in [Word::Ok, Word::Late, Word::Unknown] {
+        assert_eq!(turn(Some(word), newer, now, now), Turn::Overtaken(date(2026, 11, 21)), "{word:?}");
+        assert_eq!(turn(Some(word), None, now, now), Turn::Try, "{word:?}");
+    }
+    for word in [Word::Look, Word::Failed, Word::NoDigest, Word::NeverBegan, Word::Undelivered] {
+        assert_eq!(turn(Some(word), newer, now, now), Turn::Try, "what happened stays true: {word:?}");
+    }
+}
+
+#[test]
+fn what_has_waited_for_two_days_is_not_tried_again() {
+    let since = Timestamp::UNIX_EPOCH;
+
+    assert_eq!(turn(Some(Word::Failed), None, since, since + SignedDuration::from_hours(48)), Turn::Try);
+    assert_eq!(turn(Some(Word::Failed), None, since, since + SignedDuration::from_hours(49)), Turn::GiveUp);
+}
+
+#[test]
 fn a_message_id_names_the_night_and_not_the_person() {
     let key = MailKey {
         dag: "nightly".parse().unwrap(),
@@ -258,7 +280,7 @@ proptest! {
         }
     }
 
-    /// However often it fails, the tries end within 72 hours, and no wait is longer than five hours.
+    /// However often it fails, the tries end within two days, and no wait is longer than five hours.
     #[test]
     fn every_e_mail_is_given_up_in_the_end(delays in prop::collection::vec(0_i64..7_200, 60)) {
         let since = Timestamp::UNIX_EPOCH;

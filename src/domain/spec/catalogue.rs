@@ -9,4 +9,9 @@ pub trait KindCatalogue {
 
     /// Returns the JSON schema of a kind's parameters.
     fn params_schema(&self, kind: &str) -> Option<Value>;
+
+    /// Returns what the site does not allow in a job's parameters, beyond their schema: each with the path of its key.
+    fn objections(&self, _kind: &str, _params: &Value) -> Vec<(Vec<String>, String)> {
+        Vec::new()
+    }
 }

@@ -54,7 +54,15 @@ fn check_kinds(
             }
             Some(shape) => {
                 let params = job.get("with").unwrap_or(&empty);
-                mistakes.extend(document.mistakes_at(&["jobs", name, "with"], params, shape));
+                let found = document.mistakes_at(&["jobs", name, "with"], params, shape);
+                let objections = catalogue.objections(kind, params).into_iter().map(|(inside, message)| {
+                    let path = ["jobs", name, "with"].into_iter().chain(inside.iter().map(String::as_str));
+                    document.mistake(&path.collect::<Vec<_>>(), message)
+                });
+                // What does not fit the schema is said once.
+                let is_new = |objection: &Mistake| !found.iter().any(|mistake| mistake.path == objection.path);
+                mistakes.extend(objections.filter(is_new).collect::<Vec<_>>());
+                mistakes.extend(found);
             }
         }
     }

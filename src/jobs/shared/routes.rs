@@ -25,12 +25,7 @@ pub(in crate::jobs) struct Routed {
 }
 
 /// Returns what each route tells of a night's alerts.
-pub(in crate::jobs) fn routed(
-    report: &ReportView,
-    steps: &[AlertStep],
-    renderer: &Renderer,
-    cx: &JobContext,
-) -> Result<Routed, JobError> {
+pub(in crate::jobs) fn routed(report: &ReportView, steps: &[AlertStep], cx: &JobContext) -> Result<Routed, JobError> {
     let config = &cx.environment.config;
     let people = people(cx)?;
     let night = AlertNight {
@@ -48,7 +43,7 @@ pub(in crate::jobs) fn routed(
             continue;
         }
         let view = AlertNewsView::new(night, name, &groups);
-        match mails(&view, route, renderer, cx) {
+        match mails(&view, route, cx) {
             Ok(mails) => routed.mails.extend(mails),
             Err(error) => routed.findings.push(untold(name, &error)),
         }
@@ -56,15 +51,10 @@ pub(in crate::jobs) fn routed(
     Ok(routed)
 }
 
-fn mails(
-    view: &AlertNewsView,
-    route: &AlertRoute,
-    renderer: &Renderer,
-    cx: &JobContext,
-) -> anyhow::Result<Vec<MailRecord>> {
+fn mails(view: &AlertNewsView, route: &AlertRoute, cx: &JobContext) -> anyhow::Result<Vec<MailRecord>> {
     let mail = &cx.environment.config.mail;
     let audience = format!("alerts.{}", view.route);
-    let email = renderer.alerts(view)?;
+    let email = Renderer::new()?.alerts(view)?;
     let mut mails = Vec::new();
     if let Some(webhook) = &route.webhook {
         mails.push(MailRecord {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::config::SecretError;
 use crate::domain::delivery::Refusal;
 
 /// What the receiving side said.
@@ -19,7 +20,7 @@ pub enum Stage {
     Connect,
     /// Upgrading to TLS.
     StartTls,
-    /// User and password.
+    /// User, and password or token.
     LogIn,
     /// The sender.
     Sender,
@@ -54,6 +55,9 @@ pub enum TransportError {
         /// The server.
         host: String,
     },
+    /// TLS from the first byte does not go through a proxy.
+    #[error("through a proxy (`mail.proxy`) the SMTP server is reached by `starttls`, not by `tls`")]
+    ProxyWithTls,
     /// The record names an address that is not valid.
     #[error(
         "the e-mail `{message_id}` names an address that is not one; correct `mail.to`, `mail.from` or `to` of the job"
@@ -72,6 +76,9 @@ pub enum TransportError {
         /// What went wrong, without its URL.
         why: String,
     },
+    /// The password or the token is not available.
+    #[error("logging in: a secret cannot be read; correct `mail.password` or `mail.oauth_token`")]
+    Secret(#[source] SecretError),
     /// The server could not be reached, or refused.
     #[error("{} at the SMTP server {host}:{port}: {reply}; {}", .stage.words(), .stage.advice())]
     Smtp {
@@ -94,8 +101,8 @@ impl TransportError {
         match self {
             Self::Smtp { is_transient, .. } => *is_transient,
             Self::Webhook { is_gone, .. } => !*is_gone,
-            Self::Write { .. } => true,
-            Self::Certificate { .. } | Self::NotPrivate { .. } | Self::Envelope { .. } => false,
+            Self::Write { .. } | Self::Secret(_) => true,
+            Self::Certificate { .. } | Self::NotPrivate { .. } | Self::ProxyWithTls | Self::Envelope { .. } => false,
         }
     }
 
@@ -127,7 +134,7 @@ impl Stage {
         match self {
             Self::Connect => "check host and port, and that this machine may reach them",
             Self::StartTls => "check that the server offers STARTTLS on this port and that its certificate is trusted",
-            Self::LogIn => "check user and password",
+            Self::LogIn => "check `mail.user`, and `mail.password` or `mail.oauth_token`",
             Self::Sender => "check that the server accepts this sender (`mail.from`) from this user and this machine",
             Self::Send => "check that the server accepts this recipient and this message",
         }

@@ -1,9 +1,13 @@
 //! One SMTP server: one conversation per e-mail, each stage with its own time limit.
 //!
+//! Login is by password or, where a token is configured, by XOAUTH2; the secret is read for each login.
+//!
 //! The connection is TLS, or it is to this machine itself. Errors name host, port and stage; the recipient's address is
 //! masked in them.
 
 mod certificate;
+mod login;
+mod proxy;
 
 use std::future::Future;
 use std::io;
@@ -13,16 +17,21 @@ use std::time::Duration;
 
 use lettre::address::Address;
 use lettre::transport::smtp::Error as SmtpError;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
-use secrecy::{ExposeSecret, SecretString};
 use tracing::debug;
 
 use super::receipt::{Receipt, Stage, TransportError};
 use crate::report::mail::masked;
 use crate::store::Outgoing;
+
+pub use login::{Login, LoginBy, ReadSecret};
+pub use proxy::Proxy;
+
+/// How long a server may take to accept a connection. RFC 5321 has no limit for it: a machine that is switched off must
+/// not hold up a night as long as one that thinks about its greeting.
+const REACHING: Duration = Duration::from_secs(30);
 
 /// How to reach an SMTP server.
 #[derive(Debug, Clone)]
@@ -33,10 +42,12 @@ pub struct SmtpSettings {
     pub port: u16,
     /// How the connection is kept private.
     pub security: SmtpSecurity,
-    /// User and password, where the server asks for them.
-    pub login: Option<(String, SecretString)>,
+    /// How to log in, where the server asks for it.
+    pub login: Option<Login>,
     /// A PEM file with the authority that signed the server's certificate, beside the well-known ones.
     pub ca_file: Option<PathBuf>,
+    /// A proxy through which the server is reached; only with STARTTLS, or to this machine.
+    pub proxy: Option<Proxy>,
     /// How long each step of a conversation may take, up to the message's last line.
     pub timeout: Duration,
     /// How long the answer to the message may take: a server that scans a message already has it but has not said so.
@@ -70,6 +81,9 @@ impl Smtp {
     pub fn new(settings: SmtpSettings) -> Result<Self, TransportError> {
         if settings.security == SmtpSecurity::PlainToThisMachine && !is_this_machine(&settings.host) {
             return Err(TransportError::NotPrivate { host: settings.host });
+        }
+        if settings.security == SmtpSecurity::Tls && settings.proxy.is_some() {
+            return Err(TransportError::ProxyWithTls);
         }
         let mut tls = TlsParameters::builder(settings.host.clone());
         let refused = |path: &Path, why: String| TransportError::Certificate { path: path.to_owned(), why };
@@ -141,17 +155,24 @@ impl Smtp {
         let SmtpSettings { host, port, security, timeout, .. } = &self.settings;
         let hello = self.hello().await;
         let first_tls = (*security == SmtpSecurity::Tls).then(|| self.tls.clone());
-        let connecting =
-            AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), Some(*timeout), &hello, first_tls, None);
+        let tunnel = match &self.settings.proxy {
+            Some(proxy) => Some(Box::new(self.through(proxy).await?)),
+            None => None,
+        };
+        let connecting = async {
+            if let Some(tunnel) = tunnel {
+                return AsyncSmtpConnection::connect_with_transport(tunnel, &hello).await;
+            }
+            let (server, limit) = ((host.as_str(), *port), Some(REACHING.min(*timeout)));
+            AsyncSmtpConnection::connect_tokio1(server, limit, &hello, first_tls, None).await
+        };
         let mut connection = self.stage(Stage::Connect, recipients, connecting).await?;
         if *security == SmtpSecurity::StartTls {
             let upgrading = connection.starttls(self.tls.clone(), &hello);
             self.stage(Stage::StartTls, recipients, upgrading).await?;
         }
-        if let Some((user, password)) = &self.settings.login {
-            let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
-            let logging_in = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
-            self.stage(Stage::LogIn, recipients, logging_in).await?;
+        if let Some(login) = &self.settings.login {
+            self.log_in(&mut connection, login, recipients).await?;
         }
         Ok(connection)
     }

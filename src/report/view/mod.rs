@@ -20,6 +20,7 @@ mod sample;
 mod sample_models;
 mod tables;
 mod trust;
+mod undelivered;
 
 pub use crate::domain::lineage::Basis;
 pub use alert::{Alert, AlertMemory, Resolved, Route};
@@ -34,3 +35,4 @@ pub use night::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, Report
 pub use pages::{FolderEntry, FolderView, ModelCardView, ReasonFeature};
 pub use reader::{ReaderFinding, ReaderTable, ReaderView};
 pub use tables::{DeliveredRows, QualityView, TableView};
+pub use undelivered::{UndeliveredMail, UndeliveredView};

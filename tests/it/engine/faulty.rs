@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use nocturne::domain::alert::{Silence, StandingAlert};
 use nocturne::domain::check::Finding;
 use nocturne::domain::dag::Dag;
-use nocturne::domain::delivery::{MailId, NextTry};
+use nocturne::domain::delivery::{MailId, MailState, NextTry};
 use nocturne::domain::ids::{DagName, JobName, RunId};
 use nocturne::domain::job::{JobView, SkippedSlot};
 use nocturne::domain::keeping::StoredRun;
@@ -83,6 +83,8 @@ faulty! {
     mail_release(before: Timestamp) -> u64;
     mail_sent(id: &MailId, now: Timestamp) -> ();
     mail_failed(id: &MailId, why: &str, next: NextTry, now: Timestamp) -> ();
+    mail_ended(id: &MailId, state: MailState, why: &str, now: Timestamp) -> ();
+    mail_hurry(now: Timestamp) -> u64;
     mails_of(dag: &DagName, logical_date: Date) -> Vec<MailRow>;
     mails_open(since: Timestamp) -> Vec<MailRow>;
     last_digest(dag: &DagName, before: Date) -> Option<Date>;

@@ -7,7 +7,7 @@ use mail_parser::{MessageParser, MimeHeaders};
 use nocturne::domain::delivery::Recipient;
 use nocturne::report::alerts::Alert;
 use nocturne::report::mail::{Addresses, MailError, compose, recipients};
-use nocturne::report::view::{DigestView, FailureKind, FailureView, JobView, Verdict};
+use nocturne::report::view::{DigestView, FailureKind, FailureView, JobView, UndeliveredView, Verdict};
 
 use nocturne::store::Outgoing;
 
@@ -70,6 +70,15 @@ fn the_emails_of_nights_that_went_wrong_read_as_agreed() {
 
         assert_snapshot(&format!("failure_{name}_text"), &format!("Subject: {}\n\n{}", email.subject, email.text));
     }
+}
+
+#[test]
+fn the_email_about_recipients_who_have_none_reads_as_agreed() {
+    let email = RENDERER.undelivered(&UndeliveredView::sample()).unwrap();
+
+    assert_snapshot("undelivered_text", &format!("Subject: {}\n\n{}", email.subject, email.text));
+    assert!(email.html.contains("E-mails could not be delivered") && email.html.contains("d…@riverbend.example"));
+    assert!(email.text.lines().all(|line| line.chars().count() <= 78), "{}", email.text);
 }
 
 #[test]

@@ -9,14 +9,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nocturne::domain::delivery::Refusal;
 use nocturne::report::mail::{Addresses, compose, recipients};
-use nocturne::report::transport::{EmlFolder, Smtp, SmtpSecurity, SmtpSettings, Stage, Transport, TransportError};
+use nocturne::report::transport::{
+    EmlFolder, Login, LoginBy, Proxy, ReadSecret, Smtp, SmtpSecurity, SmtpSettings, Stage, Transport, TransportError,
+};
 use nocturne::report::view::DigestView;
 use nocturne::store::Outgoing;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
 use crate::support::closed::ClosedPort;
-use crate::support::smtp::{Offer, SmtpServer, Temper};
+use crate::support::proxy::HttpProxy;
+use crate::support::smtp::{Offer, SmtpServer, TOKEN, Temper};
 
 const MESSAGE: &str =
     "Message-ID: <nightly.2026-11-20.digest.ab@riverbend.example>\r\nSubject: Night\r\n\r\nHello.\r\n";
@@ -40,6 +43,7 @@ fn settings(server: &SmtpServer, security: SmtpSecurity) -> (SmtpSettings, TempD
         security,
         login: None,
         ca_file: Some(ca_file),
+        proxy: None,
         timeout: Duration::from_secs(10),
         reply_timeout: Duration::from_secs(10),
         hello_name: Some("nocturne.test".to_owned()),
@@ -51,8 +55,8 @@ fn smtp(settings: SmtpSettings) -> Transport {
     Transport::Smtp(Box::new(Smtp::new(settings).unwrap()))
 }
 
-fn login(password: &str) -> Option<(String, SecretString)> {
-    Some(("nocturne".to_owned(), SecretString::from(password.to_owned())))
+fn login(by: LoginBy, secret: &str) -> Option<Login> {
+    Some(Login { user: "nocturne".to_owned(), by, secret: ReadSecret::known(secret) })
 }
 
 fn refusal(error: &TransportError) -> (Stage, bool) {
@@ -66,7 +70,7 @@ fn refusal(error: &TransportError) -> (Stage, bool) {
 async fn the_outbox_bytes_arrive_unchanged_over_starttls_with_a_login() {
     let server = SmtpServer::start(Offer::StartTls, Temper::Accepts).await;
     let (mut settings, _folder) = settings(&server, SmtpSecurity::StartTls);
-    settings.login = login("open sesame");
+    settings.login = login(LoginBy::Password, "open sesame");
 
     smtp(settings).send(&mail()).await.unwrap();
 
@@ -154,7 +158,7 @@ async fn a_sender_that_is_refused_is_a_matter_of_configuration_not_of_this_e_mai
 async fn a_wrong_password_is_final_and_not_repeated_in_the_error() {
     let server = SmtpServer::start(Offer::StartTls, Temper::Accepts).await;
     let (mut settings, _folder) = settings(&server, SmtpSecurity::StartTls);
-    settings.login = login("guess");
+    settings.login = login(LoginBy::Password, "guess");
 
     let error = smtp(settings).send(&mail()).await.unwrap_err();
 
@@ -188,6 +192,109 @@ async fn a_server_that_says_nothing_is_given_up_and_tried_again() {
 
     assert_eq!(refusal(&error), (Stage::Connect, true));
     assert!(error.to_string().contains("no answer within 0.05 s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_logs_in_by_xoauth2_and_is_read_for_each_login() {
+    let server = SmtpServer::start(Offer::StartTlsAndToken, Temper::Accepts).await;
+    let (mut settings, folder) = settings(&server, SmtpSecurity::StartTls);
+    let file = folder.path().join("token");
+    std::fs::write(&file, "an-old-one").unwrap();
+    let read = move || Ok(SecretString::from(std::fs::read_to_string(folder.path().join("token")).unwrap()));
+    settings.login = Some(Login { user: "nocturne".to_owned(), by: LoginBy::Token, secret: ReadSecret::by(read) });
+    let transport = smtp(settings);
+
+    let refused = transport.send(&mail()).await.unwrap_err();
+    std::fs::write(&file, TOKEN).unwrap();
+    transport.send(&mail()).await.unwrap();
+
+    assert_eq!((refusal(&refused), refused.refusal()), ((Stage::LogIn, false), Refusal::Transient));
+    let said = refused.to_string();
+    assert!(said.contains("the server refused the token") && said.contains("`mail.oauth_token`"), "{said}");
+    assert!(!format!("{refused:?} {transport:?}").contains("an-old-one"));
+    assert_eq!(server.received().iter().map(|mail| mail.user.as_str()).collect::<Vec<_>>(), ["nocturne"]);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_token_is_not_told_one() {
+    let server = SmtpServer::start(Offer::StartTls, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::StartTls);
+    settings.login = login(LoginBy::Token, TOKEN);
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!(refusal(&error), (Stage::LogIn, false));
+    assert!(error.to_string().contains("the server does not offer to log in by XOAUTH2"), "{error}");
+}
+
+#[tokio::test]
+async fn the_answer_to_the_message_may_take_longer_than_any_step_before() {
+    let server = SmtpServer::start(Offer::Plain, Temper::AnswersLate).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::PlainToThisMachine);
+    settings.timeout = Duration::from_millis(200);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let beside = smtp(SmtpSettings { host: "127.0.0.1".to_owned(), port, ..settings.clone() });
+
+    let sending = tokio::spawn(async move { smtp(settings).send(&mail()).await });
+    server.has_message().await;
+    // While the answer is held back, another conversation uses up a step's whole time.
+    let step = beside.send(&mail()).await.unwrap_err();
+    server.answer();
+
+    assert!(step.to_string().contains("no answer within 0.2 s"), "{step}");
+    sending.await.unwrap().unwrap();
+    assert_eq!(server.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_the_message_is_given_up_and_tried_again() {
+    let server = SmtpServer::start(Offer::Plain, Temper::AnswersLate).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::PlainToThisMachine);
+    settings.reply_timeout = Duration::from_millis(50);
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!((refusal(&error), error.refusal()), ((Stage::Send, true), Refusal::Transient), "{error}");
+    assert!(error.to_string().contains("no answer within 0.05 s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_behind_a_proxy_is_reached_privately_through_it() {
+    let server = SmtpServer::start(Offer::StartTls, Temper::Accepts).await;
+    let proxy = HttpProxy::start().await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::StartTls);
+    settings.login = login(LoginBy::Password, "open sesame");
+    settings.proxy = Proxy::parse(&format!("http://127.0.0.1:{}", proxy.port));
+
+    smtp(settings).send(&mail()).await.unwrap();
+
+    assert_eq!((proxy.tunnels(), server.received().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_named_and_tried_again() {
+    let server = SmtpServer::start(Offer::StartTls, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::StartTls);
+    let closed = ClosedPort::new();
+    settings.proxy = Proxy::parse(&format!("socks5://{}", closed.address()));
+
+    let error = smtp(settings).send(&mail()).await.unwrap_err();
+
+    assert_eq!((refusal(&error), error.refusal()), ((Stage::Connect, true), Refusal::Transient));
+    assert!(error.to_string().contains(&format!("the proxy socks5://{}", closed.address())), "{error}");
+    assert!(server.received().is_empty());
+}
+
+#[tokio::test]
+async fn tls_from_the_first_byte_is_not_lost_on_the_way_through_a_proxy() {
+    let server = SmtpServer::start(Offer::Tls, Temper::Accepts).await;
+    let (mut settings, _folder) = settings(&server, SmtpSecurity::Tls);
+    settings.proxy = Proxy::parse("http://127.0.0.1:3128");
+
+    let error = Smtp::new(settings).unwrap_err();
+
+    assert!(matches!(error, TransportError::ProxyWithTls), "{error}");
 }
 
 #[tokio::test]

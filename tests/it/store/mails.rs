@@ -6,7 +6,9 @@ use nocturne::domain::manual::Asked;
 use nocturne::domain::outcome::{MailRecord, Outcome, Reason};
 use nocturne::store::{Claim, HandedOver, MailRow, NewRun, Promise, StateStore};
 
-use super::fixtures::{DAY, Place, TestStore, at, dag_name, job, mail, new_run, recipient, running, skipped, succeed};
+use super::fixtures::{
+    DAY, Place, TestStore, at, dag_name, job, mail, new_run, recipient, running, skipped, succeed, success,
+};
 
 fn digest(word: Word) -> Outcome {
     Outcome { mails: vec![mail("digest", word)], ..Outcome::default() }
@@ -108,6 +110,40 @@ pub(super) async fn a_sent_mail_stays_sent_and_one_given_up_is_listed(place: &Pl
     let error = store.mail_sent(&unknown, at(62)).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no e-mail nightly 2026-11-20 a, revision 7 in the outbox");
     store.mail_failed(&unknown, "?", NextTry::GiveUp, at(62)).await.unwrap_err();
+}
+
+pub(super) async fn what_waits_can_be_hurried_or_ended_and_knows_of_a_later_nights(place: &Place) {
+    let store = place.open().await;
+    let (_, claim) = running(&store).await;
+    succeed(&store, &claim, "digest", digest(Word::Ok)).await;
+    let first = store.mail_due(at(9)).await.unwrap().remove(0);
+    store.mail_failed(&first.id, "450 later", NextTry::At(at(600)), at(10)).await.unwrap();
+    let (mut later, mut earlier) = (digest(Word::Ok), digest(Word::Ok));
+    later.mails[0].logical_date = DAY.tomorrow().unwrap();
+    earlier.mails[0].logical_date = DAY.yesterday().unwrap();
+    for (outcome, written) in [(later, 20), (earlier, 30)] {
+        let (_, claim) = running(&store).await;
+        let attempt = store.start_attempt(&claim, &job("digest"), at(2)).await.unwrap();
+        store.end_attempt(&claim, &job("digest"), attempt, success(outcome), at(written)).await.unwrap();
+    }
+
+    let before = store.mail_due(at(100)).await.unwrap().len();
+    assert_eq!(store.mail_hurry(at(100)).await.unwrap(), 3);
+    let due = store.mail_due(at(100)).await.unwrap();
+    store.mail_ended(&first.id, MailState::Replaced, "a later night knows better", at(101)).await.unwrap();
+
+    assert_eq!(before, 2);
+    let newer = |date| due.iter().find(|mail| mail.id.key.logical_date == date).map(|mail| (mail.word, mail.newer));
+    assert_eq!(newer(DAY), Some((Some(Word::Ok), DAY.tomorrow().ok())));
+    assert_eq!(newer(DAY.tomorrow().unwrap()), Some((Some(Word::Ok), None)));
+    assert_eq!(
+        newer(DAY.yesterday().unwrap()),
+        Some((Some(Word::Ok), None)),
+        "a backfill writes after the later night"
+    );
+    let ended = &rows(&*store).await[0];
+    assert_eq!((ended.state, ended.tries), (MailState::Replaced, 1), "ending it was not a try");
+    assert_eq!(store.mail_hurry(at(102)).await.unwrap(), 2);
 }
 
 pub(super) async fn what_is_being_sent_is_neither_replaced_nor_given_to_another(place: &Place) {

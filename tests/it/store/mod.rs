@@ -79,6 +79,7 @@ contract! {
     mails::each_recipient_has_a_row_and_only_another_verdict_is_mailed_again,
     mails::a_correction_names_what_it_corrects,
     mails::a_sent_mail_stays_sent_and_one_given_up_is_listed,
+    mails::what_waits_can_be_hurried_or_ended_and_knows_of_a_later_nights,
     mails::what_is_being_sent_is_neither_replaced_nor_given_to_another,
     mails::a_slot_promises_its_mails_and_a_trial_does_not_use_them_up,
     mails::a_trial_beside_the_night_leaves_it_its_promise,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// A port of its own that refuses every connection until it is dropped.
 pub(crate) struct ClosedPort(TcpSocket);
@@ -17,5 +17,10 @@ impl ClosedPort {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
+    }
+
+    /// Listens at the port from now on.
+    pub(crate) fn open(self) -> TcpListener {
+        self.0.listen(64).unwrap()
     }
 }

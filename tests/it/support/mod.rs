@@ -3,6 +3,7 @@
 pub(crate) mod closed;
 pub(crate) mod limit;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod s3;
 pub(crate) mod site;
 pub(crate) mod smtp;

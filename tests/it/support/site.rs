@@ -1,5 +1,6 @@
 //! A folder in which the real binary runs: the shipped DAGs, SQL and configuration, and one file of its own.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -20,12 +21,15 @@ struct Mounted(PathBuf);
 
 impl Mounted {
     /// Mounts one, if that is allowed.
-    fn on(folder: &Path, mib: u32) -> Option<Self> {
-        let size = format!("size={mib}m");
+    fn on(folder: &Path, kib: u32) -> Option<Self> {
+        let size = format!("size={kib}k");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output().unwrap();
         mounted.status.success().then(|| Self(folder.to_owned()))
     }
 }
+
+/// A folder that has no room, until it is dropped.
+pub(crate) struct SmallDisk(#[expect(dead_code, reason = "it is unmounted when it is dropped")] Option<Mounted>);
 
 /// A file that fills a disk, until it is dropped.
 pub(crate) struct Ballast(PathBuf);
@@ -52,8 +56,20 @@ impl Site {
     /// Makes a site on a disk of its own, which a test may fill; if mounting is not allowed, on the existing disk.
     pub(crate) fn on_a_disk_of(mib: u32, configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Mounted::on(folder.path(), mib);
+        let disk = Mounted::on(folder.path(), mib * 1024);
         Self::in_folder(folder, disk, configuration)
+    }
+
+    /// Makes a folder of the site a disk of its own, too small for what is written there, until the result is dropped. If
+    /// mounting is not allowed, nothing may be written there.
+    pub(crate) fn small_disk(&self, folder: &str, kib: u32) -> SmallDisk {
+        let folder = self.path().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mounted = Mounted::on(&folder, kib);
+        if mounted.is_none() {
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        SmallDisk(mounted)
     }
 
     /// Fills the site's disk except for so much, until the result is dropped; `None` if the site has no disk of its
