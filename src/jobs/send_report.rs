@@ -15,12 +15,14 @@ use super::kind::{JobContext, JobKind};
 use super::shared::facts;
 use super::shared::published::{self, PublishedCheck};
 use super::shared::report::{Told, night_view, told};
+use super::shared::told::{EARLIER, measurements};
 use crate::config::{Config, MailAddress};
 use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::JobName;
+use crate::domain::measurement::{HistoryWanted, Measurement};
 use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome};
 use crate::lake::keys;
 use crate::report::mail::{Addresses, compose, recipients};
@@ -90,6 +92,7 @@ impl JobKind for SendReport {
         when = "all_done"
         with = { report = "digest" }
     "#;
+    const HISTORY: HistoryWanted = EARLIER;
     type Params = Params;
 
     async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
@@ -115,6 +118,7 @@ impl JobKind for SendReport {
         };
         let timings = serde_json::to_vec_pretty(&digest.night).map_err(|error| JobError::Fail(error.into()))?;
         let (headline, verdict) = (report.headline(), report.verdict());
+        let tells = measurements(&report);
         let (email, rendered) = spawn_blocking(move || {
             let renderer = Renderer::new()?;
             Ok::<_, anyhow::Error>((renderer.digest(&digest)?, renderer.report(&report)))
@@ -122,7 +126,8 @@ impl JobKind for SendReport {
         .await?;
 
         // The e-mail comes first: it needs neither the lake nor the report.
-        let mut outcome = Outcome { summary: format!("“{headline}”"), alerts, ..Outcome::default() };
+        let mut outcome =
+            Outcome { summary: format!("“{headline}”"), alerts, measurements: tells, ..Outcome::default() };
         facts::VERDICT.leave(&mut outcome, &verdict)?;
         outcome.mails.push(mail(&email, &params, cx)?);
         outcome.findings.extend(email.undrawn.iter().map(|why| undrawn(why)));
@@ -155,11 +160,13 @@ async fn for_readers(params: &Params, report: ReportView, cx: &JobContext) -> Re
     if let Some(summary) = nobody {
         return Ok(Outcome { summary, ..Outcome::default() });
     }
+    let tells: Vec<Measurement> = measurements(&report);
     let night = night_view(cx, cx.environment.clock.now());
     let contact = cx.environment.config.mail.reply_to.clone();
     let digest = DigestView { report, night, report_link: report_link(cx), contact };
     let email = spawn_blocking(move || Ok::<_, anyhow::Error>(Renderer::new()?.reader(&digest)?)).await?;
-    let mut outcome = Outcome { summary: format!("“{}”, for readers", email.subject), ..Outcome::default() };
+    let summary = format!("“{}”, for readers", email.subject);
+    let mut outcome = Outcome { summary, measurements: tells, ..Outcome::default() };
     outcome.mails.push(mail(&email, params, cx)?);
     outcome.findings.extend(email.undrawn.iter().map(|why| undrawn(why)));
     Ok(outcome)

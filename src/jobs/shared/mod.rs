@@ -2,7 +2,8 @@
 //!
 //! [`environment`] is what bodies may use. `tables`, `features`, `examples` and `models` read what is committed, as
 //! methods of the `JobContext` where they read what its input names, so that a body reads the same at every try.
-//! `facts` is what jobs leave for each other and for the report, `published` what of it may be published. `pull` is what `canvas_pull` is made of.
+//! `facts` is what jobs leave for each other and for the report, `published` what of it may be published, `told`
+//! what e-mails told on earlier nights. `pull` is what `canvas_pull` is made of.
 
 pub(super) mod alerts;
 pub mod environment;
@@ -15,3 +16,4 @@ pub(super) mod pull;
 pub(super) mod report;
 pub(super) mod rules;
 pub(super) mod tables;
+pub(super) mod told;
