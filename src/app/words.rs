@@ -7,6 +7,7 @@ use crate::config::{MailTransport, SourceKind};
 use crate::domain::dag::Dag;
 use crate::domain::delivery::MailState;
 use crate::domain::job::JobView;
+use crate::domain::number::count_of;
 use crate::domain::run::RunState;
 use crate::report::mail::masked;
 use crate::report::transport::page_name;
@@ -49,7 +50,7 @@ impl App {
         lines.extend(unsent.iter().map(unsent_line));
         let findings: usize = jobs.iter().filter_map(|job| job.outcome.as_ref()).map(|o| o.findings.len()).sum();
         if findings > 0 {
-            lines.push(format!("{findings} findings: nocturne runs show last"));
+            lines.push(format!("{}: nocturne runs show last", count_of(findings, "finding", "findings")));
         }
         let mut closing = vec![self.mail_words(mails, jobs)];
         if jobs.iter().filter_map(|job| job.outcome.as_ref()).any(|outcome| !outcome.files.is_empty()) {

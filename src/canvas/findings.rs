@@ -7,6 +7,7 @@ use super::layout::Layout;
 use super::reading::RowMode;
 use super::terms::NO_TERM;
 use crate::domain::check::Finding;
+use crate::domain::number;
 
 /// What was counted while a table was read.
 #[derive(Debug)]
@@ -37,7 +38,11 @@ pub(super) fn of_rows(table: &str, mode: RowMode, counts: &Counts) -> Vec<Findin
         findings.push(Finding::warning(
             "rows.quarantined",
             table,
-            format!("{held_back} of {found} rows of `{table}` do not fit and were held back ({reasons})."),
+            format!(
+                "{held_back} of {} of `{table}` {} held back ({reasons}).",
+                number::rows(*found),
+                if *held_back == 1 { "does not fit and was" } else { "do not fit and were" }
+            ),
             "Look at the table's quarantine for file, line and rule, and fix the source or the contract.",
         ));
     }
@@ -46,8 +51,13 @@ pub(super) fn of_rows(table: &str, mode: RowMode, counts: &Counts) -> Vec<Findin
             "rows.without_term",
             table,
             format!(
-                "{without_term} rows of `{table}` belong to a course or an enrolment that is not known; they stand under \
-                 the term `{NO_TERM}`."
+                "{} of `{table}` {} under the term `{NO_TERM}`.",
+                number::rows(*without_term),
+                if *without_term == 1 {
+                    "belongs to a course or an enrolment that is not known; it stands"
+                } else {
+                    "belong to a course or an enrolment that is not known; they stand"
+                }
             ),
             "Deliver `courses` and `enrollments` with the table, or before it.",
         ));
@@ -64,7 +74,10 @@ pub(super) fn of_columns(table: &str, layout: &Layout, has_header: bool) -> Vec<
         findings.push(Finding::warning(
             "schema.unknown_column",
             format!("{table}.{column}"),
-            format!("The column `{column}` stands in {rows} rows of `{table}` and in no contract; it was not kept."),
+            format!(
+                "The column `{column}` stands in {} of `{table}` and in no contract; it was not kept.",
+                number::rows(*rows)
+            ),
             "Add it to the table's contract (config/tables), kept or dropped with the reason.",
         ));
     }
@@ -90,8 +103,10 @@ fn of_values(table: &str, layout: &Layout) -> Vec<Finding> {
                 "schema.unknown_value",
                 subject.clone(),
                 format!(
-                    "{} rows of `{table}` hold a value in `{}` that its contract does not list; it was kept.",
-                    column.unknown_values, column.name
+                    "{} of `{table}` {} a value in `{}` that its contract does not list; it was kept.",
+                    number::rows(column.unknown_values),
+                    if column.unknown_values == 1 { "holds" } else { "hold" },
+                    column.name
                 ),
                 "See which value it is in the lake's table, and add it to the contract if it is meant.",
             ));
@@ -101,9 +116,10 @@ fn of_values(table: &str, layout: &Layout) -> Vec<Finding> {
                 "schema.unspecified_value",
                 subject.clone(),
                 format!(
-                    "In {} rows of `{table}` the exporter met a value of `{}` that its own schema does not know; it is \
-                     null here.",
-                    column.unspecified, column.name
+                    "In {} of `{table}` the exporter met a value of `{}` that its own schema does not know; it is null \
+                     here.",
+                    number::rows(column.unspecified),
+                    column.name
                 ),
                 "See in Canvas' schema which value is new, and add it to the contract.",
             ));
@@ -113,8 +129,9 @@ fn of_values(table: &str, layout: &Layout) -> Vec<Finding> {
                 "value.oversized",
                 subject,
                 format!(
-                    "In {} rows of `{table}` the exporter left out a value of `{}` that is too large; it is null here.",
-                    column.oversized, column.name
+                    "In {} of `{table}` the exporter left out a value of `{}` that is too large; it is null here.",
+                    number::rows(column.oversized),
+                    column.name
                 ),
                 "Nothing, unless the column matters to you.",
             ));

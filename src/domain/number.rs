@@ -13,9 +13,25 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// Returns a number of things: `1 table`, `14 tables`.
+pub fn count_of(count: usize, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(u64::try_from(count).unwrap_or(u64::MAX)), if count == 1 { one } else { many })
+}
+
+/// Returns a number of rows: `1 row`, `163,204 rows`.
+pub fn rows(count: u64) -> String {
+    format!("{} {}", grouped(count), if count == 1 { "row" } else { "rows" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_of_a_thing_is_not_written_as_many() {
+        assert_eq!((count_of(1, "day", "days"), count_of(0, "day", "days")), ("1 day".into(), "0 days".into()));
+        assert_eq!((rows(1), rows(1_204)), ("1 row".into(), "1,204 rows".into()));
+    }
 
     #[test]
     fn thousands_are_parted_by_commas() {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::FeatureError;
 use super::visible::utc;
+use crate::domain::number;
 use crate::domain::table::ColumnType;
 
 /// The column that every partition carries: the instant of its cutoff.
@@ -189,14 +190,16 @@ impl SetContract {
             let values = frame.column(name).map_err(failed())?;
             let nulls = values.null_count();
             if column.null_means.is_none() && nulls > 0 {
-                breaches
-                    .push(format!("`{name}` is never null by contract, but is in {nulls} of {} rows", frame.height()));
+                breaches.push(format!(
+                    "`{name}` is never null by contract, but is in {nulls} of {}",
+                    number::rows(frame.height() as u64)
+                ));
             }
             if values.dtype() == &DataType::Float64 {
                 let numbers = values.f64().map_err(failed())?;
                 let wild = numbers.iter().flatten().filter(|number| !number.is_finite()).count();
                 if wild > 0 {
-                    breaches.push(format!("`{name}` is infinite or not a number in {wild} rows"));
+                    breaches.push(format!("`{name}` is infinite or not a number in {}", number::rows(wild as u64)));
                 }
             }
             if let Some((low, high)) = column.range {
@@ -204,7 +207,7 @@ impl SetContract {
                 let numbers = numbers.f64().map_err(failed())?;
                 let outside = numbers.iter().flatten().filter(|number| *number < low || *number > high).count();
                 if outside > 0 {
-                    breaches.push(format!("`{name}` lies outside {low} to {high} in {outside} rows"));
+                    breaches.push(format!("`{name}` lies outside {low} to {high} in {}", number::rows(outside as u64)));
                 }
             }
         }
@@ -214,7 +217,8 @@ impl SetContract {
             breaches.push(format!("{doubled} rows share their key ({}) with another", self.key.join(", ")));
         }
         if let Some(population) = population.filter(|population| *population != frame.height()) {
-            breaches.push(format!("it has {} rows where the population has {population}", frame.height()));
+            breaches
+                .push(format!("it has {} where the population has {population}", number::rows(frame.height() as u64)));
         }
         Ok(breaches)
     }

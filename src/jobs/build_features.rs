@@ -24,6 +24,7 @@ use crate::domain::ids::content_hash;
 use crate::domain::job::Force;
 use crate::domain::lineage::{Basis, Manifest, Part};
 use crate::domain::measurement::Measurement;
+use crate::domain::number::count_of;
 use crate::domain::outcome::{JobError, Outcome, SnapshotRef};
 use crate::domain::schedule::parse_zone;
 use crate::domain::spec::{LONGEST_GRACE, parse_duration};
@@ -176,7 +177,8 @@ impl Tally {
             n if n == self.built + self.kept => "reconstructed".to_owned(),
             n => format!("{n} of {} parts reconstructed", self.built + self.kept),
         };
-        format!("{sets} sets, {dates} dates, {basis}; {} built, {} kept", self.built, self.kept)
+        let (sets, dates) = (count_of(sets, "set", "sets"), count_of(dates, "date", "dates"));
+        format!("{sets}, {dates}, {basis}; {} built, {} kept", self.built, self.kept)
     }
 }
 

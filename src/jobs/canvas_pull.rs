@@ -20,7 +20,7 @@ use crate::canvas::TermLookup;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::freshness::Rhythm;
 use crate::domain::measurement::Measurement;
-use crate::domain::number::grouped;
+use crate::domain::number::{self, count_of};
 use crate::domain::outcome::{JobError, Outcome};
 use crate::report::view::{DeliveredRows, TableView};
 
@@ -140,7 +140,8 @@ fn outcome(mut pull: Pull, cx: &JobContext) -> Result<Outcome, JobError> {
     }
     let rows: u64 = views.iter().map(|view| view.rows).sum();
     let stale = views.iter().filter(|view| view.is_stale).count();
-    outcome.summary = format!("{} tables  {} rows  {held_back} held back", views.len(), grouped(rows));
+    outcome.summary =
+        format!("{}  {}  {held_back} held back", count_of(views.len(), "table", "tables"), number::rows(rows));
     if stale > 0 {
         outcome.summary.push_str(&format!("  {stale} stale"));
     }

@@ -233,7 +233,7 @@ fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<Strin
             "drift.alarm",
             "features",
             format!("features that carry {:.0} % of the model's importance differ from earlier terms", share * 100.0),
-            "Look at the drift table of the report before acting on the scores",
+            "Look at the drift table of the published report before acting on the scores",
         ));
     }
     for distance in distances {

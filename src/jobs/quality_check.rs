@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
-use super::shared::facts::{CHECKS, QUALITY};
-use super::shared::rules::{rules, standing, tonight};
+use super::shared::facts::{CHECKS, EXPECTED_ROWS, QUALITY};
+use super::shared::rules::{expected_rows, rules, standing, tonight};
 use super::shared::tables::DATE;
 use crate::domain::check::{Action, CheckOutcome, CheckStatus, Finding, Severity};
 use crate::domain::fingerprint::DependsOn;
@@ -69,8 +69,13 @@ impl JobKind for QualityCheck {
         let (standing, tonight) = (standing(cx).await?, tonight(cx).await?);
         cx.go_on()?;
         progress::report("rules", 0, Some(rules.len() as u64));
-        let (checks, rules) = spawn_blocking(move || (evaluate(&rules, &standing, &tonight), rules)).await;
-        let outcome = outcome(&checks, &rules)?;
+        let (checks, rows, rules) = spawn_blocking(move || {
+            let rows = expected_rows(&rules, &standing, &tonight);
+            (evaluate(&rules, &standing, &tonight), rows, rules)
+        })
+        .await;
+        let mut outcome = outcome(&checks, &rules)?;
+        EXPECTED_ROWS.leave(&mut outcome, &rows)?;
         let stopping: Vec<&CheckOutcome> = checks.iter().filter(|check| stops_night(check)).collect();
         if let Some(first) = stopping.first() {
             let found = Outcome { findings: outcome.findings, ..Outcome::default() };

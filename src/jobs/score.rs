@@ -16,6 +16,7 @@ use super::kind::{JobContext, JobKind};
 use super::shared::facts::FLAGGED;
 use super::shared::models::{load_model, recipe};
 use super::shared::tables::{DATE, lake_error};
+use super::shared::told::support_measured;
 use crate::domain::check::Finding;
 use crate::domain::code;
 use crate::domain::fingerprint::DependsOn;
@@ -107,6 +108,7 @@ impl JobKind for Score {
                 "Deliver the stale tables again and run the night again",
             ));
         }
+        outcome.measurements = support_measured(&counts);
         FLAGGED.leave(&mut outcome, &counts)?;
         Ok(outcome)
     }

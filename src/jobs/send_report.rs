@@ -18,12 +18,14 @@ use super::shared::facts;
 use super::shared::published::{self, PublishedCheck};
 use super::shared::report::{Told, night_view, told};
 use super::shared::routes::routed;
+use super::shared::told::{EARLIER, measurements};
 use crate::config::{Config, Mail, MailAddress, parse_mailbox};
 use crate::domain::check::Finding;
 use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::JobName;
+use crate::domain::measurement::{HistoryWanted, Measurement};
 use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome};
 use crate::lake::keys;
 use crate::report::alerts::{Found, alerts};
@@ -94,6 +96,7 @@ impl JobKind for SendReport {
         when = "all_done"
         with = { report = "digest" }
     "#;
+    const HISTORY: HistoryWanted = EARLIER;
     type Params = Params;
 
     async fn inputs(_: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
@@ -114,7 +117,9 @@ impl JobKind for SendReport {
         let timings = serde_json::to_vec_pretty(&night).map_err(|error| JobError::Fail(error.into()))?;
         let browsed = browsed::gather(&report, cx);
         let routed = routed(&report, &alerts, cx)?;
-        let mut outcome = Outcome { alerts, findings: routed.findings, ..Outcome::default() };
+        let tells = measurements(&report);
+        let mut outcome =
+            Outcome { alerts, findings: routed.findings, measurements: tells, ..Outcome::default() };
         let mut report_link = report_link(cx);
         // The e-mail says what became of the report, so that comes first; it has a time limit, and may fail.
         let published = match render_report(report.clone(), browsed, timings, cx).await {
@@ -187,6 +192,7 @@ async fn for_readers(params: &Params, report: ReportView, cx: &JobContext) -> Re
     if let Some(summary) = nobody {
         return Ok(Outcome { summary, ..Outcome::default() });
     }
+    let tells: Vec<Measurement> = measurements(&report);
     let night = night_view(cx, cx.environment.clock.now());
     let contact = cx.environment.config.mail.reply_to.clone();
     // A report that could not be published tonight is not there.
@@ -194,7 +200,8 @@ async fn for_readers(params: &Params, report: ReportView, cx: &JobContext) -> Re
     let report_link = report_link(cx).filter(|_| is_published);
     let digest = DigestView { report, night, report_link, contact };
     let email = spawn_blocking(move || Ok::<_, anyhow::Error>(Renderer::new()?.reader(&digest)?)).await?;
-    let mut outcome = Outcome { summary: format!("“{}”, for readers", email.subject), ..Outcome::default() };
+    let summary = format!("“{}”, for readers", email.subject);
+    let mut outcome = Outcome { summary, measurements: tells, ..Outcome::default() };
     outcome.mails.push(mail(&email, params, cx)?);
     outcome.findings.extend(email.undrawn.iter().map(|why| undrawn(why)));
     Ok(outcome)

@@ -5,7 +5,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-pub use crate::domain::number::grouped;
+pub use crate::domain::number::{count_of, grouped, rows};
 
 /// A zone that the time-zone database does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,11 +23,6 @@ pub fn signed(change: i64) -> String {
         1.. => format!("+{digits}"),
         _ => format!("\u{2212}{digits}"),
     }
-}
-
-/// Returns a number of things: `1 table`, `14 tables`.
-pub fn count_of(count: usize, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(u64::try_from(count).unwrap_or(u64::MAX)), if count == 1 { one } else { many })
 }
 
 /// Returns a small number with at most three significant digits: `0.783`, `12.4`, `163,204`.
@@ -128,25 +123,80 @@ pub fn clipped(text: &str, width: usize) -> String {
 
 /// Returns `text` broken at spaces into lines of at most `width` characters; all but the first begin with `indent` spaces.
 ///
-/// A word longer than a line keeps a line of its own.
+/// A code span between backticks is broken only if it is longer than a line. A command or an address that is longer
+/// has a line of its own; any other word that is longer is broken.
 pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
+    let room = width.saturating_sub(indent).max(1);
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    for word in words(text, room) {
         let begins = line.trim().is_empty();
         if !begins && line.chars().count() + 1 + word.chars().count() > width {
             lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
         } else if !begins {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&word);
     }
     lines.push(line);
     lines.join("\n")
 }
 
+/// Returns `text` with each line that is longer than `width` broken as in [`wrapped`], at its own indent.
+pub fn fitted(text: &str, width: usize) -> String {
+    let each = text.split('\n').map(|line| {
+        if line.chars().count() <= width || is_whole(line.trim()) {
+            return line.to_owned();
+        }
+        let indent = line.chars().take_while(|c| *c == ' ').count().min(width / 2);
+        format!(
+            "{}{}",
+            " ".repeat(indent),
+            wrapped(line, width - indent, 0).replace('\n', &format!("\n{}", " ".repeat(indent)))
+        )
+    });
+    each.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a text is a command or an address, which is not broken.
+fn is_whole(text: &str) -> bool {
+    let text = text.trim_start_matches('`');
+    text.starts_with("nocturne ") || (text.contains("://") && !text.contains(char::is_whitespace))
+}
+
+/// The words of a text: code spans of up to `room` characters and commands whole, other words in pieces of at most as many.
+fn words(text: &str, room: usize) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for word in text.split_whitespace() {
+        match joined.last_mut().filter(|_| is_open) {
+            Some(span) => {
+                span.push(' ');
+                span.push_str(word);
+            }
+            None => joined.push(word.to_owned()),
+        }
+        is_open ^= word.matches('`').count() % 2 == 1;
+    }
+    let fits = |word: &str| word.chars().count() <= room || is_whole(word);
+    let parts = joined.iter().flat_map(|word| match fits(word) {
+        true => vec![word.as_str()],
+        false => word.split(' ').collect(),
+    });
+    let pieces = parts.flat_map(|word| match fits(word) {
+        true => vec![word.to_owned()],
+        false => {
+            let characters: Vec<char> = word.chars().collect();
+            characters.chunks(room).map(|piece| piece.iter().collect()).collect()
+        }
+    });
+    pieces.collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -176,5 +226,37 @@ mod tests {
     fn wrapping_breaks_at_spaces_and_indents() {
         assert_eq!(wrapped("one two three four", 9, 2), "one two\n  three\n  four");
         assert_eq!(clipped("engagement", 6), "engag\u{2026}");
+    }
+
+    #[test]
+    fn a_command_is_not_broken_and_one_that_is_too_long_has_a_line_of_its_own() {
+        assert_eq!(wrapped("Ask for it: `nocturne lake ls` now", 24, 2), "Ask for it:\n  `nocturne lake ls` now");
+        let long = "nocturne runs show nightly-2026-11-20-1 --json";
+        assert_eq!(wrapped(&format!("Run `{long}`, then wait"), 24, 2), format!("Run\n  `{long}`,\n  then wait"));
+        assert_eq!(
+            fitted("  The report: https://reports.example.edu/a/b/c", 30),
+            "  The report:\n  https://reports.example.edu/a/b/c"
+        );
+        assert_eq!(fitted(&format!("    {long}"), 30), format!("    {long}"));
+    }
+
+    #[test]
+    fn an_odd_backtick_swallows_nothing() {
+        assert_eq!(wrapped("an ` odd one that goes on", 10, 0), "an ` odd\none that\ngoes on");
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_wider_than_asked_and_no_character_is_lost(
+            text in "[ a-z`äöü日本é\\-/._]{0,400}", width in 20_usize..80, indent in 0_usize..9
+        ) {
+            let fitted = fitted(&format!("{}{text}", " ".repeat(indent)), width);
+
+            for line in fitted.lines() {
+                prop_assert!(line.chars().count() <= width, "{line:?} in {fitted:?}");
+            }
+            let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            prop_assert_eq!(letters(&fitted), letters(&text));
+        }
     }
 }

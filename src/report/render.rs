@@ -10,6 +10,7 @@ use minijinja::Environment;
 use serde::Serialize;
 
 use super::charts::{Brush, Chart, ChartError, Drawn};
+use super::format::fitted;
 use super::templates::{Template, environment, render};
 use super::view::{
     AlertNewsView, DictionaryView, DigestView, FailureKind, FailureView, FolderView, FourAnswers, ModelCardView,
@@ -21,6 +22,9 @@ use crate::domain::ids::DagName;
 
 /// The most tables that an e-mail lists; the report lists all.
 const MOST_TABLES: usize = 14;
+
+/// The most columns of a line of an e-mail's text part.
+const TEXT_COLUMNS: usize = 78;
 
 /// A page or an e-mail that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +172,7 @@ impl Renderer {
             logical_date: report.logical_date,
             signature: report.signature(),
             subject: self.subject(Template::DigestSubject, &context)?,
-            text: self.render(Template::DigestText, &context)?,
+            text: self.text(Template::DigestText, &context)?,
             html: self.email_html(Template::DigestHtml, &context)?,
             undrawn: failures.iter().map(undrawn).collect(),
             charts,
@@ -187,7 +191,7 @@ impl Renderer {
             logical_date: view.logical_date,
             signature: view.signature(),
             subject: self.subject(Template::FailureSubject, &context)?,
-            text: self.render(Template::FailureText, &context)?,
+            text: self.text(Template::FailureText, &context)?,
             html: self.email_html(Template::FailureHtml, &context)?,
             charts: Vec::new(),
             undrawn: Vec::new(),
@@ -258,7 +262,7 @@ impl Renderer {
     pub fn reader(&self, view: &DigestView) -> Result<RenderedEmail, RenderError> {
         let report = &view.report;
         let Drawn { mut charts, failures } = self.brush.reader_charts(&self.environment, report);
-        charts.retain(|chart| chart.name == "auc");
+        charts.retain(|chart| chart.name == "auc" || chart.name == "support");
         let undrawn: Vec<String> = failures.iter().map(undrawn).collect();
         let reader =
             ReaderView { report_link: view.report_link.clone(), contact: view.contact.clone(), ..report.for_readers() };
@@ -271,7 +275,7 @@ impl Renderer {
             logical_date: report.logical_date,
             signature,
             subject: self.subject(Template::ReaderSubject, &context)?,
-            text: self.render(Template::ReaderText, &context)?,
+            text: self.text(Template::ReaderText, &context)?,
             html: self.email_html(Template::ReaderHtml, &context)?,
             undrawn,
             charts,
@@ -331,6 +335,10 @@ impl Renderer {
     fn render(&self, template: Template, context: &impl Serialize) -> Result<String, RenderError> {
         render(&self.environment, template, context)
             .map_err(|source| RenderError::Template { path: template.path(), source: Box::new(source) })
+    }
+
+    fn text(&self, template: Template, context: &impl Serialize) -> Result<String, RenderError> {
+        Ok(fitted(&self.render(template, context)?, TEXT_COLUMNS))
     }
 
     fn subject(&self, template: Template, context: &impl Serialize) -> Result<String, RenderError> {

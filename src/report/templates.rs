@@ -79,6 +79,12 @@ templates! {
     DriftChart = "charts/drift.svg.j2";
     /// The chart of how fresh each table is.
     FreshnessChart = "charts/freshness.svg.j2";
+    /// The chart of the rows of the main tables against what is usual.
+    RowsChart = "charts/rows.svg.j2";
+    /// The chart of what earlier nights found.
+    FindingsChart = "charts/findings.svg.j2";
+    /// The chart of how many may need support.
+    SupportChart = "charts/support.svg.j2";
     /// The chart of when each job ran.
     GanttChart = "charts/gantt.svg.j2";
 }
@@ -86,6 +92,7 @@ templates! {
 /// Templates that others import.
 const SHARED: &[(&str, &str)] = &[
     ("shared/email.css.j2", include_str!("../../templates/shared/email.css.j2")),
+    ("shared/email_dark.css.j2", include_str!("../../templates/shared/email_dark.css.j2")),
     ("shared/page.css.j2", include_str!("../../templates/shared/page.css.j2")),
     ("shared/words.j2", include_str!("../../templates/shared/words.j2")),
     ("shared/email.html.j2", include_str!("../../templates/shared/email.html.j2")),

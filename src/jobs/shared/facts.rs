@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::published::{PublishedDrift, PublishedEvaluation};
 use crate::domain::check::CheckOutcome;
+use crate::domain::ids::JobName;
 use crate::domain::outcome::{JobError, Outcome, Reason};
 use crate::jobs::kind::JobContext;
-use crate::report::view::{DriftView, FlaggedTerm, QualityView, TableView, Verdict};
+use crate::report::view::{DriftView, FlaggedTerm, QualityView, TableNights, TableView, Verdict};
 
 /// The tables as `canvas_pull` left them.
 pub(in crate::jobs) const TABLES: Fact<Vec<TableView>> = Fact::new("tables");
@@ -31,6 +32,8 @@ pub(in crate::jobs) const CHECKS: Fact<Vec<CheckOutcome>> = Fact::new("quality_c
 pub(in crate::jobs) const DRIFT: Fact<DriftView> = Fact::new("drift");
 /// What `drift_report` publishes of the distances that it measured, for `drift.json`.
 pub(in crate::jobs) const DRIFT_FIGURES: Fact<PublishedDrift> = Fact::new("published_drift");
+/// The rows of each table against what is usual, as `quality_check` knows it.
+pub(in crate::jobs) const EXPECTED_ROWS: Fact<Vec<TableNights>> = Fact::new("expected_rows");
 /// The kind that trains models.
 pub(in crate::jobs) const TRAINS_MODELS: &str = "train_model";
 /// The kind that measures drift.
@@ -65,6 +68,11 @@ impl<T> Fact<T> {
 }
 
 impl<T> Fact<T> {
+    /// Returns the first job of this run that left the fact.
+    pub(in crate::jobs) fn left_by<'a>(&'a self, cx: &'a JobContext) -> Option<&'a JobName> {
+        cx.input.facts(self.name).next().map(|(job, _)| job)
+    }
+
     /// Returns the outcome of the first job of this run that left the fact.
     pub(in crate::jobs) fn job<'a>(&self, cx: &'a JobContext) -> Option<&'a Outcome> {
         cx.input

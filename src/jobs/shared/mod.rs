@@ -2,8 +2,9 @@
 //!
 //! [`environment`] is what bodies may use. `tables`, `features`, `examples` and `models` read what is committed, as
 //! methods of the `JobContext` where they read what its input names, so that a body reads the same at every try.
-//! `facts` is what jobs leave for each other and for the report, `published` what of it may be published,
-//! `browsed` the files that lie beside a report: sheets, model cards, the data dictionary. `pull` is what `canvas_pull` is made of.
+//! `facts` is what jobs leave for each other and for the report, `published` what of it may be published, `browsed` the
+//! files that lie beside a report (sheets, model cards, the data dictionary), `told` what e-mails told on earlier nights.
+//! `pull` is what `canvas_pull` is made of.
 
 pub(super) mod alerts;
 pub(super) mod browsed;
@@ -21,3 +22,4 @@ pub(super) mod routes;
 pub(super) mod rules;
 pub(super) mod summaries;
 pub(super) mod tables;
+pub(super) mod told;

@@ -8,11 +8,11 @@ use super::alerts::{not_looked_at, remember_within, resolved, steps};
 use super::facts::{self, earlier_night};
 use super::models::models_in_use;
 use super::tables::{TableAge, table_age};
+use super::told::{LastEmail, support, told_before};
 use crate::config::SourceKind;
 use crate::domain::alert::AlertStep;
 use crate::domain::check::Told as HowLong;
 use crate::domain::job::{self, SkippedSlot};
-use crate::domain::number::grouped;
 use crate::domain::outcome::{JobError, Reason};
 use crate::domain::run::JobState;
 use crate::jobs::kind::JobContext;
@@ -31,7 +31,12 @@ pub(in crate::jobs) struct Told {
 
 /// Returns what people are told of the night so far.
 pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
-    let tables = tables(cx).await?;
+    let mut tables = tables(cx).await?;
+    let last = LastEmail::of(cx).filter(|_| !tables.is_empty());
+    for table in &mut tables {
+        table.change = last.as_ref().and_then(|last| last.change(table));
+    }
+    let flagged = facts::FLAGGED.read(cx)?.unwrap_or_default();
     let config = &cx.environment.config;
     let done: Vec<_> = cx.input.jobs.iter().filter(|job| job.state.is_done()).collect();
     let jobs: Vec<JobView> = done
@@ -69,13 +74,17 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
         logical_date: cx.input.logical_date,
         zone: cx.input.timezone.clone(),
         is_simulation: config.sources.values().all(|source| source.kind == SourceKind::Simulation),
-        changes: changes(&tables),
+        since: last.as_ref().map(|last| last.night),
+        changes: last.map_or_else(Vec::new, |last| last.changes(&tables)),
         tables,
+        rows: facts::EXPECTED_ROWS.read(cx)?.unwrap_or_default(),
+        told_before: told_before(cx),
+        support: support(cx, &flagged),
         quality: facts::QUALITY.read(cx)?,
         drift: facts::DRIFT.read(cx)?,
         drift_unmeasured: drift_unmeasured(cx)?,
         models: models_in_use(cx)?,
-        flagged: facts::FLAGGED.read(cx)?.unwrap_or_default(),
+        flagged,
         alerts,
         resolved: resolved(&steps),
         not_looked_at: not_looked_at(&steps),
@@ -118,7 +127,7 @@ async fn tables(cx: &JobContext) -> Result<Vec<TableView>, JobError> {
         let TableAge { complete_through, rhythm, is_late } = table_age(cx, &table.name, table.delivered_at)?;
         (table.complete_through, table.rhythm, table.is_late) = (complete_through, rhythm, is_late);
         if is_repeated {
-            (table.change, table.held_back, table.delivered) = (Some(0), 0, None);
+            (table.held_back, table.delivered) = (0, None);
         }
     }
     Ok(tables)
@@ -137,16 +146,6 @@ fn skipped_notes(skipped: &[SkippedSlot], zone: &str) -> Vec<String> {
             })
         })
         .collect()
-}
-
-/// What changed in the tables since the last night.
-fn changes(tables: &[TableView]) -> Vec<String> {
-    let changed = tables.iter().filter_map(|table| {
-        let change = table.change.filter(|change| *change != 0)?;
-        let word = if change > 0 { "more" } else { "fewer" };
-        Some(format!("{}: {} {word} rows", table.name, grouped(change.unsigned_abs())))
-    });
-    changed.collect()
 }
 
 /// Returns the night's own facts: times, run, attempts.

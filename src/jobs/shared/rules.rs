@@ -15,14 +15,17 @@ use crate::config::Config;
 use crate::domain::check::CheckStatus;
 use crate::domain::document::Mistakes;
 use crate::domain::lineage::Manifest;
+use crate::domain::number::count_of;
 use crate::domain::outcome::JobError;
-use crate::domain::rule::Rule;
+use crate::domain::rule::{Expected, Form, Rule, Value};
 use crate::domain::schedule::parse_zone;
 use crate::domain::table::TableContract;
 use crate::jobs::kind::JobContext;
 use crate::lake::{Dataset, versions};
-use crate::ml::quality::{Delivered, Freshness, Limits, Standing, Term, Tonight, rules_of};
-use crate::report::view::TableView;
+use crate::ml::quality::{
+    Delivered, FEWEST, Freshness, Limits, Scale, Standing, Term, Tonight, Usual, rules_of, usual,
+};
+use crate::report::view::{NIGHTS, RowsNight, TableNights, TableView};
 use crate::telemetry::spawn_blocking;
 
 /// Returns every rule of a site: those of its tables' contracts, completed by its rule files.
@@ -97,8 +100,48 @@ fn freshness(cx: &JobContext, name: &str, manifest: &Manifest) -> Result<Freshne
         },
         observed: complete_through
             .map_or_else(|| "no delivery".to_owned(), |through| format!("it ends with {through}")),
-        expected: format!("a delivery {}, at most {grace} days late", rhythm.words()),
+        expected: format!(
+            "a delivery {}, at most {} late",
+            rhythm.words(),
+            count_of(usize::try_from(grace).unwrap_or(usize::MAX), "day", "days")
+        ),
     })
+}
+
+/// Returns the rows of each table on the last nights, against what is usual: what the rules about them measured before,
+/// and what stands tonight.
+pub(in crate::jobs) fn expected_rows(
+    rules: &[Rule],
+    standing: &BTreeMap<String, Standing>,
+    tonight: &Tonight,
+) -> Vec<TableNights> {
+    let each = rules.iter().filter_map(|rule| {
+        let Form::Value { value: Value::Rows, expected: Expected::AsUsual { warn, .. } } = &rule.form else {
+            return None;
+        };
+        let table = standing.get(rule.table.as_str())?;
+        let past = tonight.past.get(&rule.id).map_or(&[][..], Vec::as_slice);
+        let first = tonight.date.checked_sub((i64::from(NIGHTS) - 1).days()).unwrap_or(Date::MIN);
+        let lately = past.iter().copied().filter(|(date, _)| (first..tonight.date).contains(date));
+        let nights = lately.chain([(tonight.date, table.n_rows as f64)]).map(|(date, rows)| {
+            let band = match usual(date, past, &tonight.terms, Scale::Count) {
+                Usual::Known(band) => Some(band.within(*warn)),
+                Usual::TooFew(_) => None,
+            };
+            RowsNight { date, rows: whole(rows), usual: band.map(|(low, high)| (whole(low.ceil()), whole(high))) }
+        });
+        let comparable = match usual(tonight.date, past, &tonight.terms, Scale::Count) {
+            Usual::Known(band) => band.nights,
+            Usual::TooFew(nights) => nights,
+        };
+        Some(TableNights { table: rule.table.to_string(), nights: nights.collect(), comparable, fewest: FEWEST })
+    });
+    each.collect()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of rows are never negative")]
+fn whole(rows: f64) -> u64 {
+    rows.max(0.0) as u64
 }
 
 /// Returns the night, as far as rules need it.

@@ -104,6 +104,23 @@ impl Band {
         (scaled(value, self.scale) - self.centre) / self.spread
     }
 
+    /// Returns the lowest and the highest figure that [`Band::deviation`] puts at most so many spreads from the centre.
+    pub fn within(&self, deviations: f64) -> (f64, f64) {
+        let usual = self.at(0.0);
+        let least = match self.scale {
+            Scale::Share => LEAST_SPREAD.1,
+            Scale::Count | Scale::Number => LEAST_CHANGE * usual.abs().max(1.0),
+        };
+        (self.at(-deviations).min(usual - least).max(self.floor()), self.at(deviations).max(usual + least))
+    }
+
+    const fn floor(&self) -> f64 {
+        match self.scale {
+            Scale::Count | Scale::Share => 0.0,
+            Scale::Number => f64::NEG_INFINITY,
+        }
+    }
+
     /// Returns the figure that is so many spreads from the centre, in its own unit; counts and shares end at 0, shares at
     /// 1 too.
     pub fn at(&self, deviations: f64) -> f64 {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::drawing::{Drawing, WIDTH};
 use super::scale::{Scale, rounded};
-use crate::report::format::{ZoneError, clipped, grouped, time_zone};
+use crate::report::format::{ZoneError, clipped, grouped, rows as number_of_rows, time_zone};
 use crate::report::view::{ReportView, TableView};
 
 const ROW: f64 = 28.0;
@@ -113,7 +113,7 @@ fn alt(tables: &[(&TableView, f64)], rows: Rows) -> String {
             };
             let stale = if table.is_stale { ", not renewed" } else { "" };
             let count = match rows {
-                Rows::Shown => format!(", {} rows", grouped(table.rows)),
+                Rows::Shown => format!(", {}", number_of_rows(table.rows)),
                 Rows::Hidden => String::new(),
             };
             format!("{}: {age}{count}{stale}", table.name)

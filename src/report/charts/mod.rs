@@ -1,15 +1,18 @@
 //! Charts: a view becomes an SVG by a template, the SVG a PNG by resvg with the font that is compiled in.
 //!
 //! Each chart is one file: from a view to coordinates and an alternative text that tells its numbers. The same
-//! view gives the same bytes on every machine: no system font is read. PNGs have twice the pixels of their stated
+//! view gives the same bytes on every machine: no system font is read. PNGs have one and a half times the pixels of their stated
 //! width and an opaque background, so that they stay sharp and legible in dark mode.
 
 mod auc;
 mod drawing;
 mod drift;
+mod findings;
 mod freshness;
 mod gantt;
+mod rows;
 mod scale;
+mod support;
 
 use std::sync::Arc;
 
@@ -23,8 +26,8 @@ use freshness::Rows;
 use super::templates::{Template, render};
 use super::view::{DigestView, ReportView};
 
-/// How many PNG pixels there are for one unit of the drawing.
-const PIXELS_PER_UNIT: u16 = 2;
+/// How many PNG pixels there are for two units of the drawing: all pictures of an e-mail have 300 kB.
+const PIXELS_FOR_TWO_UNITS: u16 = 3;
 
 /// A finished chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +126,9 @@ impl Brush {
     /// The charts of a report, in the order in which they are read.
     fn charts(&self, environment: &Environment<'static>, view: &ReportView, rows: Rows) -> Drawn {
         let mut drawn = Drawn::default();
+        if let Some(drawing) = support::draw(view) {
+            drawn.take(self.paint(environment, "support", Template::SupportChart, drawing));
+        }
         // One model is drawn; the figures of others are in the tables.
         let champion = view.models.iter().find_map(|model| model.champion.as_ref());
         if let Some(drawing) = champion.and_then(auc::draw) {
@@ -139,9 +145,15 @@ impl Brush {
         drawn
     }
 
-    /// Returns the charts of the digest: those of the report, and the night's times.
+    /// Returns the charts of the digest: those of the report, the last nights' rows and findings, and the night's times.
     pub(super) fn digest_charts(&self, environment: &Environment<'static>, view: &DigestView) -> Drawn {
         let mut drawn = self.charts(environment, &view.report, Rows::Shown);
+        if let Some(drawing) = rows::draw(&view.report) {
+            drawn.take(self.paint(environment, "rows", Template::RowsChart, drawing));
+        }
+        if let Some(drawing) = findings::draw(&view.report) {
+            drawn.take(self.paint(environment, "findings", Template::FindingsChart, drawing));
+        }
         if let Some(drawing) = gantt::draw(&view.night) {
             drawn.take(self.paint(environment, "night", Template::GanttChart, drawing));
         }
@@ -160,9 +172,10 @@ impl Brush {
             usvg::Options { fontdb: self.fonts.clone(), font_family: "Open Sans".to_owned(), ..Default::default() };
         let tree = usvg::Tree::from_str(&svg, &options)
             .map_err(|source| ChartError::Svg { name, source: Box::new(source) })?;
-        let scale = f32::from(PIXELS_PER_UNIT);
+        let scale = f32::from(PIXELS_FOR_TWO_UNITS) / 2.0;
         let size = tree.size().to_int_size();
-        let (width, height) = (size.width() * u32::from(PIXELS_PER_UNIT), size.height() * u32::from(PIXELS_PER_UNIT));
+        let pixels = |units: u32| (units * u32::from(PIXELS_FOR_TWO_UNITS)).div_ceil(2);
+        let (width, height) = (pixels(size.width()), pixels(size.height()));
         let mut pixels = tiny_skia::Pixmap::new(width, height)
             .ok_or_else(|| ChartError::Paint { name, why: format!("{width} × {height} pixels cannot be had") })?;
         pixels.fill(tiny_skia::Color::WHITE);
@@ -188,11 +201,14 @@ mod tests {
         assert_eq!(names, ["freshness", "night"]);
         for chart in &charts {
             let pixels = tiny_skia::Pixmap::decode_png(&chart.png).unwrap();
-            assert_eq!((pixels.width(), pixels.height()), (chart.width * 2, chart.height * 2));
+            assert_eq!(
+                (pixels.width(), pixels.height()),
+                ((chart.width * 3).div_ceil(2), (chart.height * 3).div_ceil(2))
+            );
             assert!(pixels.pixels().iter().all(|pixel| pixel.alpha() == 255));
             // Text for which there is no font is dropped without an error: the title must have painted some pixels.
-            let title = pixels.pixels().iter().take(usize::try_from(pixels.width()).unwrap() * 70);
-            assert!(title.filter(|pixel| pixel.red() < 80).count() > 500, "{} has no title", chart.name);
+            let title = pixels.pixels().iter().take(usize::try_from(pixels.width()).unwrap() * 52);
+            assert!(title.filter(|pixel| pixel.red() < 80).count() > 300, "{} has no title", chart.name);
         }
         assert!(charts[0].alt.contains("submissions: under an hour, 40,112 rows"), "{}", charts[0].alt);
     }

@@ -10,7 +10,7 @@ use super::{Alert, JobEnd, ReportView, TableView};
 use crate::domain::check::Severity;
 use crate::domain::delivery::{Signature, Word};
 use crate::domain::freshness::Rhythm;
-use crate::report::format::{count_of, day, day_and_time};
+use crate::report::format::{count_of, day, day_and_time, rows};
 
 /// The state of a night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -287,10 +287,6 @@ fn lower_first(text: &str) -> String {
 
 fn needs(points: usize) -> String {
     if points == 1 { "one point needs".to_owned() } else { format!("{points} points need") }
-}
-
-fn rows(count: u64) -> String {
-    format!("{} {}", crate::report::format::grouped(count), if count == 1 { "row" } else { "rows" })
 }
 
 const fn were(count: u64) -> &'static str {

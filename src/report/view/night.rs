@@ -6,7 +6,9 @@
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, DriftView, FlaggedTerm, ModelInUse, QualityView, Resolved, TableView};
+use super::{
+    Alert, DriftView, FlaggedTerm, ModelInUse, QualityView, Resolved, SupportTerm, TableNights, TableView, Told,
+};
 use crate::domain::ids::{DagName, RunId};
 
 /// What a night found, without anything that differs between two runs on the same inputs.
@@ -22,12 +24,21 @@ pub struct ReportView {
     pub zone: String,
     /// Whether the students are invented.
     pub is_simulation: bool,
-    /// What changed since the last night: whole sentences, the most important first.
+    /// The night of the last e-mail that told of rows, with which this one compares; `None` where none is known.
+    #[serde(default)]
+    pub since: Option<Date>,
+    /// What changed since then, the largest change first; empty where there is nothing to compare with.
     pub changes: Vec<String>,
     /// The jobs in the order of the plan, without the one that writes this.
     pub jobs: Vec<JobView>,
     /// The tables that were read, sorted by name.
     pub tables: Vec<TableView>,
+    /// The rows of the tables on the last nights, against what is usual.
+    #[serde(default)]
+    pub rows: Vec<TableNights>,
+    /// What e-mails told on earlier nights, the oldest first; a night without one is absent.
+    #[serde(default)]
+    pub told_before: Vec<(Date, Told)>,
     /// The quality checks; `None` where none were planned.
     pub quality: Option<QualityView>,
     /// Drift; `None` where it was not measured.
@@ -38,6 +49,9 @@ pub struct ReportView {
     pub models: Vec<ModelInUse>,
     /// How many students may need support, by term.
     pub flagged: Vec<FlaggedTerm>,
+    /// How many may have needed support, night by night, in the terms of `flagged`.
+    #[serde(default)]
+    pub support: Vec<SupportTerm>,
     /// What people are told, the worst first.
     pub alerts: Vec<Alert>,
     /// What tonight resolved, by check and subject.

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::answers::{Answer, FourAnswers, State, Verdict};
-use super::{DriftView, FlaggedTerm, ModelInUse, ReportView};
+use super::{DriftView, FlaggedTerm, ModelInUse, ReportView, SupportTerm};
 use crate::domain::check::CheckStatus;
 use crate::domain::freshness::Rhythm;
 use crate::domain::ids::DagName;
@@ -33,6 +33,8 @@ pub struct ReaderView {
     pub answers: FourAnswers,
     /// How many students may need support, by term.
     pub flagged: Vec<FlaggedTerm>,
+    /// How many may have needed support, night by night.
+    pub support: Vec<SupportTerm>,
     /// The models.
     pub models: Vec<ModelInUse>,
     /// Drift; `None` where it was not measured.
@@ -105,6 +107,7 @@ impl ReportView {
             headline: reader_headline(self.verdict()).to_owned(),
             answers: self.answers_for_readers(),
             flagged: self.flagged.clone(),
+            support: self.support.clone(),
             models: self.models.clone(),
             drift: self.drift.clone(),
             drift_unmeasured: self.drift_unmeasured.clone(),
@@ -137,8 +140,12 @@ impl ReportView {
             State::Unmeasured => {
                 "Not as far as was looked: the night was done, but the data were not checked.".to_owned()
             }
+            State::Warning if self.quality.as_ref().is_some_and(|quality| quality.troubled() > 0) => {
+                "The night was done, but checks of the data found something; the published report lists it.".to_owned()
+            }
             State::Warning => {
-                "The night was done, but checks of the data found something; it is listed in the report.".to_owned()
+                "The night was done, but some rows did not fit and were left out; the data team has been told."
+                    .to_owned()
             }
             State::Failed => {
                 "Yes. Part of the night failed; what could not be made anew is missing here or from an earlier night."

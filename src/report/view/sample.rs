@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
 
+use super::sample_history::{rows, support, told_before};
 use super::sample_models::{DATE, INSTITUTION, drift, model_in_use};
 use super::{
     DigestView, FailureKind, FailureView, FlaggedTerm, FolderEntry, FolderView, JobEnd, JobSpan, JobView, ModelInUse,
@@ -53,6 +54,8 @@ impl DigestView {
         report.drift_unmeasured = Some("nobody is enrolled (between terms)".to_owned());
         report.flagged.clear();
         report.changes.clear();
+        report.since = None;
+        (report.rows, report.told_before, report.support) = (Vec::new(), Vec::new(), Vec::new());
         report.quality = None;
         for table in &mut report.tables {
             table.change = None;
@@ -81,6 +84,10 @@ impl ReportView {
             resolved: Vec::new(),
             not_looked_at: Vec::new(),
             jobs,
+            since: Some(date(2026, 11, 19)),
+            rows: rows(&tables(verdict), verdict),
+            told_before: told_before(),
+            support: support(),
             tables: tables(verdict),
             quality: Some(QualityView::of(&checks(verdict))),
             drift: Some(drift(verdict)),
@@ -301,15 +308,19 @@ fn findings() -> Vec<Finding> {
 
 fn changes(verdict: Verdict) -> Vec<String> {
     let changes: &[&str] = match verdict {
-        Verdict::Ok => {
-            &["1,207 new submissions and 18 new enrolments.", "The model was kept: the challenger was not better."]
-        }
-        Verdict::Warning => &[
-            "The web logs are a day late: activity is counted through 17 November.",
-            "1,207 new submissions; 37 more were held back.",
-            "The share of late work rose further than is usual between terms.",
+        Verdict::Ok => &[
+            "page_views_daily: 3,944 more rows",
+            "submissions: 1,207 more rows",
+            "enrollments: 18 more rows",
+            "scores: 7 fewer rows",
+            "assignments: 3 more rows",
         ],
-        Verdict::Failed => &["The training failed; yesterday's model and its scores stand."],
+        Verdict::Warning | Verdict::Failed => &[
+            "submissions: 1,207 more rows",
+            "enrollments: 18 more rows",
+            "scores: 7 fewer rows",
+            "assignments: 3 more rows",
+        ],
     };
     changes.iter().map(|change| (*change).to_owned()).collect()
 }
@@ -317,7 +328,7 @@ fn changes(verdict: Verdict) -> Vec<String> {
 fn flagged() -> Vec<FlaggedTerm> {
     let groups =
         [("First year", 187, 1_604), ("Second year", 96, 1_011), ("Third year", 34, 610), ("Graduate", 6, 187)];
-    vec![FlaggedTerm::of_disjoint("Autumn 2026, week 9", "course level", &groups)]
+    vec![FlaggedTerm::of_disjoint("Autumn 2026", "course level", &groups)]
 }
 
 fn pointers() -> Vec<Pointer> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, CheckStatus};
 use crate::domain::freshness::Rhythm;
+use crate::domain::number::count_of;
 
 /// One table as of tonight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +19,8 @@ pub struct TableView {
     pub name: String,
     /// Its current rows.
     pub rows: u64,
-    /// Rows more (or fewer) than at the last night; `None` at the first.
+    /// Rows more (or fewer) than before: in what a pull leaves, than the table had; in a report, than the last e-mail told.
+    /// `None` where there is no number to compare with.
     pub change: Option<i64>,
     /// When the newest thing in it happened; `None` for a table that describes no events.
     pub newest_event: Option<Timestamp>,
@@ -105,7 +107,7 @@ impl QualityView {
     /// Returns the numbers in words: every rule is in one of them.
     pub fn words(&self) -> String {
         let all = self.evaluated() + self.errors + self.skipped;
-        let mut words = format!("{all} rules: {} passed", self.passed);
+        let mut words = format!("{}: {} passed", count_of(all, "rule", "rules"), self.passed);
         for (count, word) in [
             (self.warned, "warned"),
             (self.failed, "failed"),

@@ -4,6 +4,7 @@
 //! read the difference.
 
 mod emails;
+mod form;
 mod pages;
 mod smtp;
 
@@ -21,4 +22,15 @@ fn assert_snapshot(name: &str, text: &str) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// The words of a page: without styles and tags, its white space folded.
+fn words(page: &str) -> String {
+    let body = page.split_once("<body").map_or(page, |(_, body)| body);
+    let mut words = String::new();
+    for piece in body.split('<').skip(1) {
+        words.push_str(if piece.starts_with("code") || piece.starts_with("/code") { "" } else { " " });
+        words.push_str(piece.split_once('>').map_or("", |(_, text)| text));
+    }
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }

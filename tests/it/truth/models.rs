@@ -74,6 +74,39 @@ fn a_refused_challenger_is_one_line_and_the_champion_is_the_model() {
 }
 
 #[test]
+fn how_many_may_need_support_over_the_term_is_published_and_mailed_from_the_second_night_on_and_rounded() {
+    let site = Trained::new();
+    site.recipe(&[]);
+    let told = |date: &str| {
+        let file = format!("var/lake/published/reports/nightly/{date}/index.html");
+        let pages = ["var/outbox/nightly-digest.html", &file];
+        pages.map(|page| std::fs::read_to_string(site.0.path().join(page)).unwrap())
+    };
+    site.night("2026-11-20");
+    let first = told("2026-11-20");
+
+    site.night("2026-11-21");
+
+    let chart = "Students who may need support, rounded to 5. ";
+    for (first, second) in first.iter().zip(told("2026-11-21")) {
+        assert!(!first.contains(chart), "a first night has no line to draw");
+        let alt = second.split_once(chart).unwrap_or_else(|| panic!("no chart: {}", words(&second))).1;
+        let alt = alt.split_once('"').unwrap().0;
+        assert!(
+            alt.contains(" on Friday 20 November 2026, ") && alt.contains(" on Saturday 21 November 2026."),
+            "{alt}"
+        );
+        let count = |before: &str| -> u64 {
+            let words = alt.split_once(&format!(" on {before}")).unwrap().0;
+            words.rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        for n in [count("Friday"), count("Saturday")] {
+            assert!(n >= 10 && n % 5 == 0, "{alt}");
+        }
+    }
+}
+
+#[test]
 fn a_champion_that_no_longer_meets_its_thresholds_stays_in_use_and_says_so() {
     let site = Trained::new();
     site.recipe(&[]);

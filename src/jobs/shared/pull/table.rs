@@ -20,6 +20,7 @@ use crate::canvas::pull::{IdentityUse, ReadError, TableReading, TableRequest, re
 use crate::domain::check::CheckOutcome;
 use crate::domain::code;
 use crate::domain::lineage::ManifestColumn;
+use crate::domain::number::count_of;
 use crate::domain::outcome::JobError;
 use crate::domain::table::{KNOWN_FROM, KNOWN_TO, TableContract};
 use crate::jobs::kind::JobContext;
@@ -155,7 +156,7 @@ impl Pull {
         let CheckOutcome { check, observed, expected, .. } = first;
         let more = match refused.len() {
             1 => String::new(),
-            n => format!("; and {} rules more", n - 1),
+            n => format!("; and {} more", count_of(n - 1, "rule", "rules")),
         };
         Err(TableError::Unusable {
             why: anyhow!(
