@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::{JobContext, JobKind};
 use super::shared::examples::Examples;
 use super::shared::facts::{EVALUATION, UNTRAINED, Untrained};
+use super::shared::labels::unusual_labels;
 use super::shared::models::recipe;
 use super::shared::published::{self, Became};
 use super::shared::tables::lake_error;
@@ -74,13 +75,16 @@ impl JobKind for TrainModel {
             return too_young(&params.model, "no course has ended yet whose results are known");
         };
         cx.go_on()?;
+        let unusual = unusual_labels(cx, &recipe, &examples.rows).await?;
         let Examples { rows, basis, mut inputs } = examples;
         inputs.sort();
         let training = recipe.clone();
         let series = cx.course_series().await?;
         let trained = match spawn_blocking(move || train(&training, &rows, &series)).await {
             Ok(trained) => trained,
-            Err(TrainError::NotEnoughHistory(why)) => return too_young(&params.model, &why),
+            Err(TrainError::NotEnoughHistory(why)) => {
+                return too_young(&params.model, &why).map(|outcome| with_finding(outcome, unusual));
+            }
             Err(error) => return Err(JobError::fail(error)),
         };
         let bytes = trained.model.to_bytes().map_err(JobError::fail)?;
@@ -94,8 +98,13 @@ impl JobKind for TrainModel {
         // read it.
         let place = keys::browsed(&fitted.artefact()).map_err(JobError::fail)?;
         cx.environment.lake.put_new(&place, bytes.into()).await.map_err(lake_error)?;
-        fitted.outcome(cx).await
+        fitted.outcome(cx).await.map(|outcome| with_finding(outcome, unusual))
     }
+}
+
+fn with_finding(mut outcome: Outcome, finding: Option<Finding>) -> Outcome {
+    outcome.findings.extend(finding);
+    outcome
 }
 
 fn datasets(recipe: &Recipe) -> Result<Vec<crate::lake::Dataset>, JobError> {

@@ -14,6 +14,7 @@ mod alerts;
 mod models;
 mod readers;
 mod rules;
+mod troubles;
 
 const CONFIGURATION: &str = "
 [sources.canvas]
