@@ -56,8 +56,8 @@ pub enum TroubleKind {
     /// A share of the enrolments that a course completes (all) is delivered as deleted, so that students who stayed count
     /// as withdrawn.
     BrokenLabel,
-    /// Final marks are dealt out anew within a share of each term (all): no newer model can learn from them, and the one in
-    /// use becomes old.
+    /// Within a share of each term (all), those who do best get the final marks of those who do worst: no model that has
+    /// learned from earlier terms is good on this one, and the one in use becomes old.
     StaleModel,
 }
 
@@ -207,9 +207,8 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_reported_at_once() {
-        let odd = trouble(
-            "kind = 'null_burst'\nfrom = '2026-10-05'\nuntil = '2026-10-05'\ntable = 'courses'\nsize = 2.0",
-        );
+        let odd =
+            trouble("kind = 'null_burst'\nfrom = '2026-10-05'\nuntil = '2026-10-05'\ntable = 'courses'\nsize = 2.0");
 
         let problems = odd.problems();
 

@@ -29,7 +29,7 @@ use crate::lake::keys;
 use crate::ml::auc;
 use crate::ml::metrics::Figures;
 use crate::ml::recipe::{Approval, Recipe};
-use crate::ml::train::{Decision, TrainError, Trained, gate, train};
+use crate::ml::train::{Decision, Tested, TrainError, Trained, gate, train};
 use crate::report::view::{Interval, ModelView, PreviousModel, WeekView};
 use crate::telemetry::spawn_blocking;
 
@@ -90,8 +90,7 @@ impl JobKind for TrainModel {
         let bytes = trained.model.to_bytes().map_err(JobError::fail)?;
         let version = content_hash(&bytes)[..16].to_owned();
         let champion = cx.input.champion(params.model.as_str());
-        let champion_auc = champion.and_then(|champion| champion.card["auc"].as_f64());
-        let decision = gate(&recipe.acceptance, &trained.evaluation, champion_auc);
+        let decision = gate(&recipe.acceptance, &trained.evaluation, champion.and_then(tested));
         let (name, trained_for) = (&params.model, cx.input.logical_date);
         let fitted = Fitted { name, recipe: &recipe, trained, trained_for, basis, inputs, version, champion, decision };
         // The model itself is named by its content, so it is stored in its place before the commit, where later jobs
@@ -287,6 +286,11 @@ impl Fitted<'_> {
             weeks: weeks.collect(),
         }
     }
+}
+
+/// How a version was tested; `None` where its AUC was not defined.
+fn tested(record: &ModelRecord) -> Option<Tested<'_>> {
+    Some(Tested { auc: record.card["auc"].as_f64()?, test_term: record.card["test_term"].as_str() })
 }
 
 /// Returns the AUC where it is defined.

@@ -102,7 +102,8 @@ pub struct Acceptance {
     pub max_brier: f64,
     /// Whether it must rank better than the rule.
     pub beat_rule: bool,
-    /// By how much AUC it may rank worse than the champion.
+    /// By how much AUC it may rank worse than the champion; where that was tested on another term, beyond what chance
+    /// explains.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_auc_loss: f64,
 }

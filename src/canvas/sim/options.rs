@@ -71,15 +71,14 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_reported_at_once() {
-        let options =
-            SimOptions {
-                students: 1,
-                first_year: 3,
-                zone: "Mars/Base".to_owned(),
-                courses_per_term: 0,
-                seed: 1,
-                troubles: vec![toml::from_str("kind = 'unit_change'\nfrom = '2026-10-05'\nsize = 0.0").unwrap()],
-            };
+        let options = SimOptions {
+            students: 1,
+            first_year: 3,
+            zone: "Mars/Base".to_owned(),
+            courses_per_term: 0,
+            seed: 1,
+            troubles: vec![toml::from_str("kind = 'unit_change'\nfrom = '2026-10-05'\nsize = 0.0").unwrap()],
+        };
 
         let problems = options.problems();
 

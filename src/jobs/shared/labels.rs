@@ -33,7 +33,9 @@ pub(in crate::jobs) async fn unusual_labels(
     Ok(Some(Finding::warning(
         "labels.share_unusual",
         label.as_str(),
-        format!("about {now} % of the enrolments of {term} have the label `{label}`, and about {before} % had it in earlier terms"),
+        format!(
+            "about {now} % of the enrolments of {term} have the label `{label}`, and about {before} % had it in earlier terms"
+        ),
         format!(
             "Compare the marks and withdrawals of {term} with the registrar's before a model that learned from them is \
              used; the label is defined in `labels/{label}.sql` (`paths.sql`)"

@@ -35,7 +35,7 @@ struct Trouble {
 }
 
 /// Troubles that show in the tables.
-const IN_TABLES: [Trouble; 10] = [
+static IN_TABLES: [Trouble; 10] = [
     Trouble {
         kind: "volume_drop",
         from: "2026-10-06",
@@ -287,8 +287,9 @@ fn troubles_in_tables_are_seen_on_the_night_stated_and_by_their_cause() {
 
 #[test]
 fn troubles_in_outcomes_are_seen_on_the_night_stated_and_by_their_cause() {
-    let simulation = "[simulation]\nseed = 4\nstudents = 80\nfirst_year = 2025\n[features]\nweeks = [8]\n";
-    let clean = Simulated::new(simulation, &include_str!("../../../jobs/nightly.toml").replace("\"nightly\"", "\"night\""));
+    let simulation = "[simulation]\nseed = 4\nstudents = 150\nfirst_year = 2025\n[features]\nweeks = [4, 8]\n";
+    let clean =
+        Simulated::new(simulation, &include_str!("../../../jobs/nightly.toml").replace("\"nightly\"", "\"night\""));
     let (code, printed) = clean.night(date("2026-08-19"));
     assert_eq!((code, clean.alerts()), (Some(0), Vec::new()), "{printed}");
 
@@ -321,7 +322,8 @@ fn all_mistakes_in_troubles_are_told_at_once_with_what_is_allowed() {
 
 /// Full nights of the shipped DAG, one after another; returns those whose verdict was another than OK, with what they said.
 fn not_ok(seed: u64, nights: &[Date]) -> Vec<String> {
-    let simulation = format!("[simulation]\nseed = {seed}\nstudents = 150\nfirst_year = 2025\n[features]\nweeks = [4, 8]\n");
+    let simulation =
+        format!("[simulation]\nseed = {seed}\nstudents = 150\nfirst_year = 2025\n[features]\nweeks = [4, 8]\n");
     let site = Site::new(&simulation);
     let mut others = Vec::new();
     for night in nights {
@@ -338,11 +340,16 @@ fn not_ok(seed: u64, nights: &[Date]) -> Vec<String> {
     others
 }
 
+/// What was asked for on the command line.
+fn asked_for(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the long form is asked for on the command line")]
+    std::env::var(name).ok()
+}
+
 #[test]
 fn clean_nights_have_nothing_to_look_at() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<i64>().unwrap());
-    let wanted = number("NOCTURNE_CLEAN_NIGHTS").unwrap_or(8);
-    let seeds = std::env::var("NOCTURNE_CLEAN_SEEDS").unwrap_or_else(|_| "3".to_owned());
+    let wanted: i64 = asked_for("NOCTURNE_CLEAN_NIGHTS").map_or(8, |nights| nights.parse().unwrap());
+    let seeds = asked_for("NOCTURNE_CLEAN_SEEDS").unwrap_or_else(|| "3".to_owned());
     // A term ends on Sunday 6 September; its labels become known to the night of the 14th.
     let first = date("2026-09-07").checked_sub((wanted / 2).days()).unwrap();
     let nights: Vec<Date> = (0..wanted).map(|day| first.checked_add(day.days()).unwrap()).collect();

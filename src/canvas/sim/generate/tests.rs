@@ -298,7 +298,8 @@ fn a_trouble_changes_its_own_table_alone_and_nothing_before_its_date() {
         let (early, late) = (hashes(&options, before), hashes(&options, after));
 
         assert_eq!(early, clean_before, "{kind}");
-        let changed: Vec<&str> = clean.iter().filter(|(name, hash)| late[*name] != **hash).map(|(name, _)| *name).collect();
+        let changed: Vec<&str> =
+            clean.iter().filter(|(name, hash)| late[*name] != **hash).map(|(name, _)| *name).collect();
         assert_eq!(changed, [table], "{kind}");
         assert_eq!(hashes(&options, after), late, "{kind}: the same troubles give the same bytes");
     }

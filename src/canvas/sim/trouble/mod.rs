@@ -28,7 +28,8 @@ use crate::config::{Trouble, TroubleKind};
 
 /// Returns the date at whose start the delivery is taken that comes on `date`: an earlier one while the source is late.
 pub(super) fn taken_on(troubles: &[Trouble], date: Date) -> Date {
-    let late = troubles.iter().filter(|trouble| is_late(trouble) && trouble.of_table().is_none() && trouble.is_in(date));
+    let late =
+        troubles.iter().filter(|trouble| is_late(trouble) && trouble.of_table().is_none() && trouble.is_in(date));
     late.filter_map(|trouble| trouble.from.yesterday().ok()).fold(date, Date::min)
 }
 
@@ -110,7 +111,7 @@ fn apply(rows: &mut TableFile, scope: &Scope<'_>) {
         TroubleKind::ShiftedTimes => values::shift_times(rows, scope),
         TroubleKind::ChangedGradingScale => values::change_scale(rows, scope),
         TroubleKind::BrokenLabel => outcomes::withdraw(rows, scope),
-        TroubleKind::StaleModel => outcomes::deal_marks(rows, scope),
+        TroubleKind::StaleModel => outcomes::exchange_marks(rows, scope),
     }
 }
 
@@ -131,7 +132,10 @@ mod tests {
         let late = trouble("kind = 'late_source'\nfrom = '2026-10-05'\nuntil = '2026-10-08'");
         let taken = |day: &str| taken_on(&late, date(day));
 
-        assert_eq!(["2026-10-04", "2026-10-05", "2026-10-07", "2026-10-08"].map(taken).map(|day| day.day()), [4, 4, 4, 8]);
+        assert_eq!(
+            ["2026-10-04", "2026-10-05", "2026-10-07", "2026-10-08"].map(taken).map(|day| day.day()),
+            [4, 4, 4, 8]
+        );
         let one_table = trouble("kind = 'late_source'\nfrom = '2026-10-05'\ntable = 'users'");
         assert_eq!(taken_on(&one_table, date("2026-10-06")), date("2026-10-06"));
     }

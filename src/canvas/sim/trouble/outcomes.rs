@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::random::Dice;
 use super::Scope;
 use super::table_file::TableFile;
 
@@ -20,8 +19,9 @@ pub(super) fn withdraw(file: &mut TableFile, scope: &Scope<'_>) {
     }
 }
 
-/// Deals the final marks of a share of the rows that have changed since then out anew, within each term.
-pub(super) fn deal_marks(file: &mut TableFile, scope: &Scope<'_>) {
+/// Exchanges the final marks of a share of the rows that have changed since then, within each term: the best get those of
+/// the worst.
+pub(super) fn exchange_marks(file: &mut TableFile, scope: &Scope<'_>) {
     let mut terms: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for (place, row) in file.rows.iter().enumerate() {
         // The number of an enrolment begins with that of its term.
@@ -30,12 +30,12 @@ pub(super) fn deal_marks(file: &mut TableFile, scope: &Scope<'_>) {
             terms.entry(enrollment / 1_000_000).or_default().push(place);
         }
     }
-    for (term, places) in terms {
-        let marks = |place: &usize| file.rows[*place].cells.get("final_score").cloned().unwrap_or_default();
-        let mut dealt: Vec<Value> = places.iter().map(marks).collect();
-        Dice::new(scope.seed, "trouble marks", &[term]).shuffle(&mut dealt);
-        for (place, mark) in places.into_iter().zip(dealt) {
-            file.rows[place].change("final_score", |_| mark.clone());
+    for mut places in terms.into_values() {
+        let mark = |place: &usize| file.rows[*place].cells.get("final_score").and_then(Value::as_f64);
+        places.sort_by(|a, b| mark(a).unwrap_or_default().total_cmp(&mark(b).unwrap_or_default()).then(a.cmp(b)));
+        let marks: Vec<Option<f64>> = places.iter().map(mark).collect();
+        for (place, mark) in places.into_iter().zip(marks.into_iter().rev()) {
+            file.rows[place].change("final_score", |_| Value::from(mark));
         }
     }
 }

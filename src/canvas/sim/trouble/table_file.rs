@@ -83,7 +83,8 @@ impl TableFile {
         let renamed = |known: String| if known == column { name.to_owned() } else { known };
         self.header = self.header.take().map(|header| header.into_iter().map(renamed).collect());
         for row in &mut self.rows {
-            row.cells = std::mem::take(&mut row.cells).into_iter().map(|(known, cell)| (renamed(known), cell)).collect();
+            row.cells =
+                std::mem::take(&mut row.cells).into_iter().map(|(known, cell)| (renamed(known), cell)).collect();
         }
     }
 }
