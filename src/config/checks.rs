@@ -25,6 +25,11 @@ pub(super) fn cross_checks(config: &Config, purpose: Use, kinds: &[String]) -> V
     let mut notes = Notes(Vec::new());
     notes.add("institution.timezone", parse_zone(&config.institution.timezone));
     notes.add("simulation.zone", parse_zone(&config.simulation.zone));
+    for (at, trouble) in config.simulation.troubles.iter().enumerate() {
+        for (key, problem) in trouble.problems() {
+            notes.note(&format!("simulation.troubles.{at}.{key}"), problem);
+        }
+    }
     notes.add("features.delivery_grace", parse_duration(&config.features.delivery_grace, LONGEST_GRACE));
     if config.institution.name.trim().is_empty() {
         notes.note("institution.name", "the text is empty; reports and e-mails need the institution's name");

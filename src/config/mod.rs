@@ -25,6 +25,7 @@ mod size;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod troubles;
 mod watchdog;
 
 pub use account::account;
@@ -41,4 +42,5 @@ pub use retention::Retention;
 pub use secret::{SecretError, SecretReference, variables_in};
 pub use size::Size;
 pub use sources::{Privacy, Simulation, Source, SourceKind};
+pub use troubles::{SIMULATED_TABLES, Trouble, TroubleKind};
 pub use watchdog::Watchdog;

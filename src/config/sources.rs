@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::secret::SecretReference;
+use super::troubles::Trouble;
 
 /// A source.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +53,9 @@ pub struct Simulation {
     pub first_year: i16,
     /// Its IANA zone.
     pub zone: String,
+    /// What its deliveries have wrong, each from a date on; none if not set.
+    #[serde(default)]
+    pub troubles: Vec<Trouble>,
 }
 
 /// Pseudonyms.

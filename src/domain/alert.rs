@@ -45,7 +45,8 @@ impl Cause {
             ("delivery" | "source", _) | ("table", "fresh" | "stale" | "absent") => Self::Source,
             ("schema" | "row" | "key" | "column" | "type" | "table", _) => Self::Schema,
             ("features" | "labels", _) => Self::Feature,
-            ("model" | "scores" | "drift", _) => Self::Model,
+            // `scores` is a table too, whose rules are about data.
+            ("model" | "drift", _) | ("scores", "stale_input") => Self::Model,
             _ => Self::Quality,
         }
     }
@@ -426,6 +427,13 @@ mod tests {
 
         assert!(found.is_sorted() && found.len() == 5, "{found:?}");
         assert_eq!(Cause::of("job.failed"), Cause::Night);
+        assert_eq!(Cause::of("scores.stale_input"), Cause::Model);
+    }
+
+    #[test]
+    fn a_rule_about_the_table_of_scores_is_about_the_data() {
+        assert_eq!(Cause::of("scores.score_is_percent"), Cause::Quality);
+        assert_eq!(Cause::of("scores.unique"), Cause::Quality);
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 //! `drift_report`: compares tonight's features and scores with the same course week of earlier terms.
 //!
-//! Reads the features of past and current courses and the champion; writes nothing but its outcome. Between terms, and
-//! with no earlier term to compare with, it says so. Another try makes sense when the lake could not be reached.
+//! Reads the features of past and current courses and the champion; writes nothing but its outcome. Between terms, with
+//! no earlier term to compare with, and in weeks near which no features of earlier terms are built (`features.weeks`), it
+//! says so. Another try makes sense when the lake could not be reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,7 +93,7 @@ impl JobKind for DriftReport {
             fallback: cx.environment.config.drift.fallback_ks,
         };
         let Some((figures, unscored)) = spawn_blocking(move || comparison.figures()).await else {
-            return skipped("no earlier term has been this far", Reason::NotEnoughHistory);
+            return skipped("no course week near this one was built of earlier terms", Reason::NotEnoughHistory);
         };
         let importances = champion.map_or_else(|| Ok(BTreeMap::new()), importances)?;
         let mut outcome = outcome(cx, &figures, &importances)?;
@@ -167,13 +168,17 @@ fn not_scored(model: &TableName, error: &ModelError) -> Finding {
     )
 }
 
-/// The course week of earlier terms to compare with: the latest one built that is not after most of tonight's rows.
+/// The most weeks by which earlier terms may be behind tonight's rows: most features grow with the weeks.
+const WEEKS_BEHIND: i64 = 2;
+
+/// The course week of earlier terms to compare with: the latest one built that is not after most of tonight's rows, and
+/// not long before them.
 fn comparable_week(past: &Rows, current: &Rows) -> Option<i64> {
     let mut weeks = current.week.clone();
     weeks.sort_unstable();
     let now = *weeks.get(weeks.len() / 2)?;
     let built: BTreeSet<i64> = past.week.iter().copied().collect();
-    built.iter().rev().find(|week| **week <= now).or_else(|| built.first()).copied()
+    built.range(now - WEEKS_BEHIND..=now).next_back().copied()
 }
 
 fn by_term(past: &Rows, week: i64) -> Vec<Rows> {
@@ -317,6 +322,14 @@ mod tests {
         assert_eq!((figures.features.len(), figures.scores), (1, None));
         assert_eq!((finding.check.as_str(), finding.subject.as_str()), ("drift.scores_missing", "at_risk"));
         assert!(finding.message.contains("`x`"), "{}", finding.message);
+    }
+
+    #[test]
+    fn a_week_is_compared_with_one_that_is_not_long_before_and_with_no_later_one() {
+        let past = rows("1", vec![1.0; 4]);
+        let week = |now: i64| comparable_week(&past, &Rows { week: vec![now; 3], ..rows("2", vec![1.0; 3]) });
+
+        assert_eq!([0, 1, 2, 3, 4, 5].map(week), [None, None, Some(2), Some(2), Some(2), None]);
     }
 
     #[test]

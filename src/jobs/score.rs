@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{JobContext, JobKind};
 use super::shared::facts::FLAGGED;
+use super::shared::labels::stale_champion;
 use super::shared::models::{load_model, recipe};
 use super::shared::tables::{DATE, lake_error};
 use super::shared::told::support_measured;
@@ -54,7 +55,11 @@ impl JobKind for Score {
     async fn inputs(params: &Params, cx: &JobContext) -> Result<Option<DependsOn>, JobError> {
         let recipe = recipe(cx, &params.model)?;
         let mut inputs = cx.champion_input(&params.model).with(DATE, cx.input.logical_date);
-        inputs = inputs.with("the threshold", recipe.threshold);
+        inputs = inputs.with("the threshold", recipe.threshold).with("how old it may be", recipe.max_age_days);
+        let labels = Dataset::label(&recipe.label.parse().map_err(JobError::fail)?);
+        if let Some(parts) = cx.stage_input(&labels, Stage::Past).await? {
+            inputs = inputs.with(format!("the labels `{}`", recipe.label), parts);
+        }
         for set in &recipe.sets {
             let dataset = Dataset::feature_set(&set.parse().map_err(JobError::fail)?);
             if let Some(parts) = cx.stage_input(&dataset, Stage::Current).await? {
@@ -73,10 +78,12 @@ impl JobKind for Score {
                 ..Outcome::default()
             });
         };
+        let stale = stale_champion(cx, &recipe, &champion).await?;
         let Some(examples) = cx.examples(&recipe, Stage::Current).await? else {
             return Ok(Outcome {
                 summary: "nobody is enrolled (between terms)".to_owned(),
                 reason: Some(Reason::NobodyEnrolled),
+                findings: stale.into_iter().collect(),
                 ..Outcome::default()
             });
         };
@@ -100,6 +107,7 @@ impl JobKind for Score {
         inputs.push(format!("model {}@{}", params.model, champion.version));
         let mut outcome = Outcome { summary: summary(&counts), ..Outcome::default() };
         outcome.snapshots.push(stage(cx, &params.model, predictions, inputs).await?);
+        outcome.findings.extend(stale);
         if is_stale(cx) {
             outcome.findings.push(Finding::warning(
                 "scores.stale_input",

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::{JobContext, JobKind};
 use super::shared::examples::Examples;
 use super::shared::facts::{EVALUATION, TRAINS_MODELS, UNTRAINED, Untrained};
+use super::shared::labels::unusual_labels;
 use super::shared::models::recipe;
 use super::shared::published::{self, Became};
 use super::shared::tables::lake_error;
@@ -28,7 +29,7 @@ use crate::lake::keys;
 use crate::ml::auc;
 use crate::ml::metrics::Figures;
 use crate::ml::recipe::{Approval, Recipe};
-use crate::ml::train::{Decision, TrainError, Trained, gate, train};
+use crate::ml::train::{Decision, Tested, TrainError, Trained, gate, train};
 use crate::report::view::{Interval, ModelView, PreviousModel, WeekView};
 use crate::telemetry::spawn_blocking;
 
@@ -74,28 +75,35 @@ impl JobKind for TrainModel {
             return too_young(&params.model, "no course has ended yet whose results are known");
         };
         cx.go_on()?;
+        let unusual = unusual_labels(cx, &recipe, &examples.rows).await?;
         let Examples { rows, basis, mut inputs } = examples;
         inputs.sort();
         let training = recipe.clone();
         let series = cx.course_series().await?;
         let trained = match spawn_blocking(move || train(&training, &rows, &series)).await {
             Ok(trained) => trained,
-            Err(TrainError::NotEnoughHistory(why)) => return too_young(&params.model, &why),
+            Err(TrainError::NotEnoughHistory(why)) => {
+                return too_young(&params.model, &why).map(|outcome| with_finding(outcome, unusual));
+            }
             Err(error) => return Err(JobError::fail(error)),
         };
         let bytes = trained.model.to_bytes().map_err(JobError::fail)?;
         let version = content_hash(&bytes)[..16].to_owned();
         let champion = cx.input.champion(params.model.as_str());
-        let champion_auc = champion.and_then(|champion| champion.card["auc"].as_f64());
-        let decision = gate(&recipe.acceptance, &trained.evaluation, champion_auc);
+        let decision = gate(&recipe.acceptance, &trained.evaluation, champion.and_then(tested));
         let (name, trained_for) = (&params.model, cx.input.logical_date);
         let fitted = Fitted { name, recipe: &recipe, trained, trained_for, basis, inputs, version, champion, decision };
         // The model itself is named by its content, so it is stored in its place before the commit, where later jobs
         // read it.
         let place = keys::browsed(&fitted.artefact()).map_err(JobError::fail)?;
         cx.environment.lake.put_new(&place, bytes.into()).await.map_err(lake_error)?;
-        fitted.outcome(cx).await
+        fitted.outcome(cx).await.map(|outcome| with_finding(outcome, unusual))
     }
+}
+
+fn with_finding(mut outcome: Outcome, finding: Option<Finding>) -> Outcome {
+    outcome.findings.extend(finding);
+    outcome
 }
 
 fn datasets(recipe: &Recipe) -> Result<Vec<crate::lake::Dataset>, JobError> {
@@ -278,6 +286,11 @@ impl Fitted<'_> {
             weeks: weeks.collect(),
         }
     }
+}
+
+/// How a version was tested; `None` where its AUC was not defined.
+fn tested(record: &ModelRecord) -> Option<Tested<'_>> {
+    Some(Tested { auc: record.card["auc"].as_f64()?, test_term: record.card["test_term"].as_str() })
 }
 
 /// Returns the AUC where it is defined.

@@ -33,6 +33,10 @@ pub struct Recipe {
     pub threshold: f64,
     /// Who promotes a new champion.
     pub approval: Approval,
+    /// How many days a term's labels may be known before the model in use has learned from that term.
+    #[serde(default = "max_age_days")]
+    #[schemars(range(min = 0, max = 3650))]
+    pub max_age_days: u32,
     /// The feature by which a simple rule ranks: the higher, the safer.
     pub rule: String,
     /// What is tried, by name.
@@ -98,9 +102,15 @@ pub struct Acceptance {
     pub max_brier: f64,
     /// Whether it must rank better than the rule.
     pub beat_rule: bool,
-    /// By how much AUC it may rank worse than the champion.
+    /// By how much AUC it may rank worse than the champion; where that was tested on another term, beyond what chance
+    /// explains.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_auc_loss: f64,
+}
+
+/// One term, where a recipe does not say.
+const fn max_age_days() -> u32 {
+    120
 }
 
 impl Recipe {

@@ -136,13 +136,34 @@ pub fn train(recipe: &Recipe, rows: &Rows, series: &BTreeMap<i64, String>) -> Re
     Ok(Trained { model, evaluation })
 }
 
-/// Returns whether the evaluated model may become champion, given the current champion's AUC on its own test.
-pub fn gate(acceptance: &Acceptance, evaluation: &Evaluation, champion_auc: Option<f64>) -> Decision {
+/// How well the current champion ranked when it was tested.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tested<'a> {
+    /// Its AUC.
+    pub auc: f64,
+    /// The term that it was tested on.
+    pub test_term: Option<&'a str>,
+}
+
+impl Tested<'_> {
+    /// Returns whether it ranks better by more than is allowed. On another term it was tested on other students, whose
+    /// outcomes may have been easier to foretell: there only what chance does not explain counts.
+    fn is_better_than(&self, auc: Interval, test_term: &str, allowed: f64) -> bool {
+        let other = if self.test_term == Some(test_term) { auc.value } else { auc.high };
+        other < self.auc - allowed
+    }
+}
+
+/// Returns whether the evaluated model may become champion, given how the current champion was tested.
+pub fn gate(acceptance: &Acceptance, evaluation: &Evaluation, champion: Option<Tested<'_>>) -> Decision {
     let figures = &evaluation.candidates[&evaluation.chosen];
     let (Some(auc), Some(brier), Some(rule)) = (figures.auc, figures.brier, evaluation.rule.auc) else {
         let why = format!("its AUC is not defined: in the term {} all labels are the same", evaluation.test_term);
         return Decision { promote: false, why };
     };
+    let is_better =
+        |champion: &Tested<'_>| champion.is_better_than(auc, &evaluation.test_term, acceptance.max_auc_loss);
+    let better = champion.filter(is_better).map(|champion| champion.auc);
     let (auc, rule) = (auc.value, rule.value);
     let mut refused = Vec::new();
     if auc < acceptance.min_auc {
@@ -160,7 +181,7 @@ pub fn gate(acceptance: &Acceptance, evaluation: &Evaluation, champion_auc: Opti
     if evaluation.final_positives < acceptance.min_positives {
         refused.push(format!("fewer than {} training rows have the label", acceptance.min_positives));
     }
-    if let Some(champion) = champion_auc.filter(|champion| auc < champion - acceptance.max_auc_loss) {
+    if let Some(champion) = better {
         refused.push(format!("the champion ranks better ({champion:.3} against {auc:.3})"));
     }
     let why = if refused.is_empty() {
@@ -338,7 +359,8 @@ mod tests {
         let trained = train(&recipe(), &rows([150, 300]), &BTreeMap::new()).unwrap();
         let strict = Acceptance { min_auc: 0.999, ..recipe().acceptance };
 
-        let decision = gate(&strict, &trained.evaluation, Some(0.9999));
+        let champion = Tested { auc: 0.9999, test_term: Some("2") };
+        let decision = gate(&strict, &trained.evaluation, Some(champion));
 
         assert!(!decision.promote);
         assert!(
@@ -346,5 +368,15 @@ mod tests {
             "{}",
             decision.why
         );
+    }
+
+    #[test]
+    fn a_champion_that_was_tested_on_another_term_must_be_better_than_chance_explains() {
+        let auc = Interval { value: 0.76, low: 0.70, high: 0.82 };
+        let is_better = |champion: f64, test_term| Tested { auc: champion, test_term }.is_better_than(auc, "2", 0.005);
+
+        assert!(is_better(0.78, Some("2")) && !is_better(0.76, Some("2")));
+        assert!(!is_better(0.78, Some("1")) && is_better(0.83, Some("1")));
+        assert!(!is_better(0.78, None), "an earlier version of the program did not record the term");
     }
 }

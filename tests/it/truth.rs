@@ -18,6 +18,7 @@ mod readers;
 mod routes;
 mod rules;
 mod shapes;
+mod troubles;
 
 const CONFIGURATION: &str = "
 [sources.canvas]

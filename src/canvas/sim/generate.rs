@@ -18,6 +18,7 @@ use super::calendar::{self, LocalDays, Term};
 use super::courses::REMOTE_ZONE;
 use super::export::{self, TABLES, TERM_LEAD_DAYS, View};
 use super::options::SimOptions;
+use super::trouble::{self, Delivery};
 use super::world;
 use super::write::FileFacts;
 use crate::domain::ids::content_hash;
@@ -125,7 +126,8 @@ pub enum SimError {
 
 /// Writes the institution's export as of the start of `as_of` to the folder `out`, unless it exists already.
 ///
-/// It covers through the end of the day before `as_of`, in the institution's zone. The work is synchronous and takes
+/// It covers through the end of the day before `as_of`, in the institution's zone; while the source is late, which is a
+/// trouble that the options may have, the export is an earlier one. The work is synchronous and takes
 /// up to a few seconds: call it where blocking is allowed.
 ///
 /// # Errors
@@ -137,6 +139,7 @@ pub fn generate(options: &SimOptions, as_of: Date, out: &Path) -> Result<SimSumm
     let (Ok(zone), Ok(remote), true) = (zone, remote, problems.is_empty()) else {
         return Err(SimError::Options { problems });
     };
+    let as_of = trouble::taken_on(&options.troubles, as_of);
     let last_term = last_visible_term(options.first_year, as_of)?;
     let options_hash = options_hash(options);
     if let Some(manifest) = standing_export(out)?
@@ -162,6 +165,11 @@ pub fn generate(options: &SimOptions, as_of: Date, out: &Path) -> Result<SimSumm
         path: error.path,
         source: error.source,
     })?;
+    let mut tables: BTreeMap<String, FileFacts> =
+        TABLES.iter().map(|(name, _)| (*name).to_owned()).zip(facts).collect();
+    let delivery = Delivery { seed: options.seed, home: &home, as_of };
+    let injected = trouble::inject(&options.troubles, &delivery, &aside, &mut tables);
+    injected.map_err(|error| SimError::File { action: "changing", path: error.path, source: error.source })?;
     let manifest = Manifest {
         source: SOURCE.to_owned(),
         as_of,
@@ -169,7 +177,7 @@ pub fn generate(options: &SimOptions, as_of: Date, out: &Path) -> Result<SimSumm
         format: "jsonl".to_owned(),
         options_hash,
         options: options.clone(),
-        tables: TABLES.iter().map(|(name, _)| (*name).to_owned()).zip(facts).collect(),
+        tables,
     };
     write_manifest(&manifest, &aside)?;
     stamp(&manifest, &aside)?;
@@ -190,6 +198,11 @@ struct Manifest {
 }
 
 impl Manifest {
+    /// The tables that it has, each with its file.
+    fn files(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        TABLES.into_iter().filter(|(name, _)| self.tables.contains_key(*name))
+    }
+
     fn into_summary(mut self, state: SimState) -> SimSummary {
         let mut tables = Vec::with_capacity(TABLES.len());
         for (name, file) in TABLES {
@@ -218,8 +231,12 @@ fn last_visible_term(first_year: i16, as_of: Date) -> Result<i64, SimError> {
 }
 
 fn options_hash(options: &SimOptions) -> String {
-    let SimOptions { seed, students, first_year, zone, courses_per_term } = options;
-    content_hash(format!("{WORLD_VERSION}/{seed}/{students}/{first_year}/{zone}/{courses_per_term}").as_bytes())
+    let SimOptions { seed, students, first_year, zone, courses_per_term, troubles } = options;
+    let mut text = format!("{WORLD_VERSION}/{seed}/{students}/{first_year}/{zone}/{courses_per_term}");
+    if !troubles.is_empty() {
+        text.push_str(&format!("/{troubles:?}"));
+    }
+    content_hash(text.as_bytes())
 }
 
 fn instant_text(second: i64) -> String {
@@ -249,8 +266,8 @@ fn standing_export(out: &Path) -> Result<Option<Manifest>, SimError> {
 
 /// Returns whether every file exists with the bytes that the manifest names.
 fn is_unharmed(manifest: &Manifest, out: &Path) -> bool {
-    TABLES.iter().all(|(name, file)| {
-        let facts = manifest.tables.get(*name);
+    manifest.files().all(|(name, file)| {
+        let facts = manifest.tables.get(name);
         let bytes = fs::read(out.join(file));
         facts.zip(bytes.ok()).is_some_and(|(facts, bytes)| content_hash(&bytes) == facts.sha256)
     })
@@ -270,7 +287,7 @@ fn write_manifest(manifest: &Manifest, folder: &Path) -> Result<(), SimError> {
 fn stamp(manifest: &Manifest, folder: &Path) -> Result<(), SimError> {
     let seconds = manifest.at.parse::<jiff::Timestamp>().map_or(0, |at| u64::try_from(at.as_second()).unwrap_or(0));
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    for file in TABLES.iter().map(|(_, file)| *file).chain([MANIFEST]) {
+    for file in manifest.files().map(|(_, file)| file).chain([MANIFEST]) {
         let path = folder.join(file);
         let stamped = fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(at));
         stamped.map_err(|source| SimError::File { action: "stamping", path, source })?;

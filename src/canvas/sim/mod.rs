@@ -20,6 +20,7 @@ mod people;
 mod random;
 mod records;
 mod rows;
+mod trouble;
 mod world;
 mod write;
 

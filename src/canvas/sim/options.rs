@@ -1,4 +1,4 @@
-//! What a simulated institution looks like: the seed and the few sizes that a user may set.
+//! What a simulated institution looks like: the seed, the few sizes that a user may set, and the troubles of its deliveries.
 //!
 //! The defaults give about 180 thousand rows in the autumn of the third year. Two options that are equal give the same
 //! institution. Nothing here depends on a date of export.
@@ -7,8 +7,10 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Trouble;
+
 /// The simulated institution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimOptions {
     /// What everything is drawn from; another seed is another institution.
@@ -21,11 +23,21 @@ pub struct SimOptions {
     pub zone: String,
     /// How many courses a term offers, the sandbox not counted (2 to 60).
     pub courses_per_term: u32,
+    /// What its deliveries have wrong, in the order in which it is done to them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
 }
 
 impl Default for SimOptions {
     fn default() -> Self {
-        Self { seed: 20, students: 190, first_year: 2024, zone: "America/Detroit".to_owned(), courses_per_term: 8 }
+        Self {
+            seed: 20,
+            students: 190,
+            first_year: 2024,
+            zone: "America/Detroit".to_owned(),
+            courses_per_term: 8,
+            troubles: Vec::new(),
+        }
     }
 }
 
@@ -45,6 +57,10 @@ impl SimOptions {
         if TimeZone::get(&self.zone).is_err() {
             problems.push(format!("`zone` is `{}`, which is not an IANA time zone such as America/Detroit", self.zone));
         }
+        for (at, trouble) in self.troubles.iter().enumerate() {
+            let wrong = trouble.problems().into_iter();
+            problems.extend(wrong.map(|(key, problem)| format!("`troubles.{at}.{key}`: {problem}")));
+        }
         problems
     }
 }
@@ -55,13 +71,19 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_reported_at_once() {
-        let options =
-            SimOptions { students: 1, first_year: 3, zone: "Mars/Base".to_owned(), courses_per_term: 0, seed: 1 };
+        let options = SimOptions {
+            students: 1,
+            first_year: 3,
+            zone: "Mars/Base".to_owned(),
+            courses_per_term: 0,
+            seed: 1,
+            troubles: vec![toml::from_str("kind = 'unit_change'\nfrom = '2026-10-05'\nsize = 0.0").unwrap()],
+        };
 
         let problems = options.problems();
 
-        assert_eq!(problems.len(), 4);
-        assert!(problems[3].contains("Mars/Base"));
+        assert_eq!(problems.len(), 5);
+        assert!(problems[3].contains("Mars/Base") && problems[4].contains("`troubles.0.size`: found 0"));
         assert!(SimOptions::default().problems().is_empty());
     }
 

@@ -77,6 +77,18 @@ impl CsvLines {
         Ok(())
     }
 
+    /// Writes the names of the columns, where the rows are written cell by cell.
+    pub(super) fn write_header(&mut self, columns: &[String]) -> io::Result<()> {
+        self.out.write_record(columns).map_err(io::Error::other)
+    }
+
+    /// Writes a row cell by cell.
+    pub(super) fn write_cells<'a>(&mut self, cells: impl Iterator<Item = &'a str>) -> io::Result<()> {
+        self.out.write_record(cells).map_err(io::Error::other)?;
+        self.rows += 1;
+        Ok(())
+    }
+
     /// Completes the file.
     pub(super) fn finish(self) -> io::Result<FileFacts> {
         let out = self.out.into_inner().map_err(csv::IntoInnerError::into_error)?;

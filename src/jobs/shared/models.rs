@@ -38,6 +38,13 @@ pub(in crate::jobs) fn models_in_use(cx: &JobContext) -> Result<Vec<ModelInUse>,
     Ok(models.collect())
 }
 
+/// Returns the terms that a version has learned from, as the tables' partitions name them; none where an earlier version
+/// of the program did not record them.
+pub(in crate::jobs) fn model_terms(record: &ModelRecord) -> Vec<String> {
+    let terms = record.card["trained_on"].as_array().into_iter().flatten();
+    terms.filter_map(|term| term.as_str().map(str::to_owned)).collect()
+}
+
 /// The newest version, unless it is the champion. The records are in the order of their recording, newest first.
 fn newer_than_champion<'a>(models: &'a [ModelRecord], name: &str) -> Option<&'a ModelRecord> {
     models.iter().find(|record| record.model == name).filter(|record| record.role == ModelRole::Challenger)

@@ -262,6 +262,75 @@ fn the_default_institution_has_the_size_that_the_first_night_is_made_for() {
     assert_eq!(summary.at, "2026-11-20T05:00:00Z");
 }
 
+/// A trouble as a site would write it.
+fn troubled(trouble: &str) -> SimOptions {
+    SimOptions { troubles: vec![toml::from_str(trouble).unwrap()], ..small() }
+}
+
+/// The hashes of an export's files, by table.
+fn hashes(options: &SimOptions, day: Date) -> BTreeMap<&'static str, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = generate(options, day, &folder.path().join("export")).unwrap();
+    summary.tables.into_iter().map(|table| (table.name, table.sha256)).collect()
+}
+
+#[test]
+fn a_trouble_changes_its_own_table_alone_and_nothing_before_its_date() {
+    // A term ends between the two dates.
+    let (before, after) = (date(2025, 4, 24), date(2025, 5, 6));
+    let (clean_before, clean) = (hashes(&small(), before), hashes(&small(), after));
+    let kinds = [
+        ("volume_drop", "submissions"),
+        ("doubled_delivery", "enrollments"),
+        ("null_burst", "submissions"),
+        ("unit_change", "scores"),
+        ("schema_change", "web_logs_daily"),
+        ("key_duplicates", "submissions"),
+        ("orphan_rows", "submissions"),
+        ("shifted_times", "submissions"),
+        ("changed_grading_scale", "submissions"),
+        ("broken_label", "enrollments"),
+        ("stale_model", "scores"),
+    ];
+    for (kind, table) in kinds {
+        let options = troubled(&format!("kind = '{kind}'\nfrom = '2025-04-25'"));
+
+        let (early, late) = (hashes(&options, before), hashes(&options, after));
+
+        assert_eq!(early, clean_before, "{kind}");
+        let changed: Vec<&str> =
+            clean.iter().filter(|(name, hash)| late[*name] != **hash).map(|(name, _)| *name).collect();
+        assert_eq!(changed, [table], "{kind}");
+        assert_eq!(hashes(&options, after), late, "{kind}: the same troubles give the same bytes");
+    }
+}
+
+#[test]
+fn a_trouble_that_hits_no_row_changes_no_byte() {
+    for table in crate::config::SIMULATED_TABLES {
+        let none = troubled(&format!("kind = 'volume_drop'\nfrom = '2025-01-01'\ntable = '{table}'\nsize = 1e-15"));
+
+        assert_eq!(hashes(&none, date(2025, 3, 4)), hashes(&small(), date(2025, 3, 4)), "{table}");
+    }
+}
+
+#[test]
+fn a_late_source_delivers_the_export_of_the_day_before_and_a_late_table_none() {
+    let (last, day) = (date(2025, 3, 4), date(2025, 3, 7));
+    let whole = troubled("kind = 'late_source'\nfrom = '2025-03-05'");
+    let table = troubled("kind = 'late_source'\nfrom = '2025-03-05'\ntable = 'users'");
+
+    let late = hashes(&table, day);
+
+    assert_eq!(hashes(&whole, day), hashes(&small(), last));
+    assert_eq!(late.len(), TABLES.len() - 1);
+    assert!(!late.contains_key("users") && late["courses"] == hashes(&small(), day)["courses"]);
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("export");
+    let states = [(); 2].map(|()| generate(&table, day, &out).unwrap().state);
+    assert_eq!(states, [SimState::Written, SimState::UpToDate], "an export without a table is complete all the same");
+}
+
 fn small() -> SimOptions {
     SimOptions { students: 60, courses_per_term: 6, ..SimOptions::default() }
 }

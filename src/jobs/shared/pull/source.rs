@@ -17,6 +17,7 @@ pub fn simulation_options(simulation: &Simulation) -> sim::SimOptions {
         students: simulation.students,
         first_year: simulation.first_year,
         zone: simulation.zone.clone(),
+        troubles: simulation.troubles.clone(),
         ..sim::SimOptions::default()
     }
 }
