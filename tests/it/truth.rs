@@ -12,6 +12,7 @@ use crate::support::site::{SMALL, Site, text};
 
 mod alerts;
 mod models;
+mod quarantine;
 mod readers;
 mod rules;
 

@@ -2,12 +2,14 @@
 
 use jiff::ToSpan as _;
 
+use super::quarantine::{described as ledger_line, ledgers};
 use crate::app::App;
 use crate::cli::config::load_to_look;
 use crate::cli::follow::unreachable;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::config::{Config, Use};
 use crate::domain::measurement::{HistoryWanted, PastMeasurement};
+use crate::domain::quarantine::Account;
 use crate::domain::rule::Rule;
 use crate::jobs::{RULE_VALUE, site_rules};
 
@@ -60,13 +62,18 @@ impl Show {
             let error = anyhow::anyhow!("there is no rule `{}`: `nocturne quality list` shows all", self.rule);
             return Err(Failure::new(ExitCode::NotFound, error));
         };
-        let nights = nights(rule, global).await?;
+        let app = App::open(&global.config, Use::Looking).await?;
+        let nights = nights(rule, &app).await?;
+        let held = ledgers(&app).await?.remove(rule.table.as_str());
+        let held = held.and_then(|mut ledger| ledger.accounts.remove(&rule.id));
         if global.json {
             let nights = nights.iter().map(|(dag, past)| {
                 serde_json::json!({ "dag": dag, "logical_date": past.date, "value": past.measurement.value })
             });
             let mut shown = described(rule);
             shown["nights"] = nights.collect();
+            shown["quarantine"] =
+                held.map_or(serde_json::Value::Null, |held| ledger_line(rule.table.as_str(), &rule.id, &held));
             output::json(&shown)?;
             return Ok(ExitCode::Done);
         }
@@ -78,6 +85,9 @@ impl Show {
         }
         if let Some(owner) = &rule.owner {
             output::line(&format!("  owner: {owner}"))?;
+        }
+        if let Some(held) = &held {
+            output::line(&format!("  quarantine: {}", in_words(held, rule.table.as_str())))?;
         }
         if nights.is_empty() {
             return output::line("  It found nothing to measure in the last 14 days.").map(|()| ExitCode::Done);
@@ -96,8 +106,7 @@ fn rules(config: &Config) -> Result<Vec<Rule>, Failure> {
 }
 
 /// What the rule found in each DAG on the last nights.
-async fn nights(rule: &Rule, global: &Global) -> Result<Vec<(String, PastMeasurement)>, Failure> {
-    let app = App::open(&global.config, Use::Looking).await?;
+async fn nights(rule: &Rule, app: &App) -> Result<Vec<(String, PastMeasurement)>, Failure> {
     let mut found = Vec::new();
     for dag in app.dags.all()? {
         let tomorrow = app.today_in(&dag.timezone)?.saturating_add(1.day());
@@ -106,6 +115,19 @@ async fn nights(rule: &Rule, global: &Global) -> Result<Vec<(String, PastMeasure
         found.extend(own.map(|past| (dag.name.to_string(), past)));
     }
     Ok(found)
+}
+
+/// What the rule holds back, and what to do about it.
+fn in_words(held: &Account, table: &str) -> String {
+    let Account { held: came_in, released, superseded, waiting, .. } = held;
+    let since = match held.since {
+        Some(since) => format!(
+            " since {since}; a better row from the source takes its place, and when the rule is mended \
+             `nocturne quality replay {table}` takes it in"
+        ),
+        None => String::new(),
+    };
+    format!("{came_in} in, {} out ({released} let pass, {superseded} superseded), {waiting} waiting{since}", held.out())
 }
 
 fn described(rule: &Rule) -> serde_json::Value {

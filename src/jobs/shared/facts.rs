@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::published::{PublishedDrift, PublishedEvaluation};
 use crate::domain::check::CheckOutcome;
 use crate::domain::outcome::{JobError, Outcome, Reason};
+use crate::domain::quarantine::Ledger;
 use crate::jobs::kind::JobContext;
 use crate::report::view::{DriftView, FlaggedTerm, QualityView, TableView, Verdict};
 
@@ -129,6 +130,9 @@ pub(in crate::jobs) struct Progress {
     pub(in crate::jobs) held_back: u64,
     /// The rows before this run.
     pub(in crate::jobs) rows_before: Option<u64>,
+    /// The ledger of the rows that wait, before this run.
+    #[serde(default)]
+    pub(in crate::jobs) ledger_before: Ledger,
 }
 
 /// The night in which an outcome was made, if it is repeated from an earlier one.
