@@ -12,7 +12,7 @@ use polars::prelude::*;
 
 use super::contracts::Contracts;
 use super::privacy::PrivacyKey;
-use super::pull::{IdentityUse, LocalFile, ReadError, RowMode, TableReading, TableRequest, read_table};
+use super::pull::{IdentityUse, LocalFile, PlaceUse, ReadError, RowMode, TableReading, TableRequest, read_table};
 use super::terms::TermLookup;
 use crate::domain::source::{FileSource, SourceError, SourceFile};
 use crate::domain::table::TableContract;
@@ -88,6 +88,7 @@ pub(super) struct Reader {
     pub(super) expected_rows: Option<u64>,
     pub(super) terms: TermLookup,
     pub(super) batch_rows: usize,
+    pub(super) places: PlaceUse,
 }
 
 impl Reader {
@@ -98,7 +99,14 @@ impl Reader {
     }
 
     pub(super) fn by(contract: TableContract) -> Self {
-        Self { contract, mode: RowMode::Snapshot, expected_rows: None, terms: TermLookup::default(), batch_rows: 1000 }
+        Self {
+            contract,
+            mode: RowMode::Snapshot,
+            expected_rows: None,
+            terms: TermLookup::default(),
+            batch_rows: 1000,
+            places: PlaceUse::Ignore,
+        }
     }
 
     pub(super) fn incremental(mut self) -> Self {
@@ -122,6 +130,7 @@ impl Reader {
             terms: &self.terms,
             identities: IdentityUse::Collect,
             batch_rows: self.batch_rows,
+            places: self.places,
         };
         let mut frame: Option<DataFrame> = None;
         let reading = read_table(&request, &mut |batch| {

@@ -12,10 +12,11 @@ use super::identity::{IDENTITY_DOMAINS, Identities};
 use super::layout::Layout;
 use super::privacy::canonical_id;
 use super::quarantine::{Misfit, Quarantine, sanitised};
-use super::reading::{IdentityUse, RowMode, SinkError, TableReading, TableRequest};
+use super::reading::{IdentityUse, PlaceUse, RowMode, SinkError, TableReading, TableRequest};
 use super::row::{Action, Cell, Origin, Row};
 use super::terms::{NO_TERM, TermLookup, term_column};
 use super::typing::ColumnBuilder;
+use crate::domain::quarantine::{FILE, OFFSET};
 use crate::domain::table::{TERM, TermRule};
 use crate::telemetry::progress;
 
@@ -37,6 +38,8 @@ pub(super) struct Intake<'a> {
     term: Option<usize>,
     identity: Option<(usize, String)>,
     batch: Batch,
+    /// The file that is being read, of those requested.
+    file_at: usize,
     deleted: Vec<ColumnBuilder>,
     deleted_rows: u64,
     held_keys: Vec<ColumnBuilder>,
@@ -67,7 +70,8 @@ impl<'a> Intake<'a> {
             sink,
             term: term_column(&contract.term).and_then(place),
             identity,
-            batch: Batch::new(&layout, request.batch_rows),
+            batch: Batch::new(&layout, request.batch_rows, request.places),
+            file_at: 0,
             deleted: keys.iter().map(|&key| layout.columns[key].builder(0)).collect(),
             deleted_rows: 0,
             held_keys: keys.iter().map(|&key| layout.columns[key].builder(0)).collect(),
@@ -148,7 +152,7 @@ impl<'a> Intake<'a> {
 
     /// Returns a frame of the columns that are passed on, without rows.
     pub(super) fn no_rows(self) -> DataFrame {
-        Batch::new(&self.layout, 0).finish().unwrap_or_default()
+        Batch::new(&self.layout, 0, self.request.places).finish().unwrap_or_default()
     }
 
     fn upsert(&mut self, row: Row<'_>, origin: Origin<'_>) -> Result<(), ReadError> {
@@ -169,6 +173,13 @@ impl<'a> Intake<'a> {
         for ((builder, column), cell) in self.batch.columns.iter_mut().zip(&mut self.layout.columns).zip(&fitted) {
             column.count(cell);
             builder.push(cell);
+        }
+        if let Some((files, offsets)) = &mut self.batch.places {
+            if self.request.files.get(self.file_at).is_none_or(|file| file.name != origin.file) {
+                self.file_at = self.request.files.iter().position(|file| file.name == origin.file).unwrap_or_default();
+            }
+            files.push(self.file_at as u64);
+            offsets.push(i64::try_from(origin.place.offset).ok());
         }
         self.batch.rows += 1;
         if (self.rows + 1).is_multiple_of(ROWS_TOLD) {
@@ -253,7 +264,8 @@ impl<'a> Intake<'a> {
         if self.batch.rows == 0 {
             return Ok(());
         }
-        let batch = std::mem::replace(&mut self.batch, Batch::new(&self.layout, self.request.batch_rows));
+        let batch =
+            std::mem::replace(&mut self.batch, Batch::new(&self.layout, self.request.batch_rows, self.request.places));
         let failed = |cause| ReadError::Frame { table: self.table.clone(), cause };
         let frame = batch.finish().map_err(failed)?;
         self.terms.learn(self.request.contract, &frame).map_err(failed)?;
@@ -276,15 +288,18 @@ impl<'a> Intake<'a> {
 struct Batch {
     columns: Vec<ColumnBuilder>,
     terms: StringChunkedBuilder,
+    /// The file and the offset of each row, where they are kept.
+    places: Option<(Vec<u64>, Vec<Option<i64>>)>,
     rows: usize,
 }
 
 impl Batch {
-    fn new(layout: &Layout, rows: usize) -> Self {
+    fn new(layout: &Layout, rows: usize, places: PlaceUse) -> Self {
         let capacity = rows.min(1024);
         Self {
             columns: layout.columns.iter().map(|column| column.builder(capacity)).collect(),
             terms: StringChunkedBuilder::new(TERM.into(), capacity),
+            places: (places == PlaceUse::Keep).then(Default::default),
             rows: 0,
         }
     }
@@ -292,6 +307,9 @@ impl Batch {
     fn finish(self) -> PolarsResult<DataFrame> {
         let mut columns: Vec<Column> = self.columns.into_iter().map(ColumnBuilder::finish).collect();
         columns.push(self.terms.finish().into_series().into_column());
+        if let Some((files, offsets)) = self.places {
+            columns.extend([Column::new(FILE.into(), files), Column::new(OFFSET.into(), offsets)]);
+        }
         DataFrame::new(self.rows, columns)
     }
 }

@@ -11,7 +11,7 @@ use super::files::read_file;
 use super::intake::Intake;
 
 pub use super::error::{Effect, ReadError};
-pub use super::reading::{IdentityUse, LocalFile, RowMode, SinkError, TableReading, TableRequest};
+pub use super::reading::{IdentityUse, LocalFile, PlaceUse, RowMode, SinkError, TableReading, TableRequest};
 
 impl TableRequest<'_> {
     /// Returns a frame of the columns that [`read_table`] passes on, without rows.

@@ -3,7 +3,8 @@
 //! A held-back row keeps its rule, column, file, line and offset, a keyed hash of its bytes (a plain one could be
 //! compared with guessed rows), and those of its other values that cannot identify a person: pseudonyms, numbers,
 //! instants and known words of enumerations. The value that did not fit, and every free text, are left out. A line that
-//! could not be read keeps no values at all.
+//! could not be read keeps no values at all. These are rows that no table could hold; rows that fit and that a rule holds
+//! back are whole, and lie in `lake::waiting`.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +15,11 @@ use super::layout::Layout;
 use super::privacy::PrivacyKey;
 use super::row::{Cell, Origin};
 use super::typing::date_of;
+use crate::domain::quarantine::is_too_much;
 use crate::domain::table::ColumnType;
 
 /// The most rows that are kept; all are counted.
 const MOST_KEPT: u64 = 100_000;
-
-/// The share of a table's rows above which it stops: one in this many.
-const ONE_IN: u64 = 100;
 
 /// The rule that is broken by a line that is not a row at all.
 const UNREADABLE: &str = "row.unreadable";
@@ -105,7 +104,7 @@ impl Quarantine {
 
     /// Returns whether this is too large a share of `rows`.
     pub(super) fn is_too_much_of(&self, rows: u64) -> bool {
-        self.total.saturating_mul(ONE_IN) > rows
+        is_too_much(self.total, rows)
     }
 
     /// Returns the rules that were broken, with counts, in words.

@@ -61,6 +61,17 @@ pub struct TableRequest<'a> {
     pub identities: IdentityUse,
     /// The most rows in a frame.
     pub batch_rows: usize,
+    /// Whether each row says where it came from.
+    pub places: PlaceUse,
+}
+
+/// Whether the frames say of each row where it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceUse {
+    /// They have two more columns: the number of the file, from 0, and the offset in it (`domain::quarantine`).
+    Keep,
+    /// They have the contract's columns and the term.
+    Ignore,
 }
 
 /// What was read, besides the frames.

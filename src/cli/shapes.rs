@@ -5,7 +5,8 @@
 use schemars::{Schema, schema_for};
 
 use super::alerts::test::TriedShape;
-use super::quality::{RuleShape, RunShape};
+use super::quality::{LedgerShape, RuleShape, RunShape};
+use super::report::ReportShape;
 use crate::config::Config;
 use crate::domain::alert::StandingAlert;
 use crate::report::view::AlertNewsView;
@@ -33,6 +34,10 @@ pub(super) enum Shape {
     QualityRule,
     /// `quality run --json`.
     QualityRun,
+    /// `quality quarantine --json`.
+    QualityQuarantine,
+    /// `report show --json`.
+    Report,
 }
 
 impl Shape {
@@ -48,6 +53,8 @@ impl Shape {
             Self::QualityRules => schema_for!(Vec<RuleShape>),
             Self::QualityRule => schema_for!(RuleShape),
             Self::QualityRun => schema_for!(RunShape),
+            Self::QualityQuarantine => schema_for!(Vec<LedgerShape>),
+            Self::Report => schema_for!(ReportShape),
         }
     }
 }

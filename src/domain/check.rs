@@ -148,6 +148,8 @@ pub enum Action {
     /// People are told, and the night goes on.
     #[default]
     Pass,
+    /// Rows of a delivery that are bad are held back until the rule or the source is mended; what stood before stands.
+    QuarantineRows,
     /// If the rule fails, the delivery of the table is not taken in; its last good version stands in.
     StopTable,
     /// If the rule fails, the job fails, and what needs it does not begin.
@@ -159,6 +161,7 @@ impl Action {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pass => "pass",
+            Self::QuarantineRows => "quarantine_rows",
             Self::StopTable => "stop_table",
             Self::StopNight => "stop_night",
         }

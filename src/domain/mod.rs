@@ -25,6 +25,7 @@ pub mod measurement;
 pub mod number;
 pub mod outcome;
 pub mod printable;
+pub mod quarantine;
 pub mod retry;
 pub mod root_cause;
 pub mod routing;

@@ -12,6 +12,7 @@
 //! holds polars' answers against PostgreSQL's, value by value.
 
 mod expression;
+mod one_row;
 mod query;
 mod walk;
 
@@ -26,6 +27,7 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 
 use walk::Walk;
 
+pub(super) use one_row::other_rows;
 pub use walk::Refusal;
 
 /// What the SQL reads, when it passed.

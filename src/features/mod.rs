@@ -57,7 +57,7 @@ pub use fingerprint::fingerprint;
 pub use inputs::{Inputs, PartFile, TableInput};
 pub use lint::{Linted, Refusal, lint};
 pub use plan::{AsOf, CourseWeek, PlanRequest, Stage, plan_labels, plan_partitions};
-pub use rule_sql::{lint_rule, run_rule};
+pub use rule_sql::{beyond_row, lint_rule, run_rule};
 pub use visible::{stored_type, visible};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use polars::sql::SQLContext;
 use super::compute::{on_deep_stack, run};
 use super::cutoff::Cutoff;
 use super::error::FeatureError;
-use super::lint::lint;
+use super::lint::{lint, other_rows};
 use super::template::{render, time_literals};
 
 /// What a rule's SQL is called in messages.
@@ -46,6 +46,21 @@ pub fn lint_rule(sql: &str) -> Result<BTreeSet<String>, String> {
         }
         Err(error) => Err(chain(&error)),
     }
+}
+
+/// Returns what in a predicate over the rows of `table` sees other rows than the one that it judges; `None` where nothing
+/// does.
+///
+/// # Errors
+/// When its template cannot be rendered.
+pub fn beyond_row(table: &str, predicate: &str) -> Result<Option<&'static str>, String> {
+    let sql = format!("SELECT 1 AS bad FROM {table} WHERE {predicate}");
+    let searched = on_deep_stack(|| {
+        let cutoff = Cutoff { event_before: Timestamp::UNIX_EPOCH, known_by: Timestamp::UNIX_EPOCH };
+        let rendered = render(NAME, &sql, cutoff, &BTreeMap::new())?;
+        Ok(other_rows(&rendered))
+    });
+    searched.map_err(|error| chain(&error))
 }
 
 /// Runs a rule's SQL over these tables as of `at`.

@@ -1,7 +1,8 @@
 //! `canvas_pull`: reads what a source has delivered and makes new versions of the tables from it.
 //!
 //! Reads the source's deliveries that are newer than each table's cursor; writes `restricted/tables/<table>` and, for
-//! rows that do not fit, `restricted/quarantine/<table>`. Each table of a delivery is committed as soon as it is done:
+//! rows that do not fit, `restricted/quarantine/<table>`; rows that a rule holds back wait beside it, and are judged again
+//! with every pull. Each table of a delivery is committed as soon as it is done:
 //! if the job is interrupted later, it is not read again. Another try makes sense when the source or the lake could not
 //! be reached. A table whose delivery is damaged keeps its last good snapshot, marked stale; without one the job fails,
 //! after it has renewed the others. A delivery later than the night of the logical date is left for its own night,
@@ -17,11 +18,16 @@ use super::kind::{JobContext, JobKind};
 use super::shared::facts::{PULL_DATE, TABLES};
 use super::shared::pull::{Pull, Pulled, standing_rows};
 use crate::canvas::TermLookup;
+use crate::canvas::contracts::Contracts;
+use crate::config::Config;
+use crate::domain::dag::Job;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::freshness::Rhythm;
+use crate::domain::lineage::Manifest;
 use crate::domain::measurement::Measurement;
 use crate::domain::number::{self, count_of};
 use crate::domain::outcome::{JobError, Outcome};
+use crate::domain::table::TableContract;
 use crate::report::view::{DeliveredRows, TableView};
 
 /// The kind.
@@ -55,7 +61,7 @@ impl JobKind for CanvasPull {
         let fixed =
             DependsOn::default().with("the pseudonym key", pull.key.key_id()).with("the tables' contracts", contracts);
         let fixed = pull
-            .stops
+            .rules
             .iter()
             .fold(fixed, |inputs, rule| inputs.with(format!("the rule `{}`", rule.id), format!("{rule:?}")));
         Ok(Some(pull.deliveries.iter().fold(fixed, |inputs, delivery| {
@@ -67,6 +73,7 @@ impl JobKind for CanvasPull {
     async fn run(params: Params, cx: &JobContext) -> Result<Outcome, JobError> {
         let mut pull = Pull::open(&params.source, &params.tables, cx).await?;
         pull.take_up(cx).await?;
+        pull.replay(cx).await?;
         for delivery in std::mem::take(&mut pull.deliveries) {
             pull.learn_terms(cx).await?;
             pull.introduce(cx, &delivery).await?;
@@ -87,8 +94,20 @@ impl JobKind for CanvasPull {
         }
         pull.settle_failures()?;
         pull.stage_quarantines(cx).await?;
+        pull.tell_waiting(cx)?;
         outcome(pull, cx)
     }
+}
+
+/// Returns whether a job is of this kind and takes in a table of that name.
+pub fn pulls_table(job: &Job, config: &Config, table: &str) -> bool {
+    let Ok(Params { source, tables }) = serde_json::from_value(job.params.clone()) else { return false };
+    let Some(source) = config.sources.get(&source).filter(|_| job.kind.as_str() == CanvasPull::NAME) else {
+        return false;
+    };
+    let contracts = Contracts::load(&source.extra, source.contracts.as_deref());
+    let has_table = contracts.is_ok_and(|contracts| contracts.find(table).is_some());
+    has_table && (tables.is_empty() || tables.iter().any(|wanted| wanted == table))
 }
 
 /// The outcome: what the parts say together, and what has not been handed over.
@@ -104,29 +123,15 @@ fn outcome(mut pull: Pull, cx: &JobContext) -> Result<Outcome, JobError> {
         outcome.snapshots.extend(pulled.take_snapshots());
         let Some(manifest) = &pulled.manifest else { continue };
         held_back += pulled.held_back;
-        let rows = standing_rows(manifest);
-        views.push(TableView {
-            name: contract.name.to_string(),
-            rows,
-            change: pulled
-                .rows_before
-                .map(|before| i64::try_from(rows).unwrap_or(i64::MAX) - i64::try_from(before).unwrap_or(i64::MAX)),
-            newest_event: manifest.instant("newest_event"),
-            delivered_at: manifest.instant("known_at"),
-            complete_through: None,
-            rhythm: Rhythm::default(),
-            is_late: false,
-            is_stale: pulled.is_stale,
-            held_back: pulled.held_back,
-            delivered: pulled.is_changed.then_some(DeliveredRows {
-                rows: pulled.delivered,
-                duplicates: pulled.duplicates,
-                changed: pulled.opened + pulled.closed,
-            }),
-        });
+        let view = view_of(contract, pulled, manifest);
+        let rows = view.rows;
+        views.push(view);
         for (name, count) in [("table.rows", rows), ("table.opened", pulled.opened), ("table.closed", pulled.closed)] {
             outcome.measurements.push(Measurement::new(name, count as f64).unit("rows").of("table", &contract.name));
         }
+        outcome.measurements.extend(pulled.waiting().map(|(rule, account)| {
+            Measurement::new("quarantine.waiting", account.waiting as f64).unit("rows").of("rule", rule)
+        }));
         if let Some(cursor) = pulled.cursor {
             outcome.cursors.insert(pull.cursor_name(contract), cursor.to_string());
         }
@@ -142,6 +147,10 @@ fn outcome(mut pull: Pull, cx: &JobContext) -> Result<Outcome, JobError> {
     let stale = views.iter().filter(|view| view.is_stale).count();
     outcome.summary =
         format!("{}  {}  {held_back} held back", count_of(views.len(), "table", "tables"), number::rows(rows));
+    let waiting: u64 = views.iter().map(|view| view.waiting).sum();
+    if waiting > 0 {
+        outcome.summary.push_str(&format!("  {} wait", number::grouped(waiting)));
+    }
     if stale > 0 {
         outcome.summary.push_str(&format!("  {stale} stale"));
     }
@@ -150,9 +159,33 @@ fn outcome(mut pull: Pull, cx: &JobContext) -> Result<Outcome, JobError> {
     Ok(outcome)
 }
 
+/// A table as the report shows it; its rhythm is added there.
+fn view_of(contract: &TableContract, pulled: &Pulled, manifest: &Manifest) -> TableView {
+    let rows = standing_rows(manifest);
+    let signed = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
+    TableView {
+        name: contract.name.to_string(),
+        rows,
+        change: pulled.rows_before.map(|before| signed(rows) - signed(before)),
+        newest_event: manifest.instant("newest_event"),
+        delivered_at: manifest.instant("known_at"),
+        complete_through: None,
+        rhythm: Rhythm::default(),
+        is_late: false,
+        is_stale: pulled.is_stale,
+        held_back: pulled.held_back,
+        waiting: pulled.waiting().map(|(_, account)| account.waiting).sum(),
+        delivered: pulled.is_delivered.then_some(DeliveredRows {
+            rows: pulled.delivered,
+            duplicates: pulled.duplicates,
+            changed: pulled.opened + pulled.closed,
+        }),
+    }
+}
+
 /// What this job said for the same date before, if no delivery has come since: a forced night says the same.
 fn nothing_new(pull: &Pull, cx: &JobContext) -> Result<Option<Outcome>, JobError> {
-    let is_new = |table: &Pulled| table.is_changed || table.is_stale;
+    let is_new = |table: &Pulled| table.is_changed || table.is_stale || table.has_new_waiting();
     let Some(before) = cx.input.last_success.clone() else { return Ok(None) };
     let is_same_date = PULL_DATE.of(&before)? == Some(cx.input.logical_date);
     let nothing_new = is_same_date && !pull.tables.values().any(is_new);

@@ -32,13 +32,14 @@ mod send_report;
 mod shared;
 mod train_model;
 
+pub use canvas_pull::pulls_table;
 use kind::register;
 pub use kind::{JobContext, JobKind, Registered};
 pub use quality_check::{RULE_VALUE, checks_of, is_quality_check};
 pub use send_report::{night_verdict, promised_mail};
 pub use shared::environment::{self, Environment};
-pub use shared::pull::simulation_options;
-pub use shared::rules::site_rules;
+pub use shared::pull::{Replayed, foresee_replay, simulation_options};
+pub use shared::rules::{site_contracts, site_rules};
 
 use std::sync::Arc;
 

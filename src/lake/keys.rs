@@ -52,9 +52,14 @@ impl Dataset {
         Self(format!("{RESTRICTED}/predictions/{model}"))
     }
 
-    /// Returns the dataset of a table's quarantined rows.
+    /// Returns the dataset of a table's rows that do not fit its contract.
     pub fn quarantine(table: &TableName) -> Self {
         Self(format!("{RESTRICTED}/quarantine/{table}"))
+    }
+
+    /// Returns the dataset of the rows of a table that wait because a rule holds them back.
+    pub fn waiting(table: &TableName) -> Self {
+        Self(format!("{RESTRICTED}/quarantine/{table}/waiting"))
     }
 
     /// Returns the dataset whose key is `text`, whole (`restricted/tables/users`).
@@ -113,6 +118,11 @@ impl fmt::Display for Dataset {
 /// Returns the source table whose dataset has the key `dataset`; `None` for features, labels and other datasets.
 pub fn source_table(dataset: &str) -> Option<&str> {
     dataset.strip_prefix(RESTRICTED)?.strip_prefix("/tables/")
+}
+
+/// Returns the source table whose waiting rows are the dataset `dataset`; `None` for any other dataset.
+pub fn waiting_table(dataset: &str) -> Option<&str> {
+    dataset.strip_prefix(RESTRICTED)?.strip_prefix("/quarantine/")?.strip_suffix("/waiting")
 }
 
 /// Returns the path of a part below its dataset.

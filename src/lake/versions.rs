@@ -3,7 +3,7 @@
 //! A delivery is merged into the current rows by the delivery's own time. A row that is equal to the current version is
 //! not a new version; a row that differs closes it (`_known_to`) and opens a new one (`_known_from`). A full export
 //! also closes what it no longer contains. Closed versions move to history parts, which are never rewritten; of the
-//! current parts only those are rewritten whose keys the delivery touches.
+//! current parts only those are rewritten whose keys the delivery touches. A row never replaces one of a later delivery.
 //! Parts are divided by term, and within a large term by buckets of the key. Rows are sorted by key, so the same
 //! deliveries give the same bytes. If a delivery has several rows with one key, the last one counts. This file is
 //! synchronous and reads local files; the caller stages what it returns.
@@ -186,6 +186,8 @@ fn compare(contract: &TableContract, path: &Path, delivery: &Delivery) -> Polars
         .reduce(Expr::and)
         .unwrap_or_else(|| lit(true));
     let is_hit = col(HIT).is_not_null();
+    // A row that waited is delivered late: for each key the greater time wins.
+    let is_newer = is_hit.clone().and(col(KNOWN_FROM).gt(lit(delivery.at.as_microsecond()).cast(instant())));
     let is_gone = match delivery.extent {
         Extent::Full => col(HIT).is_null().and(col(HELD).is_null()),
         Extent::Changes => col(GONE).is_not_null().and(col(HIT).is_null()),
@@ -195,8 +197,8 @@ fn compare(contract: &TableContract, path: &Path, delivery: &Delivery) -> Polars
         .join(gone, &on, &on, JoinArgs::new(JoinType::Left))
         .join(held, &on, &on, JoinArgs::new(JoinType::Left))
         .with_columns([
-            is_hit.clone().and(is_same.clone()).alias("__unchanged"),
-            is_gone.or(is_hit.and(is_same.not())).alias("__closed"),
+            is_hit.clone().and(is_same.clone()).or(is_newer.clone()).alias("__unchanged"),
+            is_gone.or(is_hit.and(is_same.not()).and(is_newer.not())).alias("__closed"),
         ])
         .collect()?
         .lazy();

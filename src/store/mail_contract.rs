@@ -173,6 +173,10 @@ pub trait MailStore: Send + Sync {
     /// Returns the revisions of a night, by audience, recipient and number.
     async fn mails_of(&self, dag: &DagName, logical_date: Date) -> Result<Vec<MailRow>, StoreError>;
 
+    /// Returns the message of a revision, without the headers that are its recipient's own; `None` if it has none, or it is
+    /// not kept any more.
+    async fn mail_body(&self, id: &MailId) -> Result<Option<String>, StoreError>;
+
     /// Returns what is promised, what waits, and what was given up since `since` unless the recipient got a later one.
     async fn mails_open(&self, since: Timestamp) -> Result<Vec<MailRow>, StoreError>;
 

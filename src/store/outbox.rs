@@ -31,6 +31,8 @@ const IS_THERE: &str = "SELECT state FROM mails \
      WHERE dag = $1 AND logical_date = $2 AND audience = $3 AND recipient = $4 AND revision = $5";
 const LATER: &str = "SELECT revision FROM mails WHERE dag = $1 AND logical_date = $2 AND audience = $3 \
      AND recipient = $4 AND revision > $5 AND state <> 'expected' AND state <> 'replaced'";
+const BODY: &str = "SELECT b.body FROM mails AS m JOIN mail_bodies AS b ON b.id = m.body \
+     WHERE m.dag = $1 AND m.logical_date = $2 AND m.audience = $3 AND m.recipient = $4 AND m.revision = $5";
 const LAST_DIGEST: &str = "SELECT MAX(logical_date) AS logical_date FROM mails \
      WHERE dag = $1 AND logical_date < $2 AND state = 'sent' AND verdict IN ('ok', 'look')";
 
@@ -129,6 +131,13 @@ pub(super) async fn hurry(database: &Database, now: Timestamp) -> Result<u64, St
 /// Returns what is promised, what waits, and what was given up since `since` and not superseded.
 pub(super) async fn open(database: &Database, since: Timestamp) -> Result<Vec<MailRow>, StoreError> {
     database.rows("reading the outbox", OPEN, &[since.into()]).await?.iter().map(row_of).collect()
+}
+
+/// Returns the message of a revision, where it has one that is kept.
+pub(super) async fn body(database: &Database, id: &MailId) -> Result<Option<String>, StoreError> {
+    let date = id.key.logical_date.to_string();
+    let row = database.row("reading an e-mail", BODY, &bound_id(id, &date, [])).await?;
+    row.map(|row| row.text("body")).transpose()
 }
 
 /// Returns the last night before `before` whose digest was handed over and reported no failed job.

@@ -303,6 +303,10 @@ impl MailStore for SqlStore {
         revisions::of_night(&self.database, dag, logical_date).await
     }
 
+    async fn mail_body(&self, id: &MailId) -> Result<Option<String>, StoreError> {
+        outbox::body(&self.database, id).await
+    }
+
     async fn mails_open(&self, since: Timestamp) -> Result<Vec<MailRow>, StoreError> {
         outbox::open(&self.database, since).await
     }

@@ -125,6 +125,88 @@ fn a_pull_that_is_killed_between_two_tables_goes_on_with_the_next_and_says_what_
     assert_eq!(findings(&told), findings(&undisturbed), "{told}\nundisturbed:\n{undisturbed}");
 }
 
+/// Two sites of the same kind whose rule holds back rows of the export of the 20th, which have had the night of the 17th.
+fn holding_sites() -> [Site; 2] {
+    [(), ()].map(|()| {
+        let site = Site::new(&format!("{SMALL}{SITE}quality = \"rules\"\n"));
+        site.write("dags/night.toml", DAG);
+        for date in ["2026-11-17", "2026-11-20"] {
+            let made = site.nocturne(&["sim", "generate", &format!("exports/{date}"), "--date", date]);
+            assert_eq!(made.status.code(), Some(0), "{}", text(&made));
+        }
+        spoil(&site);
+        hold_back(&site, 5000);
+        assert_eq!(night(&site, "2026-11-17").0, Some(0));
+        site
+    })
+}
+
+fn hold_back(site: &Site, limit: u32) {
+    let rule = format!(
+        "table = 'submissions'\n[rules.impossible]\nrows = 'score > {limit}'\naction = 'quarantine_rows'\nwhy = 'w'\n"
+    );
+    site.write("rules/submissions.toml", rule);
+}
+
+/// Gives some rows of the 20th an impossible score.
+fn spoil(site: &Site) {
+    let mut lines = String::new();
+    let packed = fs::read(site.path().join(PART)).unwrap();
+    std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(packed.as_slice()), &mut lines).unwrap();
+    let spoilt = lines.replacen("\"score\":", "\"score\":9000.5,\"old\":", 9).replace(",\"old\":", ",\"old_score\":");
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gz, spoilt.as_bytes()).unwrap();
+    site.write(PART, gz.finish().unwrap());
+    site.write(MANIFEST, "{\"at\": \"2026-11-20T05:00:00Z\"}");
+}
+
+fn ledger(site: &Site) -> serde_json::Value {
+    let told = site.nocturne(&["--json", "quality", "quarantine"]);
+    serde_json::from_slice(&told.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&told)))
+}
+
+/// Starts a night of the 20th and kills it as soon as `is_time`.
+fn kill(site: &Site, what: &str, is_time: impl Fn() -> bool) {
+    let mut killed = site.start(&["run", "night", "--date", "2026-11-20"]);
+    let patience = Patience::new(what);
+    while !is_time() {
+        patience.again();
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+}
+
+#[test]
+fn rows_that_wait_are_neither_lost_nor_doubled_when_the_pull_is_killed() {
+    let [calm, stormy] = holding_sites();
+    let held = |site: &Site| night(site, "2026-11-20");
+    kill(&stormy, "the first part", || runs(&stormy) == 2 && !commits(&stormy).is_empty());
+    kill(&stormy, "the part with the rows that wait", || commits(&stormy).contains_key("submissions"));
+
+    let (undisturbed, told) = (held(&calm), held(&stormy));
+
+    assert_eq!((undisturbed.0, told.0), (Some(9), Some(9)), "{}\n{}", undisturbed.1, told.1);
+    assert_eq!(ledger(&calm)[0]["in"], 9, "{}", ledger(&calm));
+    assert_eq!(ledger(&stormy), ledger(&calm));
+    assert_eq!(hashes(&stormy), hashes(&calm));
+    let waits =
+        |told: &str| told.lines().filter(|line| line.contains("9 rows wait")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(waits(&told.1), waits(&undisturbed.1));
+    assert!(!waits(&told.1).is_empty(), "{}", told.1);
+
+    hold_back(&calm, 10_000);
+    hold_back(&stormy, 10_000);
+    let before = runs(&stormy);
+    kill(&stormy, "the run that lets the rows pass", || runs(&stormy) > before);
+    let (undisturbed, told) = (held(&calm), held(&stormy));
+
+    assert_eq!((undisturbed.0, told.0), (Some(0), Some(0)), "{}\n{}", undisturbed.1, told.1);
+    assert_eq!(ledger(&calm)[0]["released"], 9, "{}", ledger(&calm));
+    assert!(commits(&calm).is_empty(), "no delivery is taken in again: {:?}", commits(&calm));
+    assert_eq!(ledger(&stormy), ledger(&calm));
+    assert_eq!(hashes(&stormy), hashes(&calm));
+}
+
 #[test]
 fn a_pull_that_fails_for_good_keeps_what_it_had_handed_over_and_its_findings_are_told() {
     let site = site();

@@ -80,7 +80,7 @@ fn a_night_that_the_released_version_left_in_the_middle_is_finished_and_the_next
 
     assert_eq!(next.status.code(), Some(0), "{}", text(&next));
     assert_eq!(emails_for(&site, "2026-11-21"), 1);
-    for check in [["db", "check"], ["lake", "verify"]] {
+    for check in [["db", "check"], ["lake", "verify"], ["quality", "quarantine"]] {
         let checked = site.nocturne(&check);
         assert_eq!(checked.status.code(), Some(0), "{}", text(&checked));
     }

@@ -4,6 +4,7 @@ use jiff::ToSpan as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::quarantine::{LedgerShape, ledgers};
 use crate::app::App;
 use crate::cli::config::load_to_look;
 use crate::cli::follow::unreachable;
@@ -11,6 +12,7 @@ use crate::cli::{ExitCode, Failure, Global, output};
 use crate::config::{Config, Use};
 use crate::domain::check::Action;
 use crate::domain::measurement::{HistoryWanted, PastMeasurement};
+use crate::domain::quarantine::Account;
 use crate::domain::rule::Rule;
 use crate::jobs::{RULE_VALUE, site_rules};
 
@@ -47,6 +49,9 @@ pub(in crate::cli) struct RuleShape {
     /// What it found on the last nights; of one rule only.
     #[serde(skip_serializing_if = "Option::is_none")]
     nights: Option<Vec<RuleNight>>,
+    /// What it holds back; of one rule only, and only if it ever held a row back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine: Option<LedgerShape>,
 }
 
 /// What a rule found on a night.
@@ -71,6 +76,7 @@ impl RuleShape {
             advice: rule.advice.clone(),
             stated_in: rule.origin.clone(),
             nights: None,
+            quarantine: None,
         }
     }
 }
@@ -109,14 +115,18 @@ impl Show {
             let error = anyhow::anyhow!("there is no rule `{}`: `nocturne quality list` shows all", self.rule);
             return Err(Failure::new(ExitCode::NotFound, error));
         };
-        let nights = nights(rule, global).await?;
+        let app = App::open(&global.config, Use::Looking).await?;
+        let nights = nights(rule, &app).await?;
+        let held = ledgers(&app).await?.remove(rule.table.as_str());
+        let held = held.and_then(|mut ledger| ledger.accounts.remove(&rule.id));
         if global.json {
             let nights = nights.into_iter().map(|(dag, past)| RuleNight {
                 dag,
                 logical_date: past.date.to_string(),
                 value: past.measurement.value,
             });
-            output::json(&RuleShape { nights: Some(nights.collect()), ..RuleShape::of(rule) })?;
+            let quarantine = held.map(|held| LedgerShape::of(rule.table.as_str(), &rule.id, &held));
+            output::json(&RuleShape { nights: Some(nights.collect()), quarantine, ..RuleShape::of(rule) })?;
             return Ok(ExitCode::Done);
         }
         output::line(&format!("{}\n  {}", rule.id, rule.form.words()))?;
@@ -127,6 +137,9 @@ impl Show {
         }
         if let Some(owner) = &rule.owner {
             output::line(&format!("  owner: {owner}"))?;
+        }
+        if let Some(held) = &held {
+            output::line(&format!("  quarantine: {}", in_words(held, rule.table.as_str())))?;
         }
         if nights.is_empty() {
             return output::line("  It found nothing to measure in the last 14 days.").map(|()| ExitCode::Done);
@@ -145,8 +158,7 @@ fn rules(config: &Config) -> Result<Vec<Rule>, Failure> {
 }
 
 /// What the rule found in each DAG on the last nights.
-async fn nights(rule: &Rule, global: &Global) -> Result<Vec<(String, PastMeasurement)>, Failure> {
-    let app = App::open(&global.config, Use::Looking).await?;
+async fn nights(rule: &Rule, app: &App) -> Result<Vec<(String, PastMeasurement)>, Failure> {
     let mut found = Vec::new();
     for dag in app.dags.all()? {
         let tomorrow = app.today_in(&dag.timezone)?.saturating_add(1.day());
@@ -155,4 +167,17 @@ async fn nights(rule: &Rule, global: &Global) -> Result<Vec<(String, PastMeasure
         found.extend(own.map(|past| (dag.name.to_string(), past)));
     }
     Ok(found)
+}
+
+/// What the rule holds back, and what to do about it.
+fn in_words(held: &Account, table: &str) -> String {
+    let Account { held: came_in, released, superseded, waiting, .. } = held;
+    let since = match held.since {
+        Some(since) => format!(
+            " since {since}; a better row from the source takes its place, and when the rule is mended \
+             `nocturne quality replay {table}` takes it in"
+        ),
+        None => String::new(),
+    };
+    format!("{came_in} in, {} out ({released} let pass, {superseded} superseded), {waiting} waiting{since}", held.out())
 }

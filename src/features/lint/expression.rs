@@ -16,7 +16,7 @@ const SCALAR: [&str; 14] = [
     "abs", "coalesce", "exp", "greatest", "least", "length", "ln", "lower", "nullif", "power", "sign", "sqrt", "upper",
     "concat",
 ];
-const AGGREGATE: [&str; 5] = ["count", "sum", "min", "max", "median"];
+pub(super) const AGGREGATE: [&str; 5] = ["count", "sum", "min", "max", "median"];
 const RUNNING: [&str; 4] = ["count", "sum", "min", "max"];
 const RANKING: [&str; 6] = ["row_number", "rank", "dense_rank", "lag", "lead", "first_value"];
 

@@ -15,6 +15,7 @@ use super::published::{PublishedDrift, PublishedEvaluation};
 use crate::domain::check::CheckOutcome;
 use crate::domain::ids::JobName;
 use crate::domain::outcome::{JobError, Outcome, Reason};
+use crate::domain::quarantine::Ledger;
 use crate::jobs::kind::JobContext;
 use crate::report::view::{DriftView, FlaggedTerm, QualityView, TableNights, TableView, Verdict};
 
@@ -139,6 +140,9 @@ pub(in crate::jobs) struct Progress {
     pub(in crate::jobs) held_back: u64,
     /// The rows before this run.
     pub(in crate::jobs) rows_before: Option<u64>,
+    /// The ledger of the rows that wait, before this run.
+    #[serde(default)]
+    pub(in crate::jobs) ledger_before: Ledger,
 }
 
 /// The night in which an outcome was made, if it is repeated from an earlier one.

@@ -33,6 +33,16 @@ use crate::telemetry::spawn_blocking;
 /// # Errors
 /// With every mistake in a contract or a rule file.
 pub fn site_rules(config: &Config) -> Result<Vec<Rule>, Mistakes> {
+    let contracts = site_contracts(config)?;
+    let limits = Limits { orphan_share: config.quality.orphan_share, row_change: config.quality.row_change };
+    rules_of(&contracts.iter().collect::<Vec<_>>(), &config.paths.quality, limits)
+}
+
+/// Returns the contracts of all tables of a site's sources.
+///
+/// # Errors
+/// With every mistake in a contract.
+pub fn site_contracts(config: &Config) -> Result<Vec<TableContract>, Mistakes> {
     let mut contracts: Vec<TableContract> = Vec::new();
     for source in config.sources.values() {
         for contract in Contracts::load(&source.extra, source.contracts.as_deref())?.iter() {
@@ -41,8 +51,7 @@ pub fn site_rules(config: &Config) -> Result<Vec<Rule>, Mistakes> {
             }
         }
     }
-    let limits = Limits { orphan_share: config.quality.orphan_share, row_change: config.quality.row_change };
-    rules_of(&contracts.iter().collect::<Vec<_>>(), &config.paths.quality, limits)
+    Ok(contracts)
 }
 
 /// Returns every rule of the site, as a job reads them.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::held::cannot_hold;
 use super::parse::{TableRules, USUAL_WARN, read_folder};
 use crate::domain::check::Action;
 use crate::domain::document::{Mistake, Mistakes};
@@ -109,7 +110,7 @@ pub fn rules_of(contracts: &[&TableContract], folder: &Path, limits: Limits) -> 
     }
     let mut mistakes = Vec::new();
     let mut stated = BTreeSet::new();
-    for TableRules { file, table, rules: own, off } in read_folder(folder)? {
+    for TableRules { file, table, rules: own, off, places } in read_folder(folder)? {
         let mistake = |path: &str, message: String| Mistake {
             file: file.clone(),
             line: 0,
@@ -130,6 +131,13 @@ pub fn rules_of(contracts: &[&TableContract], folder: &Path, limits: Limits) -> 
         for rule in own {
             for column in strangers(&rule, contract) {
                 mistakes.push(mistake(&rule.id, format!("`{table}` has no column `{column}`")));
+            }
+            if rule.action == Action::QuarantineRows
+                && let Some(why) = cannot_hold(&rule, contract)
+            {
+                let (line, column) = places.get(&rule.id).copied().unwrap_or_default();
+                let message = format!("it could hold no row back: {why}");
+                mistakes.push(Mistake { line, column, ..mistake(&rule.id, message) });
             }
             if !stated.insert(rule.id.clone()) {
                 mistakes.push(mistake(&rule.id, "another file has a rule of this name".to_owned()));

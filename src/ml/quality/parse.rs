@@ -3,6 +3,7 @@
 //! All mistakes of all files are reported at once, with their lines; SQL goes through the lint when it is read, so that a
 //! rule that cannot be evaluated is known before the night.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::rule::{Against, Counted, InRange, Matches, OneOf, RefersTo, RuleFile, RuleSpec};
@@ -10,7 +11,7 @@ use crate::domain::check::Action;
 use crate::domain::document::{Document, Mistake, Mistakes};
 use crate::domain::ids::TableName;
 use crate::domain::rule::{BadRows, Expected, Form, Range, RowLimit, RowLimits, Rule, Value};
-use crate::features::lint_rule;
+use crate::features::{beyond_row, lint_rule};
 
 /// The rules of one file.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub struct TableRules {
     pub rules: Vec<Rule>,
     /// The ids of rules that it switches off.
     pub off: Vec<String>,
+    /// Where each rule stands, by its id: line and column, from 1.
+    pub places: BTreeMap<String, (usize, usize)>,
 }
 
 /// Reads all rule files of a folder, in the order of their names; none where there is no such folder.
@@ -68,6 +71,7 @@ pub fn parse(file: &str, text: &str, folder: &Path) -> Result<TableRules, Mistak
     let table: TableName =
         read.table.parse().map_err(|error| Mistakes(vec![document.mistake(&["table"], format!("{error}"))]))?;
     let (mut rules, mut off, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut places = BTreeMap::new();
     for (name, spec) in &read.rules {
         let id = format!("{table}.{name}");
         if spec.off.is_some() {
@@ -76,11 +80,15 @@ pub fn parse(file: &str, text: &str, folder: &Path) -> Result<TableRules, Mistak
         }
         let place = Place { document: &document, table: &table, name, folder };
         match rule_of(&place, spec) {
-            Ok(rule) => rules.push(Rule { id, ..rule }),
+            Ok(rule) => {
+                let Mistake { line, column, .. } = document.mistake(&["rules", name], String::new());
+                places.insert(id.clone(), (line, column));
+                rules.push(Rule { id, ..rule });
+            }
             Err(found) => mistakes.extend(found),
         }
     }
-    Mistakes::unless_none(mistakes, TableRules { file: file.to_owned(), table, rules, off })
+    Mistakes::unless_none(mistakes, TableRules { file: file.to_owned(), table, rules, off, places })
 }
 
 /// Where a rule is written.
@@ -109,8 +117,14 @@ fn rule_of(place: &Place<'_>, spec: &RuleSpec) -> Result<Rule, Vec<Mistake>> {
                        another action";
         mistakes.push(place.mistake("action", message));
     }
+    if spec.action == Action::QuarantineRows
+        && let Some(message) = cannot_be_held(place, &what)
+    {
+        mistakes.push(place.mistake("action", message));
+    }
+    let stops = matches!(spec.action, Action::StopTable | Action::StopNight);
     let can_fail = [spec.error_below, spec.error_above, spec.error_deviation].iter().any(Option::is_some);
-    if spec.action != Action::Pass && spec.error.is_none() && !can_fail {
+    if stops && spec.error.is_none() && !can_fail {
         mistakes.push(
             place.mistake("action", "it stops when the rule fails, and this one only warns: add a limit of `error`"),
         );
@@ -130,6 +144,21 @@ fn rule_of(place: &Place<'_>, spec: &RuleSpec) -> Result<Rule, Vec<Mistake>> {
         }),
         Ok(_) => Err(mistakes),
         Err(found) => Err([mistakes, found].concat()),
+    }
+}
+
+/// Why a rule cannot hold rows back: a row that waits is judged again later, among others.
+fn cannot_be_held(place: &Place<'_>, what: &What) -> Option<String> {
+    let one_row = "rows are held back by their own columns: use `rows`, `not_null`, `one_of`, `in_range` or `matches`, or \
+                   another action";
+    match what {
+        What::Rows(BadRows::Unlike { .. }) => None,
+        What::Rows(BadRows::Where { predicate, .. }) => match beyond_row(place.table.as_str(), predicate) {
+            Ok(None) => None,
+            Ok(Some(found)) => Some(format!("{one_row}; this one has {found}, which sees other rows")),
+            Err(why) => Some(why),
+        },
+        What::Rows(_) | What::Value(_) => Some(one_row.to_owned()),
     }
 }
 
@@ -378,6 +407,8 @@ mod tests {
         let action = refused("unique = [\"id\"]\nerror = 0\naction = \"stop_table\"");
         let never = refused("not_null = \"id\"\naction = \"stop_night\"");
         let why = parsed("[rules.it]\nnot_null = \"a\"").unwrap_err().to_string();
+        let twice = refused("unique = [\"id\"]\naction = \"quarantine_rows\"");
+        let others = refused("rows = \"id IN (SELECT id FROM submissions)\"\naction = \"quarantine_rows\"");
 
         assert!(two.contains("submissions.toml:5") && two.contains("`not_null`, `unique`"), "{two}");
         assert!(none.contains("add one of `rows`"), "{none}");
@@ -388,6 +419,11 @@ mod tests {
         assert!(action.contains("judged by its own rows"), "{action}");
         assert!(never.contains("only warns"), "{never}");
         assert!(why.contains("add `why`"), "{why}");
+        assert!(twice.contains("submissions.toml:5") && twice.contains("held back by their own columns"), "{twice}");
+        assert!(
+            others.contains("submissions.toml:5") && others.contains("a subquery, which sees other rows"),
+            "{others}"
+        );
     }
 
     #[test]

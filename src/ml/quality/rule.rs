@@ -93,7 +93,7 @@ pub struct RuleSpec {
     /// With `against`: a robust deviation beyond this fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_deviation: Option<f64>,
-    /// What follows a breach.
+    /// What follows a breach. `quarantine_rows` is for predicates over a row's own columns.
     pub action: Action,
     /// Who answers for it, such as an address or a team.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -192,6 +192,7 @@ impl ReportView {
             return Answer { state: State::Failed, sentence };
         }
         let held_back: u64 = self.tables.iter().map(|table| table.held_back).sum();
+        let in_quarantine: u64 = self.tables.iter().map(|table| table.waiting).sum();
         let (found, evaluated) = self.quality.as_ref().map_or((0, 0), |q| (q.troubled(), q.evaluated() + q.errors));
         let skipped = named(|end| end == JobEnd::Skipped);
         let finished = self.jobs.len() - skipped.len();
@@ -201,7 +202,7 @@ impl ReportView {
             let verb = if skipped.len() == 1 { "was" } else { "were" };
             format!("{} finished, {} {verb} skipped", count_of(finished, "job", "jobs"), listed(&skipped))
         };
-        if found == 0 && held_back == 0 {
+        if found == 0 && held_back == 0 && in_quarantine == 0 {
             return match evaluated {
                 0 => {
                     let sentence = format!("Not as far as was looked: {}, and no check was made.", lower_first(&jobs));
@@ -219,6 +220,10 @@ impl ReportView {
         }
         if held_back > 0 {
             parts.push(format!("{} {} held back for not fitting", rows(held_back), were(held_back)));
+        }
+        if in_quarantine > 0 {
+            let verb = if in_quarantine == 1 { "waits" } else { "wait" };
+            parts.push(format!("{} {verb} in quarantine because of a rule", rows(in_quarantine)));
         }
         warning(format!("Not the night itself: {}. But {}.", lower_first(&jobs), parts.join(", and ")))
     }

@@ -242,6 +242,7 @@ fn tables(verdict: Verdict) -> Vec<TableView> {
         is_late: false,
         is_stale: false,
         held_back: 0,
+        waiting: 0,
         delivered: None,
     };
     let mut tables = vec![

@@ -40,6 +40,9 @@ pub struct TableView {
     pub is_stale: bool,
     /// Rows that did not fit and were held back.
     pub held_back: u64,
+    /// Rows that wait in quarantine because a rule holds them back.
+    #[serde(default)]
+    pub waiting: u64,
     /// What came tonight; `None`: nothing, or an earlier version of the program did not record it.
     #[serde(default)]
     pub delivered: Option<DeliveredRows>,

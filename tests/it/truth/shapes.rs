@@ -30,6 +30,8 @@ fn what_json_shows_has_its_published_shape() {
         ("alert-test", &["alerts", "test", "desk", "--json"]),
         ("quality-rules", &["quality", "list", "--json"]),
         ("quality-rule", &["quality", "show", "web_logs_daily.page_views", "--json"]),
+        ("quality-quarantine", &["quality", "quarantine", "--json"]),
+        ("report", &["report", "show", "night", "--json"]),
         ("quality-run", &["quality", "run", "--all", "--json"]),
     ] {
         let schema = json(&institution, &["config", "schema", "--of", of]);

@@ -14,6 +14,7 @@ use super::state::{Pull, Pulled};
 use crate::canvas::delivery::Delivery;
 use crate::canvas::identity::stage_identities;
 use crate::domain::outcome::{JobError, Outcome};
+use crate::domain::quarantine::Ledger;
 use crate::domain::table::TableContract;
 use crate::jobs::kind::JobContext;
 use crate::jobs::shared::facts::{PULL_PROGRESS, Progress};
@@ -87,6 +88,7 @@ impl Pull {
             quarantine: held,
             cursor: Some(progress.at),
             is_changed: true,
+            is_delivered: true,
             is_handed_over: true,
             is_quarantine_handed_over: true,
             held_back: progress.held_back,
@@ -95,6 +97,8 @@ impl Pull {
             delivered: progress.delivered,
             duplicates: progress.duplicates,
             rows_before: progress.rows_before,
+            waiting: self.waiting_before(cx, contract).await?,
+            ledger_before: progress.ledger_before.clone(),
             ..Pulled::default()
         })
     }
@@ -118,6 +122,7 @@ impl Pull {
             duplicates: 0,
             held_back: 0,
             rows_before: None,
+            ledger_before: Ledger::default(),
         };
         let part = Outcome { findings: delivery.findings.clone(), ..Outcome::default() };
         self.commit_part(cx, at.to_string(), part, &progress).await
@@ -132,10 +137,11 @@ impl Pull {
     ) -> Result<(), JobError> {
         let at = delivery.mode.known_at();
         let name = contract.name.to_string();
-        if !self.tables.get(&name).is_some_and(Pulled::is_to_hand_over) {
+        if !self.tables.get(&name).is_some_and(|pulled| pulled.is_to_hand_over_with(at)) {
             return Ok(());
         }
         self.stage_quarantine(cx, contract).await?;
+        self.stage_waiting(cx, contract).await?;
         let findings = self.findings.of(at, self.place(contract));
         let (source, cursor_name) = (self.findings.taken_before, self.cursor_name(contract));
         let Some(pulled) = self.tables.get_mut(&name) else { return Ok(()) };
@@ -159,6 +165,7 @@ impl Pull {
             duplicates: pulled.duplicates,
             held_back: pulled.held_back,
             rows_before: pulled.rows_before,
+            ledger_before: pulled.ledger_before.clone(),
         };
         let part = Outcome {
             summary: format!("{} as of {at}", contract.name),

@@ -32,6 +32,7 @@ impl Pull {
     pub(in crate::jobs) async fn stage_quarantines(&mut self, cx: &JobContext) -> Result<(), JobError> {
         for contract in self.contracts.clone() {
             self.stage_quarantine(cx, &contract).await?;
+            self.stage_waiting(cx, &contract).await?;
         }
         Ok(())
     }

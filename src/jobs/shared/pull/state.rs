@@ -19,12 +19,14 @@ use crate::config::SourceKind;
 use crate::domain::check::{Action, Finding};
 use crate::domain::lineage::Manifest;
 use crate::domain::outcome::{JobError, SnapshotRef};
+use crate::domain::quarantine::Ledger;
 use crate::domain::rule::Rule;
 use crate::domain::source::FileSource;
 use crate::domain::table::{TERM, TableContract};
 use crate::jobs::kind::JobContext;
 use crate::jobs::shared::rules::rules;
 use crate::jobs::shared::tables::lake_error;
+use crate::lake::waiting::Waiting;
 use crate::lake::{Dataset, versions};
 use crate::telemetry::spawn_blocking;
 
@@ -42,8 +44,9 @@ pub(in crate::jobs) struct Pull {
     pub(super) terms: Arc<TermLookup>,
     pub(in crate::jobs) tables: BTreeMap<String, Pulled>,
     pub(super) findings: PullFindings,
-    /// The quality rules that stop a table, and the start of the logical date, as which they see a delivery.
-    pub(in crate::jobs) stops: Vec<Rule>,
+    /// The quality rules that judge a delivery where it comes in, and the start of the logical date, as of which they see
+    /// it.
+    pub(in crate::jobs) rules: Vec<Rule>,
     pub(super) start: Timestamp,
 }
 
@@ -57,12 +60,21 @@ pub(in crate::jobs) struct Pulled {
     pub(super) is_quarantine_handed_over: bool,
     /// The rows that were held back and have not been staged yet.
     pub(super) held: Option<DataFrame>,
+    /// The rows that rules hold back, the ledger as it was before this run, and what of it is to be staged and committed.
+    pub(super) waiting: Waiting,
+    pub(super) ledger_before: Ledger,
+    pub(super) is_waiting_changed: bool,
+    pub(super) waiting_staged: Option<SnapshotRef>,
     /// New entries of the identity map that have not been handed over yet.
     pub(super) identities: Identities,
     /// Why the last delivery of the table could not be used; a later usable one makes up for it.
     pub(super) failure: Option<Failure>,
     pub(in crate::jobs) cursor: Option<Timestamp>,
     pub(in crate::jobs) is_changed: bool,
+    /// Whether a delivery of it was taken in by this run; what waited may change it without one.
+    pub(in crate::jobs) is_delivered: bool,
+    /// The delivery that this attempt took in last.
+    pub(super) came: Option<Timestamp>,
     /// Whether what has changed is committed, as a part of the outcome.
     pub(super) is_handed_over: bool,
     pub(in crate::jobs) is_stale: bool,
@@ -114,7 +126,10 @@ impl Pull {
             terms: Arc::default(),
             tables: BTreeMap::new(),
             findings: PullFindings::default(),
-            stops: rules(cx)?.into_iter().filter(|rule| rule.action == Action::StopTable).collect(),
+            rules: rules(cx)?
+                .into_iter()
+                .filter(|rule| matches!(rule.action, Action::StopTable | Action::QuarantineRows))
+                .collect(),
             start: start_of_night(cx)?,
         })
     }
@@ -175,9 +190,25 @@ impl Pull {
 }
 
 impl Pulled {
-    /// Whether a delivery has changed it in a way that is not committed yet.
-    pub(super) fn is_to_hand_over(&self) -> bool {
+    /// Whether it has changed in a way that is not committed yet.
+    fn is_to_hand_over(&self) -> bool {
         self.is_changed && !self.is_handed_over
+    }
+
+    /// Whether the delivery of `at` has changed it in a way that is not committed yet. What is changed by nothing but rows
+    /// that waited is committed with the next delivery, or at the end.
+    pub(super) fn is_to_hand_over_with(&self, at: Timestamp) -> bool {
+        self.came == Some(at) && self.is_to_hand_over()
+    }
+
+    /// Notes that a delivery was taken in.
+    pub(super) fn took_in(&mut self, at: Timestamp) {
+        (self.is_delivered, self.came) = (true, Some(at));
+    }
+
+    /// Whether what waits has changed in a way that is not committed yet.
+    pub(in crate::jobs) fn has_new_waiting(&self) -> bool {
+        self.is_waiting_changed || self.waiting_staged.is_some()
     }
 
     /// The snapshots to commit: from now on they count as handed over.
@@ -185,7 +216,8 @@ impl Pulled {
         let quarantine = self.quarantine.as_ref().filter(|_| !self.is_quarantine_handed_over);
         let table = self.reference.as_ref().filter(|_| self.is_to_hand_over() || self.is_stale);
         let table = table.map(|reference| SnapshotRef { stale: self.is_stale, ..reference.clone() });
-        let taken = table.into_iter().chain(quarantine.map(|(reference, _)| reference.clone())).collect();
+        let taken = table.into_iter().chain(quarantine.map(|(reference, _)| reference.clone()));
+        let taken = taken.chain(self.waiting_staged.take()).collect();
         (self.is_handed_over, self.is_quarantine_handed_over) = (true, true);
         taken
     }

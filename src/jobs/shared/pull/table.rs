@@ -14,20 +14,22 @@ use tracing::{info, warn};
 use super::failure::{Failure, TableError};
 use super::source::source_error;
 use super::state::{Pull, Pulled, standing_rows};
+use super::waiting::{AsRead, Divided, taught};
 use crate::canvas::delivery::{Delivery, DeliveryMode, TableDelivery};
 use crate::canvas::privacy::PrivacyError;
-use crate::canvas::pull::{IdentityUse, ReadError, TableReading, TableRequest, read_table};
-use crate::domain::check::CheckOutcome;
+use crate::canvas::pull::{IdentityUse, PlaceUse, ReadError, TableReading, TableRequest, read_table};
+use crate::domain::check::{Action, CheckOutcome};
 use crate::domain::code;
 use crate::domain::lineage::ManifestColumn;
 use crate::domain::number::count_of;
 use crate::domain::outcome::JobError;
+use crate::domain::rule::Rule;
 use crate::domain::table::{KNOWN_FROM, KNOWN_TO, TableContract};
 use crate::jobs::kind::JobContext;
 use crate::jobs::shared::tables::lake_error;
 use crate::lake::versions::{self, Extent};
 use crate::lake::{self, Dataset, Provenance, Staging};
-use crate::ml::quality::refusals;
+use crate::ml::quality::{holding, refusals};
 use crate::telemetry::spawn_blocking;
 
 /// The most rows of a frame while a table is read.
@@ -74,7 +76,7 @@ impl Pull {
     }
 
     /// What is current of a table when the pull begins.
-    async fn standing(&self, cx: &JobContext, contract: &TableContract) -> Result<Pulled, JobError> {
+    pub(super) async fn standing(&self, cx: &JobContext, contract: &TableContract) -> Result<Pulled, JobError> {
         let dataset = Dataset::table(&contract.name);
         let Some(reference) = cx.input.snapshot(dataset.as_str()) else { return Ok(Pulled::default()) };
         let manifest = cx.environment.lake.manifest(&dataset, &reference.snapshot).await.map_err(lake_error)?;
@@ -85,7 +87,10 @@ impl Pull {
                 now: self.key.key_id().to_owned(),
             }));
         }
+        let waiting = self.waiting_before(cx, contract).await?;
         Ok(Pulled {
+            ledger_before: waiting.ledger.clone(),
+            waiting,
             rows_before: Some(standing_rows(&manifest)),
             reference: Some(reference.clone()),
             manifest: Some(manifest),
@@ -102,7 +107,6 @@ impl Pull {
         delivery: &Delivery,
         pulled: &mut Pulled,
     ) -> Result<(), TableError> {
-        let name = contract.name.as_str();
         let at = delivery.mode.known_at();
         let files = self.files_of(contract, delivery);
         match (pulled.cursor, delivery.mode) {
@@ -132,26 +136,57 @@ impl Pull {
             return Err(TableError::unusable(anyhow!("its full export is empty, and the table had rows")));
         }
         self.judge(contract, &rows).await?;
+        let files = files.files.iter().map(|file| file.path.clone()).collect();
+        self.take_in(cx, contract, AsRead { rows, reading, files, extent, at }, pulled).await
+    }
+
+    /// Merges what was read, without what rules hold back of it.
+    async fn take_in(
+        &mut self,
+        cx: &JobContext,
+        contract: &TableContract,
+        came: AsRead,
+        pulled: &mut Pulled,
+    ) -> Result<(), TableError> {
+        let delivered = came.rows.height() as u64;
+        let Divided { rows, held, duplicates } = self.divide(contract, &came).await?;
+        let AsRead { reading, extent, at, .. } = came;
         self.add_findings(at, contract, reading.findings);
-        Arc::make_mut(&mut self.terms).extend(reading.terms);
+        Arc::make_mut(&mut self.terms).extend(taught(contract, reading.terms, &rows, held.as_ref())?);
         pulled.identities.merge(reading.identities);
         // Where the key of a row cannot be read, any missing row may be that one, so none is treated as deleted.
         let unknown = reading.held_back > reading.held_keys.height() as u64;
         let extent = if unknown { Extent::Changes } else { extent };
         pulled.hold(reading.quarantined, reading.held_back)?;
-        info!(table = name, rows = rows.height(), deleted = reading.deleted.height(), "Read a delivery of {at}");
         let (deleted, held_back) = (reading.deleted, reading.held_keys);
-        let merge = versions::Delivery { rows, deleted, held_back, extent, at };
-        self.merge(cx, contract, merge, pulled).await
+        info!(table = %contract.name, rows = rows.height(), deleted = deleted.height(), "Read a delivery of {at}");
+        let read = versions::Delivery { rows, deleted, held_back, extent, at };
+        let (merge, waiting) = match held {
+            Some(held) => {
+                let (before, contract) = (pulled.waiting.clone(), contract.clone());
+                let after = spawn_blocking(move || before.after(&contract, read, held)).await;
+                let (merge, waiting) = after.map_err(JobError::fail)?;
+                (merge, Some(waiting))
+            }
+            None => (read, None),
+        };
+        self.merge(cx, contract, merge, pulled).await?;
+        pulled.took_in(at);
+        (pulled.delivered, pulled.duplicates) = (pulled.delivered + delivered, pulled.duplicates + duplicates);
+        if let Some(waiting) = waiting {
+            pulled.wait(waiting);
+        }
+        Ok(())
     }
 
     /// Refuses a delivery that fails a rule which stops the table.
     async fn judge(&self, contract: &TableContract, rows: &DataFrame) -> Result<(), TableError> {
-        if !self.stops.iter().any(|rule| rule.table == contract.name) {
+        let stops = |rule: &Rule| rule.action == Action::StopTable && rule.table == contract.name;
+        if !self.rules.iter().any(stops) {
             return Ok(());
         }
-        let (stops, contract, rows, start) = (self.stops.clone(), contract.clone(), rows.clone(), self.start);
-        let refused = spawn_blocking(move || refusals(&stops, &contract, &rows, start)).await;
+        let (rules, contract, rows, start) = (self.rules.clone(), contract.clone(), rows.clone(), self.start);
+        let refused = spawn_blocking(move || refusals(&rules, &contract, &rows, start)).await;
         let Some(first) = refused.first() else { return Ok(()) };
         let CheckOutcome { check, observed, expected, .. } = first;
         let more = match refused.len() {
@@ -204,7 +239,9 @@ impl Pull {
         let Some(manifest) = pulled.manifest.clone() else { return Ok(()) };
         let mut staging = Staging::new(&cx.environment.lake, Dataset::table(&contract.name), manifest.schema.clone());
         manifest.parts.iter().for_each(|part| staging.keep(part.clone()));
-        self.finish(staging, at, None, pulled).await
+        self.finish(staging, at, None, pulled).await?;
+        pulled.took_in(at);
+        Ok(())
     }
 
     async fn read(
@@ -218,6 +255,10 @@ impl Pull {
         cx.go_on()?;
         let (contract, key, terms) = (contract.clone(), self.key.clone(), Arc::clone(&self.terms));
         let (mode, expected_rows) = (delivery.row_mode(), files.expected_rows);
+        let places = match holding(&self.rules, &contract.name).is_empty() {
+            true => PlaceUse::Ignore,
+            false => PlaceUse::Keep,
+        };
         let identities = if self.nature.keeps_identities() { IdentityUse::Collect } else { IdentityUse::Ignore };
         let read = spawn_blocking(move || {
             let request = TableRequest {
@@ -229,6 +270,7 @@ impl Pull {
                 terms: &terms,
                 identities,
                 batch_rows: BATCH_ROWS,
+                places,
             };
             let mut rows: Option<DataFrame> = None;
             let reading = read_table(&request, &mut |batch| {
@@ -243,7 +285,7 @@ impl Pull {
         read.await.map_err(TableError::from)
     }
 
-    async fn merge(
+    pub(super) async fn merge(
         &self,
         cx: &JobContext,
         contract: &TableContract,
@@ -256,7 +298,6 @@ impl Pull {
         let paths = lake.local_parts(&dataset, &parts).await.map_err(lake_error)?;
         let standing: Vec<_> = parts.into_iter().zip(paths).collect();
         let (at, schema) = (delivery.at, table_schema(&delivery.rows));
-        pulled.delivered += delivery.rows.height() as u64;
         let newest = newest_event(contract, &delivery.rows, at);
         let merge_contract = contract.clone();
         let merged = spawn_blocking(move || versions::merge(&merge_contract, &standing, &delivery))
@@ -283,7 +324,10 @@ impl Pull {
     ) -> Result<(), TableError> {
         let mut facts = pulled.manifest.as_ref().map(|manifest| manifest.facts.clone()).unwrap_or_default();
         facts.entry("first_known_at".to_owned()).or_insert_with(|| at.to_string());
-        facts.insert("known_at".to_owned(), at.to_string());
+        // Rows that waited are merged as of an earlier time than what the table is known for.
+        let known_before = facts.get("known_at").and_then(|before| before.parse().ok());
+        let known_at = known_before.map_or(at, |before: Timestamp| before.max(at));
+        facts.insert("known_at".to_owned(), known_at.to_string());
         if let Some(newest) = newest {
             let before = facts.get("newest_event").and_then(|before| before.parse().ok());
             let newest = before.map_or(newest, |before: Timestamp| before.max(newest));
@@ -299,7 +343,7 @@ impl Pull {
         info!(dataset = %staged.reference.dataset, rows = staged.reference.rows, "Staged snapshot `{}`", staged.reference.snapshot);
         pulled.reference = Some(staged.reference);
         pulled.manifest = Some(staged.manifest);
-        pulled.cursor = Some(at);
+        pulled.cursor = pulled.cursor.max(Some(at));
         pulled.is_changed = true;
         pulled.is_handed_over = false;
         pulled.is_stale = false;
