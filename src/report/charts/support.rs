@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_alternative_text_of_a_whole_term_is_short_and_ends_with_tonight() {
-        let nights: Vec<(i64, u64)> = (0..120).map(|n| (n, 100 + n.unsigned_abs())).collect();
+        let nights: Vec<(i64, u64)> = (0_i64..120).map(|n| (n, 100 + n.unsigned_abs())).collect();
 
         let alt = with(&nights).unwrap().alt;
 

@@ -73,6 +73,8 @@ fn rows_that_a_rule_holds_back_wait_and_what_stood_stands() {
     assert!(mail.contains("nocturne quality replay submissions") && mail.contains("Ask data-team"), "{mail}");
     assert_eq!(account(&institution), [12, 0, 0, 12]);
     assert_eq!(standing(&institution, "2026-11-21").split(" of ").next(), Some("pass: 0"), "{before}");
+    let schema = jsonschema::validator_for(&asked(&institution, &["config", "schema", "--of", "quality-quarantine"]));
+    assert!(schema.unwrap().is_valid(&asked(&institution, &["quality", "quarantine"])));
     let waits = text(&institution.0.nocturne(&["lake", "head", "restricted/quarantine/submissions/waiting"]));
     assert!(waits.contains("submissions.impossible") && waits.contains("2026-11-21/submissions/part-00000"), "{waits}");
     let shown = text(&institution.0.nocturne(&["quality", "show", "submissions.impossible"]));

@@ -30,7 +30,6 @@ fn what_json_shows_has_its_published_shape() {
         ("alert-test", &["alerts", "test", "desk", "--json"]),
         ("quality-rules", &["quality", "list", "--json"]),
         ("quality-rule", &["quality", "show", "web_logs_daily.page_views", "--json"]),
-        ("quality-quarantine", &["quality", "quarantine", "--json"]),
         ("report", &["report", "show", "night", "--json"]),
         ("quality-run", &["quality", "run", "--all", "--json"]),
     ] {
