@@ -21,7 +21,7 @@ use crate::domain::delivery::Signature;
 use crate::domain::ids::DagName;
 
 /// The most tables that an e-mail lists; the report lists all.
-const MOST_TABLES: usize = 14;
+const MOST_TABLES: usize = 8;
 
 /// The most columns of a line of an e-mail's text part.
 const TEXT_COLUMNS: usize = 78;
@@ -348,11 +348,7 @@ impl Renderer {
 
     fn email_html(&self, template: Template, context: &impl Serialize) -> Result<String, RenderError> {
         let html = self.render(template, context)?;
-        let inliner = css_inline::CSSInliner::options()
-            .keep_at_rules(true)
-            .minify_css(true)
-            .load_remote_stylesheets(false)
-            .build();
+        let inliner = css_inline::CSSInliner::options().minify_css(true).load_remote_stylesheets(false).build();
         inliner.inline(&html).map_err(|source| RenderError::Styles { path: template.path(), source: Box::new(source) })
     }
 }

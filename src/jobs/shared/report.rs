@@ -48,17 +48,7 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
             stands_from: job.outcome.as_ref().and_then(|outcome| earlier_night(outcome, cx)),
         })
         .collect();
-    let findings: Vec<Found> = done
-        .iter()
-        .filter_map(|job| job.outcome.as_ref())
-        .flat_map(|outcome| {
-            let on = earlier_night(outcome, cx);
-            let findings = outcome.findings.iter();
-            let findings = findings.filter(move |finding| on.is_none() || finding.told == HowLong::WhileItStands);
-            findings.map(move |finding| Found { finding: finding.clone(), on })
-        })
-        .chain(cx.input.left_findings.iter().cloned().map(Found::tonight))
-        .collect();
+    let findings = findings(cx);
     let notes = done.iter().filter_map(|job| {
         let reason = job.outcome.as_ref()?.reason?;
         (reason != Reason::UpToDate).then(|| format!("{}: {}", job.name, reason.words()))
@@ -97,6 +87,18 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
         attribution: config.institution.attribution.clone(),
     };
     Ok(Told { report, alerts: steps })
+}
+
+/// What the night's jobs found, and what stands of what earlier nights found.
+fn findings(cx: &JobContext) -> Vec<Found> {
+    let done = cx.input.jobs.iter().filter(|job| job.state.is_done()).filter_map(|job| job.outcome.as_ref());
+    let found = done.flat_map(|outcome| {
+        let on = earlier_night(outcome, cx);
+        let findings = outcome.findings.iter();
+        let findings = findings.filter(move |finding| on.is_none() || finding.told == HowLong::WhileItStands);
+        findings.map(move |finding| Found { finding: finding.clone(), on })
+    });
+    found.chain(cx.input.left_findings.iter().cloned().map(Found::tonight)).collect()
 }
 
 /// Why drift was not measured, where a job should have.

@@ -17,7 +17,7 @@ const TOP: f64 = 88.0;
 const LEFT: f64 = 190.0;
 const RIGHT: f64 = 470.0;
 /// The most tables drawn: those that were not renewed first, then the largest.
-const MOST: usize = 12;
+const MOST: usize = 8;
 /// Where the axis has its marks, in hours.
 const AXIS: [(f64, &str); 6] =
     [(1.0, "hour"), (6.0, ""), (24.0, "day"), (168.0, "week"), (730.0, "month"), (8760.0, "year")];
@@ -59,6 +59,7 @@ pub(super) fn draw(view: &ReportView, rows: Rows) -> Result<Option<Drawing<Marks
     let mut tables: Vec<(&TableView, f64)> =
         view.tables.iter().filter_map(|table| Some((table, age_in_hours(table.newest_event?, end)))).collect();
     tables.sort_by_key(|(table, _)| (!table.is_stale, std::cmp::Reverse(table.rows), &table.name));
+    let all = tables.len();
     tables.truncate(MOST);
     if tables.is_empty() {
         return Ok(None);
@@ -79,7 +80,10 @@ pub(super) fn draw(view: &ReportView, rows: Rows) -> Result<Option<Drawing<Marks
     Ok(Some(Drawing {
         width: WIDTH,
         height: y + 40.0,
-        title: "How old the newest entry of each table is".to_owned(),
+        title: match all - tables.len() {
+            0 => "How old the newest entry of each table is".to_owned(),
+            _ => format!("How old the newest entry of a table is: {} of {all}", tables.len()),
+        },
         subtitle: "At the end of the day this covers; shorter is fresher. Amber: could not be renewed.".to_owned(),
         alt: alt(&tables, rows),
         marks: Marks {

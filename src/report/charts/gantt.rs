@@ -15,7 +15,7 @@ const TOP: f64 = 88.0;
 const LEFT: f64 = 150.0;
 const RIGHT: f64 = 510.0;
 /// The most jobs drawn; the rest are in the table.
-const MOST: usize = 20;
+const MOST: usize = 10;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Marks {
@@ -41,7 +41,9 @@ struct Bar {
 
 /// Returns the drawing, or nothing where no job ran.
 pub(super) fn draw(night: &NightView) -> Option<Drawing<Marks>> {
-    let spans: Vec<_> = night.spans.iter().filter(|span| span.attempts > 0 || span.is_up_to_date).take(MOST).collect();
+    let mut spans: Vec<_> = night.spans.iter().filter(|span| span.attempts > 0 || span.is_up_to_date).collect();
+    let all = spans.len();
+    spans.truncate(MOST);
     if spans.is_empty() {
         return None;
     }
@@ -76,7 +78,10 @@ pub(super) fn draw(night: &NightView) -> Option<Drawing<Marks>> {
     Some(Drawing {
         width: WIDTH,
         height: y + 34.0,
-        title: "The night, job by job".to_owned(),
+        title: match all - spans.len() {
+            0 => "The night, job by job".to_owned(),
+            _ => format!("The night, job by job: the first {} of {all}", spans.len()),
+        },
         subtitle: format!("{} from the first job to this e-mail.", duration(night.seconds)),
         alt: alt(night),
         marks: Marks {

@@ -17,7 +17,7 @@ const TOP: f64 = 72.0;
 const LEFT: f64 = 176.0;
 const RIGHT: f64 = 410.0;
 /// The most tables drawn: those with an unusual number of rows first, then the largest.
-const MOST: usize = 6;
+const MOST: usize = 5;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Marks {

@@ -280,6 +280,7 @@ fn warning(sentence: impl Into<String>) -> Answer {
 fn all_of(count: usize, one: &str, many: &str) -> String {
     match count {
         1 => format!("The one {one}"),
+        2 => format!("Both {many}"),
         n => format!("All {}", count_of(n, one, many)),
     }
 }

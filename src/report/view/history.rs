@@ -3,12 +3,10 @@
 //! A night on which nothing was measured is absent, never a zero. Numbers of people are [`PeopleCount`]s: a night whose
 //! count is not shown is absent too. Rows and findings are for operators, support is for everybody.
 
-use jiff::ToSpan as _;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{PeopleCount, ReportView};
-use crate::domain::check::Severity;
+use super::PeopleCount;
 
 /// How many nights are looked back on, tonight's included.
 pub const NIGHTS: u8 = 14;
@@ -76,43 +74,11 @@ impl RowsNight {
     }
 }
 
-impl ReportView {
-    /// Returns what tonight's e-mail tells.
-    pub fn told(&self) -> Told {
-        let count = |severity| self.alerts.iter().filter(|alert| alert.severity == severity).count() as u64;
-        Told { errors: count(Severity::Error), warnings: count(Severity::Warning), notes: count(Severity::Info) }
-    }
-
-    /// Returns the last [`NIGHTS`] nights, tonight last, with what their e-mails told; `None` for a night without one.
-    pub fn nights_told(&self) -> Vec<(Date, Option<Told>)> {
-        let tonight = (self.logical_date, Some(self.told()));
-        let earlier = (1..NIGHTS).rev().filter_map(|ago| self.logical_date.checked_sub(i64::from(ago).days()).ok());
-        let earlier = earlier.map(|date| {
-            let told = self.told_before.iter().find(|(night, _)| *night == date).map(|(_, told)| *told);
-            (date, told)
-        });
-        earlier.chain([tonight]).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
 
-    use super::super::Verdict;
     use super::*;
-
-    #[test]
-    fn a_night_without_an_e_mail_is_no_night_without_findings() {
-        let mut report = ReportView::sample(Verdict::Ok);
-        report.told_before = vec![(date(2026, 11, 19), Told { warnings: 2, ..Told::default() })];
-
-        let nights = report.nights_told();
-
-        assert_eq!((nights.len(), nights[0].0, nights[0].1), (usize::from(NIGHTS), date(2026, 11, 7), None));
-        assert_eq!(nights[12], (date(2026, 11, 19), Some(Told { errors: 0, warnings: 2, notes: 0 })));
-        assert_eq!(nights[13], (date(2026, 11, 20), Some(Told::default())));
-    }
 
     #[test]
     fn rows_are_unusual_only_where_it_is_known_what_is_usual() {

@@ -3,12 +3,13 @@
 //! What differs between two runs on the same inputs (durations, run id, attempts) is in [`NightView`] alone, so the
 //! published report cannot hold it. A job that was up to date counts as succeeded here for the same reason.
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{Timestamp, ToSpan as _, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, DriftView, FlaggedTerm, ModelInUse, QualityView, Resolved, SupportTerm, TableNights, TableView, Told,
+    Alert, DriftView, FlaggedTerm, ModelInUse, NIGHTS, QualityView, Resolved, SupportTerm, TableNights, TableView, Told,
 };
+use crate::domain::check::Severity;
 use crate::domain::ids::{DagName, RunId};
 
 /// What a night found, without anything that differs between two runs on the same inputs.
@@ -64,6 +65,25 @@ pub struct ReportView {
     pub pointers: Vec<Pointer>,
     /// Whose data these are, where they ask for it.
     pub attribution: Option<String>,
+}
+
+impl ReportView {
+    /// Returns what tonight's e-mail tells.
+    pub fn told(&self) -> Told {
+        let count = |severity| self.alerts.iter().filter(|alert| alert.severity == severity).count() as u64;
+        Told { errors: count(Severity::Error), warnings: count(Severity::Warning), notes: count(Severity::Info) }
+    }
+
+    /// Returns the last [`NIGHTS`] nights, tonight last, with what their e-mails told; `None` for a night without one.
+    pub fn nights_told(&self) -> Vec<(Date, Option<Told>)> {
+        let tonight = (self.logical_date, Some(self.told()));
+        let earlier = (1..NIGHTS).rev().filter_map(|ago| self.logical_date.checked_sub(i64::from(ago).days()).ok());
+        let earlier = earlier.map(|date| {
+            let told = self.told_before.iter().find(|(night, _)| *night == date).map(|(_, told)| *told);
+            (date, told)
+        });
+        earlier.chain([tonight]).collect()
+    }
 }
 
 /// One job of the night.
@@ -155,4 +175,24 @@ pub struct JobSpan {
     pub attempts: u32,
     /// Whether there was nothing to do.
     pub is_up_to_date: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_night_without_an_e_mail_is_no_night_without_findings() {
+        let mut report = ReportView::sample(Verdict::Ok);
+        report.told_before = vec![(date(2026, 11, 19), Told { warnings: 2, ..Told::default() })];
+
+        let nights = report.nights_told();
+
+        assert_eq!((nights.len(), nights[0].0, nights[0].1), (usize::from(NIGHTS), date(2026, 11, 7), None));
+        assert_eq!(nights[12], (date(2026, 11, 19), Some(Told { errors: 0, warnings: 2, notes: 0 })));
+        assert_eq!(nights[13], (date(2026, 11, 20), Some(Told::default())));
+    }
 }

@@ -120,16 +120,16 @@ fn every_list_that_is_cut_says_how_many_more_there_are_and_where() {
 
     let here = digest.text.split_whitespace().collect::<Vec<_>>().join(" ");
     let more = [
-        format!("And 32 more: `nocturne runs show {run}`."),
-        "And 32 more: `nocturne alerts history`.".to_owned(),
-        "And 32 more: `nocturne alerts list`.".to_owned(),
+        format!("And 35 more: `nocturne runs show {run}`."),
+        "And 35 more: `nocturne alerts history`.".to_owned(),
+        "And 35 more: `nocturne alerts list`.".to_owned(),
+        format!("And 55 more: `nocturne runs show {run} --json`."),
         format!("And 52 more: `nocturne runs show {run} --json`."),
-        format!("And 46 more: `nocturne runs show {run} --json`."),
-        format!("And 32 more: `nocturne runs show {run}` and `nocturne runs list`."),
-        format!("And 72 more: `nocturne runs show {run}`."),
-        format!("And 45 more: `nocturne runs show {run}`."),
-        "And 17 more: the whole report, linked below.".to_owned(),
-        "And 8 more: the whole report, linked below.".to_owned(),
+        format!("And 35 more: `nocturne runs show {run}` and `nocturne runs list`."),
+        format!("And 75 more: `nocturne runs show {run}`."),
+        format!("And 52 more: `nocturne runs show {run}`."),
+        "And 18 more: the whole report, linked below.".to_owned(),
+        "And 14 more: the whole report, linked below.".to_owned(),
     ];
     let html = digest.html.replace("<code", "`<code").replace("</code>", "`");
     let html = super::words(&html);
@@ -137,7 +137,7 @@ fn every_list_that_is_cut_says_how_many_more_there_are_and_where() {
         assert!(here.contains(sentence), "{sentence} is not in {here}");
         assert!(html.contains(sentence), "{sentence} is not in {html}");
     }
-    for sentence in &more[8..] {
+    for sentence in ["And 17 more: the whole report, linked below.", "And 8 more: the whole report, linked below."] {
         assert!(super::words(&reader.html).contains(sentence), "{sentence}");
         assert!(reader.text.split_whitespace().collect::<Vec<_>>().join(" ").contains(sentence), "{sentence}");
     }
@@ -217,7 +217,7 @@ fn every_picture_says_what_it_shows_and_every_row_has_a_header() {
             if tag.contains("role=\"presentation\"") {
                 continue;
             }
-            for row in body.split("<tr>").skip(1) {
+            for row in body.split("<tr").skip(1) {
                 assert!(row.contains("scope=\"row\"") || row.contains("scope=\"col\""), "{what}: {row}");
             }
         }

@@ -32,9 +32,9 @@ fn what_changed_is_since_the_last_e_mail_after_nights_without_one() {
     let (_, mail) = institution.night("2026-11-20");
 
     assert!(mail.contains("What changed since the e-mail of Wednesday 18 November 2026"), "{mail}");
-    let more = rows(&mail, "submissions") - rows(&before, "submissions");
+    let more = rows(&mail, "web_logs_daily") - rows(&before, "web_logs_daily");
     assert!(more > 0, "{before}\n{mail}");
-    assert!(mail.contains(&format!("submissions: {more} more row")), "{more}: {mail}");
+    assert!(mail.contains(&format!("web_logs_daily: {more} more row")), "{more}: {mail}");
 }
 
 #[test]
@@ -47,8 +47,8 @@ fn after_two_weeks_without_a_night_the_comparison_names_its_night() {
     let (_, mail) = institution.night("2026-11-20");
 
     assert!(mail.contains("What changed since the e-mail of Friday 6 November 2026"), "{mail}");
-    let more = rows(&mail, "submissions") - rows(&before, "submissions");
-    assert!(mail.contains(&format!("submissions: {more} more rows")), "{more}: {mail}");
+    let more = rows(&mail, "web_logs_daily") - rows(&before, "web_logs_daily");
+    assert!(mail.contains(&format!("web_logs_daily: {more} more rows")), "{more}: {mail}");
 }
 
 #[test]
