@@ -153,7 +153,15 @@ fn spoil(site: &Site) {
     let mut lines = String::new();
     let packed = fs::read(site.path().join(PART)).unwrap();
     std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(packed.as_slice()), &mut lines).unwrap();
-    let spoilt = lines.replacen("\"score\":", "\"score\":9000.5,\"old\":", 9).replace(",\"old\":", ",\"old_score\":");
+    let spoilt: String = lines
+        .lines()
+        .enumerate()
+        .map(|(n, line)| {
+            let (before, rest) = line.split_once("\"score\":").unwrap();
+            let (_, after) = rest.split_once(',').unwrap();
+            if n < 9 { format!("{before}\"score\":9000.5,{after}\n") } else { format!("{line}\n") }
+        })
+        .collect();
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gz, spoilt.as_bytes()).unwrap();
     site.write(PART, gz.finish().unwrap());
@@ -166,7 +174,7 @@ fn ledger(site: &Site) -> serde_json::Value {
 }
 
 /// Starts a night of the 20th and kills it as soon as `is_time`.
-fn kill(site: &Site, what: &str, is_time: impl Fn() -> bool) {
+fn kill(site: &Site, what: &'static str, is_time: impl Fn() -> bool) {
     let mut killed = site.start(&["run", "night", "--date", "2026-11-20"]);
     let patience = Patience::new(what);
     while !is_time() {

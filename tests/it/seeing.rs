@@ -313,7 +313,7 @@ fn a_dag_is_shown_with_its_schedule_and_drawn() {
 fn every_command_that_shows_something_has_a_json_shape() {
     let site = site();
     assert_eq!(code(&site.nocturne(&["run", "tables", "--date", "2026-11-20"])), Some(0));
-    let shapes: [(&[&str], &str); 45] = [
+    let shapes: [(&[&str], &str); 47] = [
         (&["run", "tables", "--date", "2026-11-20"], "jobs outbox run to_settle"),
         (&["run", "tables", "--dry-run"], "dag jobs logical_date"),
         (&["runs", "list"], "paused runs skipped"),

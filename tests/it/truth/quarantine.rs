@@ -19,9 +19,16 @@ fn rule(institution: &Institution, limit: u32) {
 /// Gives the first `rows` rows of an export an impossible score.
 fn spoil(institution: &Institution, date: &str, rows: usize) {
     institution.change(date, SUBMISSIONS, |n, line| match n < rows {
-        true => line.replacen("\"score\":", "\"score\":9000.5,\"old_score\":", 1),
+        true => impossible(line),
         false => line.to_owned(),
     });
+}
+
+/// A row of an export with another score.
+fn impossible(line: &str) -> String {
+    let (before, rest) = line.split_once("\"score\":").unwrap();
+    let (_, after) = rest.split_once(',').unwrap();
+    format!("{before}\"score\":9000.5,{after}")
 }
 
 /// An institution that has had a good night for the 20th, whose rule holds impossible scores back.
@@ -171,8 +178,8 @@ fn rows_that_do_not_fit_and_rows_that_a_rule_holds_back_lie_beside_each_other() 
     let institution = institution();
     institution.deliver("2026-11-21");
     institution.change("2026-11-21", SUBMISSIONS, |n, line| match n {
-        0 => line.replacen("\"course_id\":", "\"course_id\":\"x\",\"was\":", 1),
-        1..4 => line.replacen("\"score\":", "\"score\":9000.5,\"old_score\":", 1),
+        0 => line.replacen("\"course_id\":", "\"course_id\":\"x\",\"course_id_was\":", 1),
+        1..4 => impossible(line),
         _ => line.to_owned(),
     });
 
