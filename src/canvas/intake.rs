@@ -322,3 +322,31 @@ fn plain_id(cell: &Cell<'_>) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::canvas::fixture::{Folder, Reader, gz};
+    use crate::canvas::pull::PlaceUse;
+    use crate::domain::quarantine::{FILE, OFFSET};
+
+    #[test]
+    fn each_row_says_in_which_file_and_where_it_stood_if_that_is_asked_for() {
+        let contract = toml::from_str(
+            "name = \"things\"\nabout = \"A thing.\"\nkey = [\"id\"]\n[columns]\nid = { type = \"id\" }\n",
+        );
+        let line = |id: u32| format!("{{\"key\":{{\"id\":{id}}},\"value\":{{}},\"meta\":{{\"ts\":\"x\"}}}}\n");
+        let folder = Folder::new();
+        let files = [
+            folder.with("part-00000.jsonl.gz", &gz(&(line(1) + &line(2)))),
+            folder.with("part-00001.jsonl.gz", &gz(&line(3))),
+        ];
+        let reader = Reader { places: PlaceUse::Keep, batch_rows: 2, ..Reader::by(contract.unwrap()) };
+
+        let read = reader.read(&files).unwrap().frame;
+
+        let numbers: Vec<Option<u64>> = read.column(FILE).unwrap().u64().unwrap().iter().collect();
+        let offsets: Vec<Option<i64>> = read.column(OFFSET).unwrap().i64().unwrap().iter().collect();
+        assert_eq!(numbers, [Some(0), Some(0), Some(1)]);
+        assert_eq!(offsets, [Some(0), i64::try_from(line(1).len()).ok(), Some(0)]);
+    }
+}

@@ -4,9 +4,8 @@
 //! those that wait. Where several rules hold a row back, it waits under the one that it waited under before, else under
 //! the first by id.
 
-use polars::prelude::*;
-
 use jiff::Timestamp;
+use polars::prelude::*;
 
 use super::found::{feature_words, words};
 use crate::domain::check::Action;

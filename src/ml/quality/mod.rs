@@ -1,10 +1,11 @@
 //! Quality rules: read, completed from the tables' contracts, and evaluated on what stands.
 //!
-//! `rule` has the words of the files of `config/quality`, `parse` reads them; `expand` adds what the contracts say; `evaluate` looks at the tables
-//! (`standing`): `count` at their rows, `measure` at numbers; `held` says which rows of a
-//! delivery are held back; `suggest` writes rules; `expect` says what is usual for a night. What a rule is, and how a count becomes a status, is in `domain::rule`. Everything is
-//! synchronous; frames are lazy and evaluated on the streaming engine. Nothing here raises an error for one rule: a rule that
-//! cannot be evaluated has a status of its own, and the others are evaluated all the same.
+//! `rule` has the words of the files of `config/quality`, `parse` reads them; `expand` adds what the contracts say;
+//! `evaluate` looks at the tables (`standing`): `count` at their rows, `measure` at numbers; `held` says which rows of a
+//! delivery are held back; `suggest` writes rules; `expect` says what is usual for a night. What a rule is, and how a count
+//! becomes a status, is in `domain::rule`. Everything is synchronous; frames are lazy and evaluated on the streaming engine.
+//! Nothing here raises an error for one rule: a rule that cannot be evaluated has a status of its own, and the others are
+//! evaluated all the same.
 //!
 //! How to add a shorthand: a field of `rule::RuleSpec`, its arm in `parse::what`, which expands it to one of the two
 //! forms, a new variant of `domain::rule::{BadRows, Value}` only where SQL cannot say it, and its night in
