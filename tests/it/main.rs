@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap, and helpers of tests are part of them")]
 
+mod aiosmtpd;
 mod architecture;
 mod bad_input;
 mod crash;

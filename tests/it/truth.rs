@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use crate::support::site::{SMALL, Site, text};
 
 mod alerts;
+mod delivery;
 mod models;
 mod readers;
 mod rules;

@@ -61,6 +61,7 @@ fn folder(folder: &Path) -> Checked {
 
 /// Checks the outbox; nothing if there is no state store yet, or if it cannot be read, which its own check reports.
 async fn outbox(site: &Site) -> Option<Checked> {
+    site.health().await.as_ref().ok()?.as_ref().filter(|health| health.schema == health.known)?;
     let store = store::look(&site.config.state.url).await.ok()?;
     let since = site.clock.now().checked_sub(SHOWN).unwrap_or(Timestamp::MIN);
     Some(undelivered(&store.mails_open(since).await.ok()?))

@@ -78,7 +78,7 @@ impl UndeliveredView {
             why: why.to_owned(),
         };
         Self {
-            institution: "Riverbend College".to_owned(),
+            institution: "Riverbend University".to_owned(),
             dag: "nightly".parse().expect("the name is valid"),
             logical_date: date(2026, 11, 20),
             is_simulation: false,
