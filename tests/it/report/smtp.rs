@@ -236,14 +236,18 @@ async fn the_answer_to_the_message_may_take_longer_than_any_step_before() {
     let port = silent.local_addr().unwrap().port();
     let beside = smtp(SmtpSettings { host: "127.0.0.1".to_owned(), port, ..settings.clone() });
 
-    let sending = tokio::spawn(async move { smtp(settings).send(&mail()).await });
-    server.has_message().await;
-    // While the answer is held back, another conversation uses up a step's whole time.
-    let step = beside.send(&mail()).await.unwrap_err();
-    server.answer();
+    let (transport, message) = (smtp(settings), mail());
+    let meanwhile = async {
+        server.has_message().await;
+        // While the answer is held back, another conversation uses up a step's whole time.
+        let step = beside.send(&mail()).await.unwrap_err();
+        server.answer();
+        step
+    };
+    let (sent, step) = tokio::join!(transport.send(&message), meanwhile);
 
     assert!(step.to_string().contains("no answer within 0.2 s"), "{step}");
-    sending.await.unwrap().unwrap();
+    sent.unwrap();
     assert_eq!(server.received().len(), 1);
 }
 

@@ -2,6 +2,7 @@
 //! and the exit code. The real binary hands over to a real SMTP server with TLS and a login.
 
 use mail_parser::MessageParser;
+use nocturne::telemetry::spawn_blocking;
 use serde_json::Value;
 
 use super::{Institution, NIGHT};
@@ -161,7 +162,7 @@ async fn a_server_that_answers_late_after_the_message_has_it_once() {
     let run = institution.0.start(&["run", "night", "--date", DATE]);
     server.has_message().await;
     server.answer();
-    let ended = tokio::task::spawn_blocking(move || run.wait_with_output().unwrap()).await.unwrap();
+    let ended = spawn_blocking(move || run.wait_with_output().unwrap()).await;
 
     assert_eq!(ended.status.code(), Some(0), "{}", text(&ended));
     assert!(text(&ended).contains("E-mail is sent"), "{}", text(&ended));
@@ -219,7 +220,7 @@ async fn a_daemon_hands_over_what_waits_when_it_is_asked_to() {
     let server = SmtpServer::start_at(port, (server, pem));
     let sent = institution.0.nocturne(&["report", "send", "--waiting", "--json"]);
     daemon.signal("-TERM");
-    tokio::task::spawn_blocking(move || daemon.wait_with_output().unwrap()).await.unwrap();
+    spawn_blocking(move || daemon.wait_with_output().unwrap()).await;
 
     assert_eq!(sent.status.code(), Some(0), "{}", text(&sent));
     let sent: Value = serde_json::from_slice(&sent.stdout).unwrap();
@@ -297,7 +298,7 @@ async fn a_resumed_night_writes_as_if_it_had_not_been_killed() {
     let killed = institution.0.start(&["run", "night", "--date", DATE]);
     institution.0.read_pipe("begun");
     killed.signal("-KILL");
-    tokio::task::spawn_blocking(move || killed.wait_with_output().unwrap()).await.unwrap();
+    spawn_blocking(move || killed.wait_with_output().unwrap()).await;
     institution.0.write("resumed", "");
     let (code, printed) = night(&institution, &[]);
 
