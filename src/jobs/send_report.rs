@@ -118,8 +118,7 @@ impl JobKind for SendReport {
         let browsed = browsed::gather(&report, cx);
         let routed = routed(&report, &alerts, cx)?;
         let tells = measurements(&report);
-        let mut outcome =
-            Outcome { alerts, findings: routed.findings, measurements: tells, ..Outcome::default() };
+        let mut outcome = Outcome { alerts, findings: routed.findings, measurements: tells, ..Outcome::default() };
         let mut report_link = report_link(cx);
         // The e-mail says what became of the report, so that comes first; it has a time limit, and may fail.
         let published = match render_report(report.clone(), browsed, timings, cx).await {

@@ -93,7 +93,10 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<ExitCode, Failur
         let html = text(|mail| mail.body_html(0).map(Into::into)).unwrap_or_else(|| body.clone());
         let written = std::fs::write(path, html);
         written.map_err(|error| {
-            Failure::new(ExitCode::Unreachable, anyhow::Error::new(error).context(format!("writing {}", path.display())))
+            Failure::new(
+                ExitCode::Unreachable,
+                anyhow::Error::new(error).context(format!("writing {}", path.display())),
+            )
         })?;
     }
     let revisions = own.iter().filter(|mail| mail.id.revision == newest.id.revision);
@@ -140,11 +143,8 @@ async fn night(args: &Args, app: &App) -> Result<(Date, Vec<MailRow>), Failure> 
         }
     }
     let of = args.date.map_or_else(String::new, |date| format!(" for {date}"));
-    let error = anyhow::anyhow!(
-        "`{}` has no e-mail{of}: `nocturne runs list --dag {}` shows its runs",
-        args.dag,
-        args.dag
-    );
+    let error =
+        anyhow::anyhow!("`{}` has no e-mail{of}: `nocturne runs list --dag {}` shows its runs", args.dag, args.dag);
     Err(Failure::new(ExitCode::NotFound, error))
 }
 

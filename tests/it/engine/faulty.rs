@@ -86,6 +86,7 @@ faulty! {
     mail_ended(id: &MailId, state: MailState, why: &str, now: Timestamp) -> ();
     mail_hurry(now: Timestamp) -> u64;
     mails_of(dag: &DagName, logical_date: Date) -> Vec<MailRow>;
+    mail_body(id: &MailId) -> Option<String>;
     mails_open(since: Timestamp) -> Vec<MailRow>;
     last_digest(dag: &DagName, before: Date) -> Option<Date>;
 }
