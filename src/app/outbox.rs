@@ -20,7 +20,7 @@ use tracing::{error, warn};
 
 use super::AppError;
 use super::channels::Channels;
-use super::undelivered::Undelivered;
+use super::undelivered::{SHOWN, Undelivered};
 use crate::config::{Config, Environment as Variables, Mail, MailTransport, Security};
 use crate::domain::clock::Clock;
 use crate::domain::delivery::{MailState, NextTry, Turn, next_try, turn};
@@ -43,9 +43,6 @@ const REPLY: Duration = Duration::from_secs(600);
 
 /// A conversation that began this long ago is over, whichever process held it: seven steps and the answer.
 const LONGEST_CONVERSATION: SignedDuration = SignedDuration::from_mins(45);
-
-/// How long an e-mail that was given up remains visible.
-pub(super) const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What the outbox's sender is made with, besides the configuration.
 pub(super) struct OutboxParts {

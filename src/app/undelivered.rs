@@ -7,12 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{error, warn};
 
 use super::AppError;
-use super::outbox::SHOWN;
 use crate::config::{Config, SourceKind};
 use crate::domain::delivery::{ExpectedMail, MailState, Recipient, UNDELIVERED};
 use crate::domain::ids::DagName;
@@ -20,6 +19,9 @@ use crate::report::Renderer;
 use crate::report::mail::{Addresses, compose, masked, recipients};
 use crate::report::view::{UndeliveredMail, UndeliveredView};
 use crate::store::{MailRow, Promise, StateStore};
+
+/// How long an e-mail that was given up remains visible.
+pub(super) const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What the operators are told with.
 pub(super) struct Undelivered {

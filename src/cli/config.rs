@@ -1,11 +1,10 @@
 //! `nocturne config show|check|schema`: which values are in force, and where they come from.
 
-use std::path::PathBuf;
-
+use super::layers::{invalid, load};
 use super::shapes::Shape;
 use super::{ExitCode, Failure, Global, output};
 use crate::app::{AppError, Dags};
-use crate::config::{Config, Layers, Use, process_environment};
+use crate::config::{Layers, Use, process_environment};
 use crate::domain::document::Mistakes;
 use crate::domain::spec::KindCatalogue as _;
 use crate::jobs::{KindNames, site_rules};
@@ -72,22 +71,4 @@ fn check(layers: &Layers) -> Result<(), Mistakes> {
 fn is_recipient(path: &str) -> bool {
     let keys: Vec<&str> = path.split('.').collect();
     matches!(keys.as_slice(), ["jobs", _, "with", "to", ..])
-}
-
-/// Reads the layers and the configuration they make.
-pub(super) fn load(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
-    let layers = Layers::read(files, process_environment()).map_err(invalid)?.with_kinds(KindNames.kinds());
-    let config = layers.config().map_err(invalid)?;
-    Ok((config, layers))
-}
-
-/// Reads the layers and the configuration they make, as far as a command that only reads needs it.
-pub(super) fn load_to_look(files: &[PathBuf]) -> Result<(Config, Layers), Failure> {
-    let layers = Layers::read(files, process_environment()).map_err(invalid)?.with_kinds(KindNames.kinds());
-    let config = layers.config_for(Use::Looking).map_err(invalid)?;
-    Ok((config, layers))
-}
-
-fn invalid(mistakes: Mistakes) -> Failure {
-    Failure::new(ExitCode::Invalid, anyhow::Error::new(mistakes).context("the configuration is not valid"))
 }

@@ -40,7 +40,7 @@ pub(super) enum Args {
 }
 
 pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
-    let (config, _) = super::config::load(&global.config)?;
+    let (config, _) = super::layers::load(&global.config)?;
     let url = &config.state.url;
     match args {
         Args::Migrate => {
@@ -108,7 +108,7 @@ fn show_check(report: &CheckReport, global: &Global) -> Result<(), Failure> {
 
 /// Restores a backup while nothing owns the data folder, and checks whether the lake agrees with it.
 async fn restore(from: &Path, global: &Global) -> Result<ExitCode, Failure> {
-    let (config, _) = super::config::load(&global.config)?;
+    let (config, _) = super::layers::load(&global.config)?;
     std::fs::create_dir_all(&config.paths.state).map_err(|error| Failure::new(ExitCode::Unreachable, error))?;
     let lock = store::keep_from_owners(&config.state.url).map_err(unreachable)?;
     let Some(lock) = lock else { return Err(owned(&config.paths.state)) };

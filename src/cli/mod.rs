@@ -26,6 +26,7 @@ mod global;
 mod kinds;
 mod lake;
 mod launch;
+mod layers;
 mod mails;
 mod output;
 mod progress;

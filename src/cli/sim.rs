@@ -30,7 +30,7 @@ pub(super) enum Args {
 
 pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
     let Args::Generate { out, date, seed, students } = args;
-    let (config, _) = super::config::load(&global.config)?;
+    let (config, _) = super::layers::load(&global.config)?;
     let mut options = crate::jobs::simulation_options(&config.simulation);
     options.seed = seed.unwrap_or(options.seed);
     options.students = students.unwrap_or(options.students);

@@ -187,12 +187,12 @@ mod tests {
              [alerts.webhooks.plain]\nurl = \"http://10.0.0.1/\"\nsecret = \"env:KEY\"\n",
         );
 
-        assert!(found.contains("alerts.toml:1:1: `alerts.routes.nobody`: nobody is told"), "{found}");
+        assert!(found.contains("alerts.toml:1:16: `alerts.routes.nobody`: nobody is told"), "{found}");
         assert!(
-            found.contains("alerts.toml:4:11: `alerts.routes.call.webhook`: there is no webhook `pager`"),
+            found.contains("alerts.toml:4:1: `alerts.routes.call.webhook`: there is no webhook `pager`"),
             "{found}"
         );
-        assert!(found.contains("alerts.toml:6:7: `alerts.webhooks.plain.url`: what is posted would be"), "{found}");
+        assert!(found.contains("alerts.toml:6:1: `alerts.webhooks.plain.url`: what is posted would be"), "{found}");
     }
 
     #[test]

@@ -188,7 +188,16 @@ mod tests {
     fn every_file_under_templates_is_in_the_table() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         let mut found = Vec::new();
-        for folder in ["email/digest", "email/reader", "email/failure", "report", "charts", "shared"] {
+        for folder in [
+            "email/digest",
+            "email/reader",
+            "email/failure",
+            "email/undelivered",
+            "email/alert",
+            "report",
+            "charts",
+            "shared",
+        ] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 found.push(format!("{folder}/{}", entry.unwrap().file_name().into_string().unwrap()));
             }

@@ -213,7 +213,7 @@ fn text_where_a_number_belongs_is_held_back_and_leaves_no_trace_of_itself() {
     let held = &read.reading.quarantined;
     assert_eq!((read.reading.rows, held.height()), (199, 1));
     assert_eq!(checks(&read.reading.findings), vec!["rows.quarantined things"]);
-    insta::assert_snapshot!(read.reading.findings[0].message, @"1 of 200 rows of `things` do not fit and were held back (type.float in `weight`: 1).");
+    insta::assert_snapshot!(read.reading.findings[0].message, @"1 of 200 rows of `things` does not fit and was held back (type.float in `weight`: 1).");
     assert_eq!(cell(held, "rule", 0), "\"type.float\"");
     assert_eq!(cell(held, "column", 0), "\"weight\"");
     assert_eq!(cell(held, "line", 0), "200");

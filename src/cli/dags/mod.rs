@@ -37,7 +37,7 @@ pub(super) enum Args {
 }
 
 pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode, Failure> {
-    let (config, _) = super::config::load_to_look(&global.config)?;
+    let (config, _) = super::layers::load_to_look(&global.config)?;
     let dags = Dags::of(&config);
     match args {
         Args::List => list::run(&dags, &pauses(&config).await?, global),

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::quarantine::{LedgerShape, ledgers};
 use crate::app::App;
-use crate::cli::config::load_to_look;
 use crate::cli::follow::unreachable;
+use crate::cli::layers::load_to_look;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::config::{Config, Use};
 use crate::domain::check::Action;

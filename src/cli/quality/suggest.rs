@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::canvas::contracts::Contracts;
-use crate::cli::config::load_to_look;
+use crate::cli::layers::load_to_look;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::lake::{Dataset, versions};
 use crate::ml::quality;

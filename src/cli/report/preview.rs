@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::app::preview;
-use crate::cli::config::load_to_look;
+use crate::cli::layers::load_to_look;
 use crate::cli::progress::Talk;
 use crate::cli::{ExitCode, Failure, Global, output};
 use crate::report::view::Verdict;

@@ -218,6 +218,7 @@ mod tests {
         let mut view = ReportView::sample(Verdict::Ok);
         (view.models, view.drift) = (Vec::new(), None);
         view.tables.clear();
+        view.support.clear();
 
         let charts = Brush::new().unwrap().reader_charts(&environment().unwrap(), &view).charts;
 

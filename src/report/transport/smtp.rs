@@ -5,9 +5,11 @@
 //! The connection is TLS, or it is to this machine itself. Errors name host, port and stage; the recipient's address is
 //! masked in them.
 
+mod authenticate;
 mod certificate;
 mod login;
 mod proxy;
+mod tunnel;
 
 use std::future::Future;
 use std::io;

@@ -217,13 +217,19 @@ mod tests {
         }
     }
 
+    /// The program does so when it starts.
+    fn provide_cryptography() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+
     fn why(settings: &WebhookSettings) -> String {
+        provide_cryptography();
         Webhook::new(settings).unwrap_err().to_string()
     }
 
     #[test]
     fn the_signature_is_that_of_the_standards_own_example() {
-        drop(rustls::crypto::ring::default_provider().install_default());
+        provide_cryptography();
         let webhook = Webhook::new(&settings("https://example.org/", Reach::Public)).unwrap();
 
         let signature = webhook.signature("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", r#"{"test": 2432232314}"#);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Scope;
+use super::scope::Scope;
 use super::table_file::TableFile;
 
 /// Drops a share of the rows.

@@ -10,6 +10,7 @@
 
 mod delivery;
 mod outcomes;
+mod scope;
 mod table_file;
 mod values;
 
@@ -19,10 +20,10 @@ use std::path::Path;
 
 use jiff::civil::Date;
 
-use self::table_file::{Row, TableFile};
-use super::calendar::{LocalDays, Seconds, day_of};
+use self::scope::Scope;
+use self::table_file::TableFile;
+use super::calendar::{LocalDays, day_of};
 use super::export::{ExportError, TABLES};
-use super::random::Dice;
 use super::write::FileFacts;
 use crate::config::{Trouble, TroubleKind};
 
@@ -75,23 +76,6 @@ pub(super) fn inject(
         facts.insert(table.to_owned(), rows.write(&path).map_err(failed)?);
     }
     Ok(())
-}
-
-/// What a trouble is done to.
-struct Scope<'a> {
-    trouble: &'a Trouble,
-    table: &'static str,
-    /// What changed from then on is new to the first delivery that has the trouble.
-    since: Seconds,
-    seed: u64,
-}
-
-impl Scope<'_> {
-    /// Returns whether a row is among the share of those that are hit.
-    fn hits(&self, row: &Row) -> bool {
-        let domain = format!("trouble {}", self.trouble.kind.as_str());
-        Dice::new(self.seed, &domain, &[row.number_of()]).chance(self.trouble.of_size())
-    }
 }
 
 fn is_late(trouble: &Trouble) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Scope;
+use super::scope::Scope;
 use super::table_file::TableFile;
 
 /// Delivers a share of the enrolments that a course has completed since then as deleted.

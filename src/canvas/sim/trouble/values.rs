@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::calendar::Seconds;
 use super::super::rows::At;
-use super::Scope;
+use super::scope::Scope;
 use super::table_file::{Row, TableFile};
 
 /// Takes the value away in a share of what is new.

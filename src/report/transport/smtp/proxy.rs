@@ -4,24 +4,16 @@
 //! before anything is said.
 
 use hyper::Uri;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use tokio::net::TcpStream;
-use tower_service::Service as _;
-
-use super::{REACHING, Smtp};
-use crate::report::transport::receipt::{Stage, TransportError};
-use crate::telemetry::chain;
 
 /// A proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    uri: Uri,
-    kind: Kind,
+    pub(super) uri: Uri,
+    pub(super) kind: Kind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Http,
     Socks5,
 }
@@ -39,35 +31,6 @@ impl Proxy {
         let authority = uri.authority()?;
         let is_plain = !authority.as_str().contains('@') && !authority.host().is_empty() && uri.path().len() <= 1;
         (is_plain && uri.port_u16().is_some() && uri.query().is_none()).then_some(Self { uri, kind })
-    }
-}
-
-impl Smtp {
-    /// Returns a connection to the server that leads through the proxy.
-    pub(super) async fn through(&self, proxy: &Proxy) -> Result<TcpStream, TransportError> {
-        let limit = REACHING.min(self.settings.timeout);
-        let refused = |why: String| self.failed(Stage::Connect, true, format!("the proxy {}: {why}", proxy.uri));
-        let server: Uri = format!("http://{}:{}", self.settings.host, self.settings.port).parse().map_err(|error| {
-            self.failed(Stage::Connect, false, format!("this is not the name of a server: {error}"))
-        })?;
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_connect_timeout(Some(limit));
-        let tunnelling = async {
-            match proxy.kind {
-                Kind::Http => {
-                    Tunnel::new(proxy.uri.clone(), connector).call(server).await.map_err(|error| chain(&error))
-                }
-                Kind::Socks5 => {
-                    SocksV5::new(proxy.uri.clone(), connector).call(server).await.map_err(|error| chain(&error))
-                }
-            }
-        };
-        match tokio::time::timeout(limit, tunnelling).await {
-            Ok(Ok(stream)) => Ok(stream.into_inner()),
-            Ok(Err(why)) => Err(refused(why)),
-            Err(_) => Err(refused(format!("no answer within {} s", limit.as_secs_f64()))),
-        }
     }
 }
 
