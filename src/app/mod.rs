@@ -41,7 +41,7 @@ pub use compare::Comparison;
 pub use dags::Dags;
 pub use error::AppError;
 pub use keeping::Removed;
-pub use preview::preview;
+pub use preview::{Happening, preview};
 pub use route_test::{Tried, test_route};
 pub use signals::{Interrupt, Signals};
 pub use watchdog::{Watch, Watchdog};

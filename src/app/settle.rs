@@ -90,7 +90,7 @@ impl Settle {
             .map(|entry| FolderEntry {
                 size_bytes: (!entry.name.ends_with('/')).then_some(entry.size_bytes),
                 about: String::new(),
-                name: entry.name,
+                name: entry.name.trim_end_matches('/').to_owned(),
             })
             .collect();
         let view = FolderView { path: folder.to_owned(), about: String::new(), entries };

@@ -20,8 +20,10 @@ impl App {
         let is_simulated = self.config.sources.values().all(|source| source.kind == SourceKind::Simulation);
         let data =
             if is_simulated { "simulated Canvas, invented students" } else { self.config.institution.name.as_str() };
-        let is_local = !self.config.lake.url.starts_with("s3://") && self.config.mail.transport == MailTransport::Eml;
-        let leaves = if is_local { "Nothing leaves this machine." } else { "Lake or e-mail are elsewhere." };
+        let is_local = !self.config.lake.url.starts_with("s3://")
+            && self.config.mail.transport == MailTransport::Eml
+            && self.config.alerts.webhooks.is_empty();
+        let leaves = if is_local { "Nothing leaves this machine." } else { "Lake, e-mail or webhooks are elsewhere." };
         format!("Nocturne · {} {date} · {data}        {leaves}", dag.name)
     }
 

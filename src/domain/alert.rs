@@ -91,6 +91,12 @@ pub struct AlertState {
     pub severity: Severity,
     /// How bad it was on the night before; `None` on its first.
     pub severity_before: Option<Severity>,
+    /// How bad it ever was.
+    #[serde(default)]
+    pub worst: Option<Severity>,
+    /// Why the rule matters, where it is a rule's.
+    #[serde(default)]
+    pub why: Option<String>,
     /// What was found.
     pub message: String,
     /// What to do.
@@ -147,6 +153,8 @@ pub struct Seen {
     pub job: JobName,
     /// Who answers for the rule, where it says.
     pub owner: Option<String>,
+    /// Why the rule matters, where it is a rule's.
+    pub why: Option<String>,
     /// How bad it is.
     pub severity: Severity,
     /// What was found.
@@ -276,7 +284,7 @@ fn is_cooling_down(alert: &AlertState, night: Night<'_>) -> bool {
 }
 
 fn opened(dag: &DagName, date: Date, seen: &Seen) -> AlertStep {
-    let Seen { check, subject, job, owner, severity, message, advice } = seen.clone();
+    let Seen { check, subject, job, owner, why, severity, message, advice } = seen.clone();
     let id = content_hash(format!("{dag}/{check}/{subject}/{date}").as_bytes()).chars().take(8).collect();
     let cause = Cause::of(&check);
     let state = AlertState {
@@ -289,6 +297,8 @@ fn opened(dag: &DagName, date: Date, seen: &Seen) -> AlertStep {
         cause,
         severity,
         severity_before: None,
+        worst: Some(severity),
+        why,
         message,
         advice,
         opened_on: date,
@@ -323,6 +333,8 @@ fn again(alert: &AlertState, seen: &Seen, date: Date) -> AlertStep {
         owner: seen.owner.clone(),
         severity: seen.severity,
         severity_before,
+        worst: alert.worst.max(Some(alert.severity)).max(Some(seen.severity)),
+        why: seen.why.clone(),
         message: seen.message.clone(),
         advice: seen.advice.clone(),
         seen_on: date.max(alert.seen_on),
@@ -356,6 +368,7 @@ mod tests {
             subject: "users".to_owned(),
             job: "quality".parse().unwrap(),
             owner: None,
+            why: None,
             severity,
             message: "what".to_owned(),
             advice: "do".to_owned(),

@@ -60,6 +60,7 @@ mod tests {
             subject: subject.to_owned(),
             job: "quality".parse().unwrap(),
             owner: None,
+            why: None,
             severity: Severity::Warning,
             message: "what".to_owned(),
             advice: "do".to_owned(),

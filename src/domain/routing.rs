@@ -1,9 +1,8 @@
 //! Who is told of which alerts, and when again: routes beside the digest, which tells its readers of everything.
 //!
 //! Pure: from a route, what the night made of the alerts and what people did about them, to groups of news. A route tells
-//! of an alert when it is new, when it gets worse and when it is resolved, and reminds of it while nobody has said that
-//! they see to it. What is silenced is not told, nor what follows from it. One that comes back within the cool-down is
-//! not told again: it was told, and the digest says that it is back.
+//! of an alert when it is new, when it gets worse, when it is resolved and when it is back, and reminds of it while nobody
+//! has said that they see to it. What is silenced is not told, nor what follows from it.
 
 use std::collections::BTreeMap;
 
@@ -37,6 +36,8 @@ pub struct Route {
 pub enum News {
     /// It is new.
     Opened,
+    /// It had been resolved a short time ago, and is back.
+    Returned,
     /// It got worse.
     Worse,
     /// Nobody has said that they see to it for as long as the route waits.
@@ -52,8 +53,9 @@ impl News {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Opened => "new",
+            Self::Returned => "back",
             Self::Worse => "got worse",
-            Self::Unattended => "nobody sees to it yet",
+            Self::Unattended => "unattended",
             Self::Reminder => "still stands",
             Self::Resolved => "resolved",
         }
@@ -117,7 +119,7 @@ fn news(route: &Route, step: &AlertStep, attention: Attention) -> Option<News> {
         return None;
     }
     let is_escalation = after > 1;
-    if is_escalation && attention == Attention::SeenTo {
+    if is_escalation && attention == Attention::SeenTo && *event != AlertEvent::Resolved {
         return None;
     }
     let waited = state.nights - after;
@@ -131,14 +133,16 @@ fn news(route: &Route, step: &AlertStep, attention: Attention) -> Option<News> {
             let is_due = route.remind_nights.is_some_and(|nights| waited > 0 && waited.is_multiple_of(nights.max(1)));
             (is_due && attention == Attention::Nobody).then_some(News::Reminder)
         }
-        AlertEvent::Returned | AlertEvent::NotLookedAt => None,
+        AlertEvent::Returned => Some(News::Returned),
+        AlertEvent::NotLookedAt => None,
     }
 }
 
 fn takes(route: &Route, alert: &AlertState) -> bool {
     let is_owned = || alert.owner.as_ref().is_some_and(|owner| route.owners.contains(owner));
     let is_named = |dag: &DagName| route.dags.iter().any(|name| name == dag.as_str());
-    alert.severity >= route.severity
+    // The end of what was told as an error is told, too, however it ended.
+    alert.severity.max(alert.worst.unwrap_or(alert.severity)) >= route.severity
         && (route.dags.is_empty() || is_named(&alert.dag))
         && (route.causes.is_empty() || route.causes.contains(&alert.cause))
         && (route.owners.is_empty() || is_owned())
@@ -175,6 +179,8 @@ mod tests {
             cause: Cause::Quality,
             severity: Severity::Warning,
             severity_before: None,
+            worst: None,
+            why: None,
             message: "what".to_owned(),
             advice: "do".to_owned(),
             opened_on: date(2026, 11, 20),
@@ -214,7 +220,7 @@ mod tests {
         assert_eq!(tell(AlertEvent::Opened, 1), Some(News::Opened));
         assert_eq!(tell(AlertEvent::Same, 2), None);
         assert_eq!(tell(AlertEvent::Worse, 3), Some(News::Worse));
-        assert_eq!(tell(AlertEvent::Returned, 4), None);
+        assert_eq!(tell(AlertEvent::Returned, 4), Some(News::Returned));
         assert_eq!(tell(AlertEvent::NotLookedAt, 8), None);
         assert_eq!(tell(AlertEvent::Resolved, 5), Some(News::Resolved));
     }
@@ -253,6 +259,17 @@ mod tests {
         assert_eq!(tell(AlertEvent::Resolved, 4), Some(News::Resolved));
         let third = step("a", AlertEvent::Same, 3);
         assert_eq!(told(&escalation, &third, &seen_to(&third)), None);
+        let over = step("a", AlertEvent::Resolved, 4);
+        assert_eq!(told(&escalation, &over, &seen_to(&over)), Some(News::Resolved));
+    }
+
+    #[test]
+    fn the_end_of_what_was_an_error_is_told_to_those_who_hear_of_errors() {
+        let errors = Route { severity: Severity::Error, ..route() };
+        let mut over = step("a", AlertEvent::Resolved, 3);
+        over.state.worst = Some(Severity::Error);
+
+        assert_eq!(told(&errors, &over, &people(&over)), Some(News::Resolved));
     }
 
     #[test]

@@ -257,7 +257,7 @@ fn feature_view(distance: &Distance, importances: &BTreeMap<String, f64>) -> Fea
         method: if distance.is_learnt {
             "KS distance, threshold from earlier terms".to_owned()
         } else {
-            "KS distance, stated threshold".to_owned()
+            "KS distance, threshold as configured".to_owned()
         },
         distance: distance.ks,
         threshold: distance.threshold,

@@ -122,6 +122,8 @@ struct AlertContext<'a> {
     view: &'a AlertNewsView,
     state: Verdict,
     summary: String,
+    /// An alert that somebody may see to.
+    stands: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -203,8 +205,12 @@ impl Renderer {
     /// # Errors
     /// When a template does not render.
     pub fn alerts(&self, view: &AlertNewsView) -> Result<RenderedEmail, RenderError> {
-        let state = if view.worst() == Severity::Error { Verdict::Failed } else { Verdict::Warning };
-        let context = AlertContext { view, state, summary: view.summary() };
+        let state = match view.worst() {
+            _ if view.standing().is_none() => Verdict::Ok,
+            Severity::Error => Verdict::Failed,
+            Severity::Warning | Severity::Info => Verdict::Warning,
+        };
+        let context = AlertContext { view, state, summary: view.summary(), stands: view.standing() };
         Ok(RenderedEmail {
             dag: view.dag.clone(),
             logical_date: view.logical_date,

@@ -55,7 +55,11 @@ impl AlertBook for SqlStore {
         let binds = [alert.into(), (*until).into(), manual.by.as_str().into(), manual.why.as_deref().into()];
         let is_there = tx.execute(SILENCE, &binds).await? == 1;
         if is_there {
-            let said = manual.did(&format!("silenced the alert {alert} until {until}"));
+            let act = match *until > now {
+                true => format!("silenced the alert {alert} until {until}"),
+                false => format!("lifted the silence of the alert {alert}"),
+            };
+            let said = manual.did(&act);
             audit::append(&mut tx, Origin::default(), &said, now).await?;
         }
         tx.commit().await?;

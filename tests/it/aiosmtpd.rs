@@ -100,10 +100,8 @@ fn a_second_server_takes_the_digest_and_a_second_parser_shows_all_of_it() {
     assert!(subject.starts_with("[nocturne] ") && subject.contains("· nightly 2026-11-20"), "{subject}");
     for part in ["text", "html"] {
         let words = shown[part].as_str().unwrap();
-        assert!(
-            words.contains("Friday 20 November 2026") && words.contains("Students who may need support"),
-            "{words}"
-        );
+        let is_whole = words.to_lowercase().contains("how many students may need support");
+        assert!(words.contains("Friday 20 November 2026") && is_whole, "{words}");
     }
     let asked_for: Vec<&str> = shown["asked_for"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(asked_for.len() >= 3, "{asked_for:?}");

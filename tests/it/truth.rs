@@ -14,6 +14,7 @@ mod alerts;
 mod changes;
 mod delivery;
 mod models;
+mod previews;
 mod quarantine;
 mod readers;
 mod routes;

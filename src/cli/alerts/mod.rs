@@ -116,7 +116,10 @@ async fn list(app: &App, which: Which, limit: u32, global: &Global) -> Result<Ex
 fn stands(app: &App, alert: &StandingAlert) -> String {
     let zone = &app.config.institution.timezone;
     let resolved = alert.state.resolved_on.map(|date| format!("resolved {date}"));
-    let acknowledged = alert.acknowledged.as_ref().map(|manual| format!("{} sees to it", manual.by));
+    let acknowledged = alert.acknowledged.as_ref().map(|Manual { by, why }| match why {
+        Some(why) => format!("{by} sees to it: {why}"),
+        None => format!("{by} sees to it"),
+    });
     let silenced = alert.silenced.as_ref().filter(|silence| silence.until > app.clock.now());
     let silenced = silenced.map(|silence| format!("silenced until {}", time_in(silence.until, zone)));
     [resolved, acknowledged, silenced].into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -49,9 +49,9 @@ pub(in crate::cli) struct RuleShape {
     /// What it found on the last nights; of one rule only.
     #[serde(skip_serializing_if = "Option::is_none")]
     nights: Option<Vec<RuleNight>>,
-    /// What it holds back; of one rule only, and only if it ever held a row back.
+    /// What it holds back, `null` if it never held a row back; of one rule only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    quarantine: Option<LedgerShape>,
+    quarantine: Option<Option<LedgerShape>>,
 }
 
 /// What a rule found on a night.
@@ -125,7 +125,7 @@ impl Show {
                 logical_date: past.date.to_string(),
                 value: past.measurement.value,
             });
-            let quarantine = held.map(|held| LedgerShape::of(rule.table.as_str(), &rule.id, &held));
+            let quarantine = Some(held.map(|held| LedgerShape::of(rule.table.as_str(), &rule.id, &held)));
             output::json(&RuleShape { nights: Some(nights.collect()), quarantine, ..RuleShape::of(rule) })?;
             return Ok(ExitCode::Done);
         }

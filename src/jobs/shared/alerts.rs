@@ -32,8 +32,10 @@ fn seen(cx: &JobContext, rules: &BTreeMap<String, CheckOutcome>) -> Vec<Seen> {
     let mut add = |job: &JobName, finding: &Finding| {
         if finding.severity >= Severity::Warning && finding.told == Told::WhileItStands {
             let Finding { severity, check, subject, message, advice, .. } = finding.clone();
-            let owner = rules.get(&check).and_then(|rule| rule.owner.clone());
-            seen.push(Seen { check, subject, job: job.clone(), owner, severity, message, advice });
+            let rule = rules.get(&check);
+            let owner = rule.and_then(|rule| rule.owner.clone());
+            let why = rule.map(|rule| rule.why.clone()).filter(|why| !why.is_empty());
+            seen.push(Seen { check, subject, job: job.clone(), owner, why, severity, message, advice });
         }
     };
     let done = cx.input.jobs.iter().filter(|job| job.state.is_done());

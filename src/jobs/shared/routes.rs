@@ -4,7 +4,7 @@
 //! corrected repeats none of them.
 
 use super::alerts::people;
-use crate::config::AlertRoute;
+use crate::config::{AlertRoute, parse_mailbox};
 use crate::domain::alert::AlertStep;
 use crate::domain::check::Finding;
 use crate::domain::delivery::Recipient;
@@ -62,7 +62,7 @@ fn mails(view: &AlertNewsView, route: &AlertRoute, cx: &JobContext) -> anyhow::R
             logical_date: view.logical_date,
             audience: audience.clone(),
             signature: view.signature(),
-            from: mail.from.clone(),
+            from: sender(&mail.from),
             to: vec![Recipient::webhook(webhook)],
             subject: email.subject.clone(),
             body: serde_json::to_string(view)?,
@@ -79,6 +79,11 @@ fn mails(view: &AlertNewsView, route: &AlertRoute, cx: &JobContext) -> anyhow::R
         mails.push(compose(&email, &addresses, cx.environment.clock.now())?);
     }
     Ok(mails)
+}
+
+/// The sender's address alone: its domain is that of the message's id.
+fn sender(from: &str) -> String {
+    parse_mailbox(from).map_or_else(|| from.to_owned(), |mailbox| mailbox.email.to_string())
 }
 
 fn untold(route: &str, error: &anyhow::Error) -> Finding {

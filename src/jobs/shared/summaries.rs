@@ -236,11 +236,16 @@ fn csv(frame: &DataFrame) -> anyhow::Result<Vec<u8>> {
 fn cell(value: &AnyValue<'_>) -> String {
     match value {
         AnyValue::Null => String::new(),
-        AnyValue::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
-        AnyValue::String(text) => (*text).to_owned(),
+        AnyValue::String(text) => harmless(text),
+        // The value of a column that has one value is owned.
+        AnyValue::StringOwned(text) => harmless(text),
         AnyValue::Date(days) => EPOCH.saturating_add(jiff::Span::new().days(*days)).to_string(),
         other => other.to_string(),
     }
+}
+
+fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -283,6 +288,17 @@ mod tests {
 
         assert_eq!((frame.height(), frame.width(), text.lines().count()), (0, 7, 1));
         assert_eq!(frame.column("flagged").unwrap().dtype(), &DataType::Int64);
+    }
+
+    #[test]
+    fn a_sheet_of_one_row_is_written_like_any_other() {
+        let mut view = ReportView::sample(Verdict::Warning).for_readers();
+        view.findings.truncate(1);
+
+        let (text, frame) = sheet("findings", &view);
+
+        assert_eq!(frame.height(), 1);
+        assert!(text.lines().nth(1).unwrap().starts_with("nightly,2026-11-20,"), "{text}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert::{AlertStep, Cause, StandingAlert};
+use crate::domain::alert::{AlertState, AlertStep, Cause, StandingAlert};
 use crate::domain::check::Severity;
 use crate::domain::delivery::{Signature, Word};
 use crate::domain::ids::DagName;
@@ -64,7 +64,7 @@ pub struct ToldAlert {
     pub subject: String,
     /// Who answers for the rule, where it says.
     pub owner: Option<String>,
-    /// What was found.
+    /// What was found: of a rule which, and why it matters. How many rows is for operators.
     pub message: String,
     /// What to do.
     pub advice: String,
@@ -124,6 +124,12 @@ impl AlertNewsView {
         self.told().map(|(alert, _)| alert.severity).max().unwrap_or(Severity::Info)
     }
 
+    /// Returns the first alert that stands, by its id; `None` if all that is told of is over.
+    pub fn standing(&self) -> Option<&str> {
+        let mut alerts = self.groups.iter().flat_map(|group| [&group.root].into_iter().chain(&group.followers));
+        alerts.find(|alert| alert.news != Some(News::Resolved)).map(|alert| alert.alert.as_str())
+    }
+
     /// Returns how many alerts are told of, by what is told: `2 new, 1 resolved`.
     pub fn summary(&self) -> String {
         let mut counts: BTreeMap<News, usize> = BTreeMap::new();
@@ -156,12 +162,21 @@ impl ToldAlert {
             check: state.check.clone(),
             subject: state.subject.clone(),
             owner: state.owner.clone(),
-            message: state.message.clone(),
+            message: message(state),
             advice: state.advice.clone(),
             since: state.opened_on,
             nights: state.nights,
             acknowledged_by: acknowledged.map(|manual| manual.by.clone()),
         }
+    }
+}
+
+/// What is told of an alert outside the circle of operators: of a rule which, and why it matters, and not how many rows,
+/// which may be how many people.
+fn message(alert: &AlertState) -> String {
+    match &alert.why {
+        Some(why) => format!("`{}` breaks the rule `{}`. {}.", alert.subject, alert.check, why.trim_end_matches('.')),
+        None => alert.message.clone(),
     }
 }
 

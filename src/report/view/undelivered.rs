@@ -54,18 +54,32 @@ impl UndeliveredView {
         let (dag, date) = (&self.dag, self.logical_date);
         let mut audiences: Vec<&str> = self.mails.iter().map(|mail| mail.audience.as_str()).collect();
         audiences.dedup();
-        let jobs: Vec<String> = audiences.iter().map(|job| format!("`{job}`")).collect();
-        let again: Vec<String> =
-            audiences.iter().map(|job| format!("`nocturne run {dag} --date {date} --job {job} --force`")).collect();
-        vec![
-            format!(
+        let routes: Vec<&str> = audiences.iter().filter_map(|audience| audience.strip_prefix("alerts.")).collect();
+        audiences.retain(|audience| !audience.starts_with("alerts."));
+        let mut steps = Vec::new();
+        if !audiences.is_empty() {
+            let jobs: Vec<String> = audiences.iter().map(|job| format!("`{job}`")).collect();
+            steps.push(format!(
                 "Correct the address or take it out: it stands in `mail.to`, in `mail.readers`, or in `to` of the job {} of \
                  the DAG `{dag}`. If the address is right, ask those who run the mail server why it refuses.",
                 jobs.join(" or ")
-            ),
-            "Check the lists and the server: `nocturne config check`, then `nocturne doctor`.".to_owned(),
-            format!("Send this night's e-mail to those who have none: {}. Nobody gets it twice.", again.join(", ")),
-        ]
+            ));
+        }
+        for route in &routes {
+            steps.push(format!(
+                "Correct the recipients of the route in `alerts.routes.{route}`, and try it: `nocturne alerts test {route}`."
+            ));
+        }
+        steps.push("Check the lists and the server: `nocturne config check`, then `nocturne doctor`.".to_owned());
+        if !audiences.is_empty() {
+            let again: Vec<String> =
+                audiences.iter().map(|job| format!("`nocturne run {dag} --date {date} --job {job} --force`")).collect();
+            steps.push(format!(
+                "Send this night's e-mail to those who have none: {}. Nobody gets it twice.",
+                again.join(", ")
+            ));
+        }
+        steps
     }
 
     /// Returns an invented e-mail.

@@ -21,6 +21,8 @@ fn step(id: &str, event: AlertEvent) -> AlertStep {
         cause: Cause::Quality,
         severity: Severity::Warning,
         severity_before: None,
+        worst: Some(Severity::Warning),
+        why: None,
         message: "`users.id`: 3 of 12 rows".to_owned(),
         advice: "Look at it".to_owned(),
         opened_on: DAY,

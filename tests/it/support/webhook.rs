@@ -50,6 +50,8 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Starts a receiver that answers its first requests with these codes, and all others with 204.
     pub(crate) async fn start(answers: &'static [u16]) -> Self {
+        // A client in the test's own process asks for a provider of cryptography.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (config, certificate_pem) = tls::server(tls::valid());

@@ -29,7 +29,7 @@ fn what_json_shows_has_its_published_shape() {
         ("alert-history", &["alerts", "history", "--json"]),
         ("alert-test", &["alerts", "test", "desk", "--json"]),
         ("quality-rules", &["quality", "list", "--json"]),
-        ("quality-rule", &["quality", "show", "web_logs_daily.page_views", "--json"]),
+        ("quality-rule", &["quality", "show", "web_logs_daily.page_views_in_range", "--json"]),
         ("report", &["report", "show", "night", "--json"]),
         ("quality-run", &["quality", "run", "--all", "--json"]),
     ] {

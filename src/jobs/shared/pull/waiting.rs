@@ -162,8 +162,8 @@ impl Pull {
                         text => format!(" ({text} tonight)"),
                     };
                     let message = format!(
-                        "`{}`: {} {} in quarantine under the rule `{id}`, the oldest since {since}{tonight}; the table is \
-                         without them",
+                        "`{}`: {} {} in quarantine under the rule `{id}`, the oldest since {since}{tonight}; the table \
+                         goes on with what it had before",
                         contract.name,
                         rows(account.waiting),
                         if account.waiting == 1 { "waits" } else { "wait" },
