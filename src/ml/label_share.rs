@@ -2,8 +2,8 @@
 //!
 //! A label that is computed wrongly, or from data that changed their meaning, mostly shows first in how many have it. The
 //! share of the newest term is compared with that of all earlier terms together; how much it may differ is learnt from
-//! the spread of the earlier terms where there are at least three, and never less than [`LEAST`] or than chance explains.
-//! With no earlier term, or with fewer than [`FEWEST`] labels on either side, nothing is said. Pure.
+//! the spread of the earlier terms where there are at least three, and never less than `LEAST` or than chance explains.
+//! With no earlier term, or with fewer than `FEWEST` labels on either side, nothing is said. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 

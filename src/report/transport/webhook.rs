@@ -1,6 +1,6 @@
 //! Webhooks: alerts posted as JSON, signed, to a receiver outside.
 //!
-//! Requests and signatures follow Standard Webhooks (https://www.standardwebhooks.com), for which most languages have a
+//! Requests and signatures follow Standard Webhooks (<https://www.standardwebhooks.com>), for which most languages have a
 //! library: `webhook-id` is the same for every try, so that a receiver can tell a repeated one; `webhook-timestamp` is
 //! the time of the try; `webhook-signature` is `v1,` and the base64 of the HMAC-SHA-256 of `id.timestamp.body`. Nothing is
 //! posted to a private address unless the configuration allows it, whatever a name resolves to, and no redirect is
