@@ -45,7 +45,7 @@ fn an_alert_is_new_once_and_then_says_since_when_until_it_is_resolved() {
     assert_eq!(fourth_code, Some(0), "{fourth}");
     assert_eq!(standing(&institution), Vec::<serde_json::Value>::new());
     let history = institution.0.nocturne(&["alerts", "history", &id]);
-    assert!(text(&history).contains("opened") && text(&history).contains("resolved"), "{}", text(&history));
+    assert!(text(&history).contains("new") && text(&history).contains("resolved"), "{}", text(&history));
 }
 
 #[test]
