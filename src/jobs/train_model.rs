@@ -256,7 +256,8 @@ impl Fitted<'_> {
 
     fn view(&self) -> ModelView {
         let (recipe, evaluation) = (self.recipe, &self.trained.evaluation);
-        let weeks = evaluation.weeks.iter().filter_map(|(week, figures)| {
+        let weeks = evaluation.weeks.iter().filter(|(_, figures)| figures.are_about_enough());
+        let weeks = weeks.filter_map(|(week, figures)| {
             Some(WeekView {
                 week: u32::try_from(*week).ok()?,
                 auc: interval(figures.auc?),

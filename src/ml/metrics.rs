@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::auc::{Interval, Truth, auc};
+use crate::domain::measurement::SMALLEST_SHOWN;
 
 /// The figures of one set of scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,15 @@ pub struct Figures {
     pub recall: Option<f64>,
     /// The harmonic mean of the two.
     pub f1: Option<f64>,
+}
+
+impl Figures {
+    /// Returns whether they are about enough students to be told, and to be believed: ten with the label, and ten without.
+    pub const fn are_about_enough(&self) -> bool {
+        let with = self.students_with_label as u64;
+        let without = (self.students as u64).saturating_sub(with);
+        with >= SMALLEST_SHOWN && without >= SMALLEST_SHOWN
+    }
 }
 
 /// Returns the figures of `scores`, with decisions at `threshold`.

@@ -13,6 +13,7 @@ use super::dataset::Rows;
 use super::metrics::{Figures, figures};
 use super::model::{FittedModel, ModelError};
 use super::recipe::{Acceptance, Candidate, Recipe};
+use crate::domain::measurement::SMALLEST_SHOWN;
 use crate::telemetry::progress;
 
 /// A trained model with its evaluation.
@@ -161,6 +162,13 @@ pub fn gate(acceptance: &Acceptance, evaluation: &Evaluation, champion: Option<T
         let why = format!("its AUC is not defined: in the term {} all labels are the same", evaluation.test_term);
         return Decision { promote: false, why };
     };
+    if !figures.are_about_enough() {
+        let why = format!(
+            "too few students to tell: in the term {}, fewer than {SMALLEST_SHOWN} have the label, or have not",
+            evaluation.test_term
+        );
+        return Decision { promote: false, why };
+    }
     let is_better =
         |champion: &Tested<'_>| champion.is_better_than(auc, &evaluation.test_term, acceptance.max_auc_loss);
     let better = champion.filter(is_better).map(|champion| champion.auc);
@@ -368,6 +376,18 @@ mod tests {
             "{}",
             decision.why
         );
+    }
+
+    #[test]
+    fn a_test_about_too_few_students_is_refused_and_tells_no_figure() {
+        let mut trained = train(&recipe(), &rows([150, 300]), &BTreeMap::new()).unwrap();
+        let figures = trained.evaluation.candidates.get_mut(&trained.evaluation.chosen).unwrap();
+        (figures.students, figures.students_with_label) = (60, 9);
+
+        let decision = gate(&recipe().acceptance, &trained.evaluation, None);
+
+        assert!(!decision.promote);
+        assert_eq!(decision.why, "too few students to tell: in the term 2, fewer than 10 have the label, or have not");
     }
 
     #[test]

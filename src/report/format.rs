@@ -37,6 +37,11 @@ pub fn short(number: f64) -> String {
     format!("{number:.decimals$}")
 }
 
+/// Rounds a figure about people to three decimals, as it is published: from more, the counts behind it can be worked out.
+pub fn three_decimals(figure: f64) -> f64 {
+    (figure * 1000.0).round() / 1000.0
+}
+
 /// Returns a figure from 0 to 1 with two digits: `0.78`.
 pub fn two_digits(figure: f64) -> String {
     format!("{figure:.2}")

@@ -12,6 +12,7 @@ use crate::support::site::{SMALL, Site, text};
 
 mod alerts;
 mod changes;
+mod clean;
 mod delivery;
 mod models;
 mod previews;
@@ -20,6 +21,7 @@ mod readers;
 mod routes;
 mod rules;
 mod shapes;
+mod subtraction;
 mod troubles;
 
 const CONFIGURATION: &str = "

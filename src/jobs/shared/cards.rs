@@ -10,6 +10,7 @@ use crate::domain::lineage::Basis;
 use crate::domain::outcome::{JobError, ModelRecord};
 use crate::features::Catalogue;
 use crate::jobs::kind::JobContext;
+use crate::report::format::three_decimals;
 use crate::report::view::{ModelCardView, ModelView, ReasonFeature};
 
 /// How many features a card lists.
@@ -102,7 +103,11 @@ fn features(record: &ModelRecord, catalogue: &Catalogue) -> Vec<ReasonFeature> {
     let mut features: Vec<ReasonFeature> = importances
         .into_iter()
         .filter(|(_, fall)| *fall > 0.0)
-        .map(|(feature, fall)| ReasonFeature { label: about(&feature), importance: fall / whole, feature })
+        .map(|(feature, fall)| ReasonFeature {
+            label: about(&feature),
+            importance: three_decimals(fall / whole),
+            feature,
+        })
         .collect();
     features.truncate(MOST_FEATURES);
     features

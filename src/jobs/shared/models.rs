@@ -2,6 +2,7 @@
 
 use super::facts::UNTRAINED;
 use super::tables::lake_error;
+use super::told::told_version;
 use crate::domain::ids::TableName;
 use crate::domain::lineage::Basis;
 use crate::domain::outcome::{JobError, ModelRecord, ModelRole};
@@ -9,6 +10,7 @@ use crate::jobs::kind::JobContext;
 use crate::lake::keys;
 use crate::ml::model::FittedModel;
 use crate::ml::recipe::Recipe;
+use crate::report::format::three_decimals;
 use crate::report::view::{Challenger, ChallengerState, ModelInUse, ModelView};
 
 /// Reads a model's recipe.
@@ -34,6 +36,7 @@ pub(in crate::jobs) fn models_in_use(cx: &JobContext) -> Result<Vec<ModelInUse>,
         champion: cx.input.champion(name).map(view),
         challenger: newer_than_champion(&cx.input.models, name).map(challenger),
         untrained: untrained.iter().find(|untrained| untrained.model == name).map(|untrained| untrained.why.clone()),
+        told: told_version(cx, name),
     });
     Ok(models.collect())
 }
@@ -59,7 +62,7 @@ fn challenger(record: &ModelRecord) -> Challenger {
             Some(false) | None => ChallengerState::Refused,
         },
         why: record.why.clone(),
-        auc: card["auc"].as_f64(),
+        auc: card["auc"].as_f64().map(three_decimals),
         trained_for: card["trained_for"].as_str().and_then(|date| date.parse().ok()),
     }
 }
@@ -87,7 +90,7 @@ fn view(record: &ModelRecord) -> ModelView {
         weeks: Vec::new(),
     });
     // The record's reason is that of its present role, whoever gave it.
-    ModelView { decision: record.why.clone(), ..kept }
+    ModelView { decision: record.why.clone(), ..kept }.rounded()
 }
 
 #[cfg(test)]
@@ -95,6 +98,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::report::view::{ReportView, Verdict};
 
     fn record(version: &str, role: ModelRole, card: serde_json::Value) -> ModelRecord {
         let (model, version) = ("at_risk".to_owned(), version.to_owned());
@@ -121,6 +125,19 @@ mod tests {
 
         assert_eq!((view.auc, view.gain_over_rule), (None, None));
         assert_eq!((view.algorithm.as_str(), view.evaluated_on.as_str()), ("logistic regression", "term 7"));
+    }
+
+    #[test]
+    fn figures_are_told_with_three_decimals_so_that_no_count_can_be_worked_out() {
+        let mut kept = serde_json::to_value(ReportView::sample(Verdict::Ok).models[0].champion.as_ref()).unwrap();
+        // 718 pairs of 9 students with the label and 56 without.
+        kept["auc"]["value"] = json!(718.0 / (2.0 * 9.0 * 56.0));
+        kept["weeks"][0]["rule_auc"] = json!(59.0 / 96.0);
+
+        let view = view(&record("1", ModelRole::Champion, json!({ "view": kept })));
+
+        assert_eq!(view.auc.map(|auc| auc.value), Some(0.712));
+        assert_eq!(view.weeks[0].rule_auc, Some(0.615));
     }
 
     #[test]

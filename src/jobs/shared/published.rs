@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, CheckStatus};
-use crate::domain::measurement::{People, SMALLEST_SHOWN};
+use crate::domain::measurement::People;
 use crate::ml::auc::Interval;
 use crate::ml::drift::{CategoryDistance, Distance};
 use crate::ml::metrics::Figures;
 use crate::ml::train::Evaluation;
+use crate::report::format::three_decimals;
 use crate::report::view::PeopleCount;
 
 /// `evaluation.json`: how good a trained version is.
@@ -93,13 +94,13 @@ pub(in crate::jobs) fn evaluation(of: &Evaluation, became: &Became<'_>) -> Publi
         rule_weeks: each(&of.rule_weeks),
         base_rate: published(&of.base_rate),
         base_rate_weeks: each(&of.base_rate_weeks),
-        gain_over_rule: of.gain_over_rule.filter(|_| is_about_enough(chosen)).map(interval),
+        gain_over_rule: of.gain_over_rule.filter(|_| chosen.are_about_enough()).map(interval),
         importances: of.importances.iter().map(|(feature, fall)| (feature.clone(), three_decimals(*fall))).collect(),
     }
 }
 
 fn published(figures: &Figures) -> PublishedFigures {
-    let enough = is_about_enough(figures);
+    let enough = figures.are_about_enough();
     let shown = |figure: Option<f64>| figure.filter(|_| enough).map(three_decimals);
     PublishedFigures {
         students: People::new(figures.students as u64).into(),
@@ -110,18 +111,8 @@ fn published(figures: &Figures) -> PublishedFigures {
     }
 }
 
-fn is_about_enough(figures: &Figures) -> bool {
-    let with = figures.students_with_label as u64;
-    let without = (figures.students as u64).saturating_sub(with);
-    with >= SMALLEST_SHOWN && without >= SMALLEST_SHOWN
-}
-
 fn interval(of: Interval) -> Interval {
     Interval { value: three_decimals(of.value), low: three_decimals(of.low), high: three_decimals(of.high) }
-}
-
-fn three_decimals(figure: f64) -> f64 {
-    (figure * 1000.0).round() / 1000.0
 }
 
 /// What `drift_report` compared: tonight with the same course week of earlier terms.

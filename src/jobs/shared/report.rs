@@ -56,6 +56,7 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
     let mut notes: Vec<String> = notes.collect();
     notes.extend(skipped_notes(&cx.input.skipped, &cx.input.timezone));
     let steps = steps(cx)?;
+    let models = models_in_use(cx)?;
     let mut alerts = alerts(&findings, &jobs);
     remember_within(&mut alerts, &steps, cx)?;
     let report = ReportView {
@@ -65,7 +66,7 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
         zone: cx.input.timezone.clone(),
         is_simulation: config.sources.values().all(|source| source.kind == SourceKind::Simulation),
         since: last.as_ref().map(|last| last.night),
-        changes: last.map_or_else(Vec::new, |last| last.changes(&tables)),
+        changes: last.map_or_else(Vec::new, |last| last.changes(&tables, &models)),
         tables,
         rows: facts::EXPECTED_ROWS.read(cx)?.unwrap_or_default(),
         told_before: told_before(cx),
@@ -73,7 +74,7 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
         quality: facts::QUALITY.read(cx)?,
         drift: facts::DRIFT.read(cx)?,
         drift_unmeasured: drift_unmeasured(cx)?,
-        models: models_in_use(cx)?,
+        models,
         flagged,
         alerts,
         resolved: resolved(&steps),

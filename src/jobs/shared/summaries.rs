@@ -197,16 +197,15 @@ fn freshness(view: &ReaderView) -> Vec<Values> {
 fn model(view: &ReaderView) -> Vec<Values> {
     let champions = view.models.iter().filter_map(|model| model.champion.as_ref());
     let weeks: Vec<_> = champions.flat_map(|model| model.weeks.iter().map(move |week| (model, week))).collect();
-    let shown = |figure: f64| Some((figure * 1000.0).round() / 1000.0);
     vec![
         Values::Text(weeks.iter().map(|(model, _)| Some(model.name.clone())).collect()),
         Values::Text(weeks.iter().map(|(model, _)| Some(model.version.clone())).collect()),
         Values::Count(weeks.iter().map(|(_, week)| Some(u64::from(week.week))).collect()),
-        Values::Number(weeks.iter().map(|(_, week)| shown(week.auc.value)).collect()),
-        Values::Number(weeks.iter().map(|(_, week)| shown(week.auc.low)).collect()),
-        Values::Number(weeks.iter().map(|(_, week)| shown(week.auc.high)).collect()),
-        Values::Number(weeks.iter().map(|(_, week)| week.rule_auc.and_then(shown)).collect()),
-        Values::Number(weeks.iter().map(|(_, week)| week.base_rate_auc.and_then(shown)).collect()),
+        Values::Number(weeks.iter().map(|(_, week)| Some(week.auc.value)).collect()),
+        Values::Number(weeks.iter().map(|(_, week)| Some(week.auc.low)).collect()),
+        Values::Number(weeks.iter().map(|(_, week)| Some(week.auc.high)).collect()),
+        Values::Number(weeks.iter().map(|(_, week)| week.rule_auc).collect()),
+        Values::Number(weeks.iter().map(|(_, week)| week.base_rate_auc).collect()),
     ]
 }
 

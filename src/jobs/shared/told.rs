@@ -1,7 +1,7 @@
 //! What people were told on earlier nights: tonight's e-mail is compared with the last one, and leaves its own figures.
 //!
 //! Each e-mail that is put in the outbox leaves measurements of the job that writes it, which is its audience: the rows of
-//! each table and the findings by severity. So "what changed" is since the last e-mail that told of rows, whatever was
+//! each table, the findings by severity and the version of each model. So "what changed" is since the last e-mail that told of rows, whatever was
 //! pulled in between. An e-mail that nobody gets leaves nothing. `score` leaves rounded counts of people, none below ten.
 
 use std::collections::BTreeMap;
@@ -13,17 +13,20 @@ use crate::domain::check::Severity;
 use crate::domain::measurement::{HistoryWanted, Measurement, PastMeasurement};
 use crate::domain::number::grouped;
 use crate::jobs::kind::JobContext;
-use crate::report::view::{FlaggedTerm, ReportView, SupportTerm, TableView, Told};
+use crate::report::view::{FlaggedTerm, ModelInUse, ReportView, SupportTerm, TableView, Told, ToldVersion};
 
 /// The rows of a table, as an e-mail told them.
 const ROWS: &str = "told.rows";
 /// How many findings of a severity an e-mail told.
 const FINDINGS: &str = "told.findings";
+/// Whether an e-mail told that a version of a model is in use: 1, with that version, or 0.
+const MODEL: &str = "told.model";
 /// How many students of a term may need support, rounded.
 const SUPPORT: &str = "people.may_need_support";
 
 /// What an e-mail reads of earlier nights: as far back as a term is long.
-pub(in crate::jobs) const EARLIER: HistoryWanted = HistoryWanted { names: &[ROWS, FINDINGS, SUPPORT], days: 200 };
+pub(in crate::jobs) const EARLIER: HistoryWanted =
+    HistoryWanted { names: &[ROWS, FINDINGS, MODEL, SUPPORT], days: 200 };
 
 /// Returns what tonight's e-mail tells, for later ones.
 pub(in crate::jobs) fn measurements(report: &ReportView) -> Vec<Measurement> {
@@ -32,7 +35,11 @@ pub(in crate::jobs) fn measurements(report: &ReportView) -> Vec<Measurement> {
     let Told { errors, warnings, notes } = report.told();
     let findings = [(Severity::Error, errors), (Severity::Warning, warnings), (Severity::Info, notes)];
     let findings = findings.map(|(severity, n)| Measurement::new(FINDINGS, n as f64).of("severity", severity.word()));
-    rows.chain(findings).collect()
+    let models = report.models.iter().map(|model| match &model.champion {
+        Some(champion) => Measurement::new(MODEL, 1.0).of("model", &model.name).of("version", &champion.version),
+        None => Measurement::new(MODEL, 0.0).of("model", &model.name),
+    });
+    rows.chain(findings).chain(models).collect()
 }
 
 /// Returns the counts of people that may be shown, for later nights.
@@ -65,9 +72,9 @@ impl LastEmail {
         Some(i64::try_from(table.rows).unwrap_or(i64::MAX) - i64::try_from(before).unwrap_or(i64::MAX))
     }
 
-    /// Returns what changed in the tables since, the largest changes first. It was told what they are now, so `tables` has
-    /// their changes.
-    pub(in crate::jobs) fn changes(&self, tables: &[TableView]) -> Vec<String> {
+    /// Returns what changed since: the versions in use, then the tables, the largest changes first. It was told what they
+    /// are now, so `tables` has their changes.
+    pub(in crate::jobs) fn changes(&self, tables: &[TableView], models: &[ModelInUse]) -> Vec<String> {
         let mut changed: Vec<(u64, String)> = Vec::new();
         for table in tables {
             let name = &table.name;
@@ -83,11 +90,37 @@ impl LastEmail {
         }
         let gone = self.rows.iter().filter(|(name, _)| tables.iter().all(|table| table.name != **name));
         changed.extend(gone.map(|(name, rows)| (*rows, format!("{name}: not among tonight's tables"))));
-        if changed.is_empty() {
+        changed.sort_by(|a, b| (b.0, &a.1).cmp(&(a.0, &b.1)));
+        let versions = models.iter().filter_map(change_of_version);
+        let changes: Vec<String> = versions.chain(changed.into_iter().map(|(_, words)| words)).collect();
+        if changes.is_empty() {
             return vec!["Nothing: every table has as many rows as then.".to_owned()];
         }
-        changed.sort_by(|a, b| (b.0, &a.1).cmp(&(a.0, &b.1)));
-        changed.into_iter().map(|(_, words)| words).collect()
+        changes
+    }
+}
+
+/// Returns what this job's last e-mail said of the version of a model that is in use.
+pub(in crate::jobs) fn told_version(cx: &JobContext, model: &str) -> ToldVersion {
+    let of_model = |past: &&PastMeasurement| dimension(past, "model").as_deref() == Some(model);
+    match own(cx, MODEL).filter(of_model).max_by_key(|past| past.date) {
+        None => ToldVersion::Nothing,
+        Some(past) => dimension(past, "version").map_or(ToldVersion::NoVersion, ToldVersion::Version),
+    }
+}
+
+/// What changed in the version of a model that is in use, since the last e-mail that spoke of it.
+fn change_of_version(model: &ModelInUse) -> Option<String> {
+    let name = &model.name;
+    match (&model.told, &model.champion) {
+        (ToldVersion::NoVersion, Some(champion)) => {
+            Some(format!("{name}: a first version is in use, {}", champion.version))
+        }
+        (ToldVersion::Version(before), Some(champion)) if *before != champion.version => {
+            Some(format!("{name}: version {} is in use, in place of {before}", champion.version))
+        }
+        (ToldVersion::Version(before), None) => Some(format!("{name}: no version is in use; it was {before}")),
+        (ToldVersion::Nothing, _) | (ToldVersion::NoVersion, None) | (ToldVersion::Version(_), Some(_)) => None,
     }
 }
 
@@ -161,7 +194,7 @@ mod tests {
             (table.name, table.rows) = ((*name).to_owned(), *rows);
             table.change = last.change(table);
         }
-        last.changes(&tables)
+        last.changes(&tables, &[])
     }
 
     #[test]
@@ -178,6 +211,24 @@ mod tests {
     #[test]
     fn where_nothing_changed_that_is_said() {
         assert_eq!(changes(&[("users", 40)], &[("users", 40)]), ["Nothing: every table has as many rows as then."]);
+    }
+
+    #[test]
+    fn another_version_of_a_model_is_the_first_change() {
+        let told = |told: ToldVersion| {
+            let mut model = ReportView::sample(Verdict::Ok).models.remove(0);
+            model.told = told;
+            last(&[]).changes(&[], &[model])
+        };
+        let version = |version: &str| ToldVersion::Version(version.to_owned());
+
+        assert_eq!(told(version("51aa20c4")), ["at_risk: version 7c1f09ab is in use, in place of 51aa20c4"]);
+        assert_eq!(told(ToldVersion::NoVersion), ["at_risk: a first version is in use, 7c1f09ab"]);
+        let nothing = ["Nothing: every table has as many rows as then."];
+        assert_eq!(
+            (told(version("7c1f09ab")), told(ToldVersion::Nothing)),
+            (nothing.map(str::to_owned).into(), nothing.map(str::to_owned).into())
+        );
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum State {
     Ok,
     /// It was not looked at, for the stated reason: no cause for alarm, and not "fine".
     Unmeasured,
+    /// It is to be read with care, as people were told before: nothing new to look at, and not "fine".
+    Caution,
     /// A person should look at it.
     Warning,
     /// Something failed, and a person must act.
@@ -42,7 +44,7 @@ impl State {
     /// Returns what it makes of a night.
     const fn verdict(self) -> Verdict {
         match self {
-            Self::Ok | Self::Unmeasured => Verdict::Ok,
+            Self::Ok | Self::Unmeasured | Self::Caution => Verdict::Ok,
             Self::Warning => Verdict::Warning,
             Self::Failed => Verdict::Failed,
         }
@@ -232,7 +234,7 @@ impl ReportView {
     fn nothing_to_do(&self) -> Answer {
         let states = [self.fresh().state, self.broken().state, self.trust().state];
         match states.into_iter().max() {
-            Some(State::Ok | State::Unmeasured) | None => fine("Nothing."),
+            Some(State::Ok | State::Unmeasured | State::Caution) | None => fine("Nothing."),
             Some(State::Warning | State::Failed) => fine("Nothing but to read the figures with care."),
         }
     }
@@ -311,7 +313,7 @@ fn listed(names: &[&str]) -> String {
 mod tests {
     use super::*;
     use crate::domain::check::{CheckOutcome, CheckStatus};
-    use crate::report::view::{DigestView, QualityView};
+    use crate::report::view::{DigestView, QualityView, ToldVersion};
 
     fn gain(report: &mut ReportView) -> &mut crate::report::view::Interval {
         report.models[0].champion.as_mut().unwrap().gain_over_rule.as_mut().unwrap()
@@ -343,7 +345,11 @@ mod tests {
         assert_eq!(with(|report| report.tables[0].held_back = 1), Verdict::Warning);
         assert_eq!(with(|report| report.tables.clear()), Verdict::Warning);
         assert_eq!(with(|report| report.drift.as_mut().unwrap().weighted_share = 0.5), Verdict::Warning);
-        assert_eq!(with(|report| gain(report).low = -0.01), Verdict::Warning);
+        let is_new_and_weak = |report: &mut ReportView| {
+            gain(report).low = -0.01;
+            report.models[0].told = ToldVersion::NoVersion;
+        };
+        assert_eq!(with(is_new_and_weak), Verdict::Warning);
         assert_eq!(with(|report| report.quality.as_mut().unwrap().failed = 1), Verdict::Warning);
         assert_eq!(with(|report| report.jobs[3].end = JobEnd::Failed), Verdict::Failed);
     }

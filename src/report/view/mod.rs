@@ -33,7 +33,7 @@ pub use drift::{DriftView, FeatureDrift};
 pub use failure::{FailedJob, FailureKind, FailureView};
 pub use flagged::{FlaggedGroup, FlaggedTerm, PeopleCount, Student};
 pub use history::{NIGHTS, RowsNight, SupportTerm, TableNights, Told};
-pub use model::{Challenger, ChallengerState, Interval, ModelInUse, ModelView, PreviousModel, WeekView};
+pub use model::{Challenger, ChallengerState, Interval, ModelInUse, ModelView, PreviousModel, ToldVersion, WeekView};
 pub use night::{DigestView, JobEnd, JobSpan, JobView, NightView, Pointer, ReportView};
 pub use pages::{FolderEntry, FolderView, ModelCardView, ReasonFeature};
 pub use reader::{ReaderFinding, ReaderTable, ReaderView};

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::lineage::Basis;
+use crate::report::format::three_decimals;
 
 /// A model, as the report speaks of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,27 @@ pub struct ModelInUse {
     pub challenger: Option<Challenger>,
     /// Why no version was trained, where a job should have, in words.
     pub untrained: Option<String>,
+    /// What the last e-mail said of the version in use.
+    pub told: ToldVersion,
+}
+
+impl ModelInUse {
+    /// Returns whether no e-mail has told yet of the version in use.
+    pub fn is_new(&self) -> bool {
+        self.champion.as_ref().is_some_and(|champion| self.told != ToldVersion::Version(champion.version.clone()))
+    }
+}
+
+/// What an earlier e-mail said of the version of a model that is in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToldVersion {
+    /// No earlier e-mail is known that spoke of the model.
+    Nothing,
+    /// That no version was in use.
+    NoVersion,
+    /// That this version, short, was in use.
+    Version(String),
 }
 
 /// A trained version that is not in use.
@@ -81,6 +103,27 @@ pub struct ModelView {
 }
 
 impl ModelView {
+    /// Returns the view with three decimals in each figure: from more, the counts of students behind it can be worked out.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let round = |figure: Option<f64>| figure.map(three_decimals);
+        let weeks = self.weeks.into_iter().map(|week| WeekView {
+            week: week.week,
+            auc: week.auc.rounded(),
+            rule_auc: round(week.rule_auc),
+            base_rate_auc: round(week.base_rate_auc),
+        });
+        Self {
+            auc: self.auc.map(Interval::rounded),
+            rule_auc: round(self.rule_auc),
+            gain_over_rule: self.gain_over_rule.map(Interval::rounded),
+            base_rate_auc: round(self.base_rate_auc),
+            previous: self.previous.map(|previous| PreviousModel { auc: round(previous.auc), ..previous }),
+            weeks: weeks.collect(),
+            ..self
+        }
+    }
+
     /// Returns whether it is clearly better than the simple rule: the whole interval of its gain is above 0.
     pub fn beats_rule(&self) -> bool {
         self.gain_over_rule.is_some_and(|gain| gain.low > 0.0)
@@ -96,6 +139,12 @@ pub struct Interval {
     pub low: f64,
     /// The upper end.
     pub high: f64,
+}
+
+impl Interval {
+    fn rounded(self) -> Self {
+        Self { value: three_decimals(self.value), low: three_decimals(self.low), high: three_decimals(self.high) }
+    }
 }
 
 /// An earlier champion.

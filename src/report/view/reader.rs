@@ -137,7 +137,7 @@ impl ReportView {
                 count_of(evaluated, "check", "checks"),
                 self.idle_rules()
             ),
-            State::Unmeasured => {
+            State::Unmeasured | State::Caution => {
                 "Not as far as was looked: the night was done, but the data were not checked.".to_owned()
             }
             State::Warning if self.quality.as_ref().is_some_and(|quality| quality.troubled() > 0) => {

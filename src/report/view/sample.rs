@@ -10,7 +10,7 @@ use super::sample_history::{rows, support, told_before};
 use super::sample_models::{DATE, INSTITUTION, drift, model_in_use};
 use super::{
     DigestView, FailureKind, FailureView, FlaggedTerm, FolderEntry, FolderView, JobEnd, JobSpan, JobView, ModelInUse,
-    NightView, Pointer, QualityView, ReportView, TableView, Verdict,
+    NightView, Pointer, QualityView, ReportView, TableView, ToldVersion, Verdict,
 };
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding};
 use crate::domain::freshness::Rhythm;
@@ -49,6 +49,7 @@ impl DigestView {
             challenger: None,
             untrained: Some("no course has ended yet whose results are known".to_owned()),
             name: "at_risk".to_owned(),
+            told: ToldVersion::NoVersion,
         }];
         report.drift = None;
         report.drift_unmeasured = Some("nobody is enrolled (between terms)".to_owned());

@@ -4,7 +4,7 @@ use jiff::civil::{Date, date};
 
 use super::{
     Basis, Challenger, ChallengerState, DriftView, FeatureDrift, Interval, ModelCardView, ModelInUse, ModelView,
-    PreviousModel, ReasonFeature, Verdict, WeekView,
+    PreviousModel, ReasonFeature, ToldVersion, Verdict, WeekView,
 };
 
 pub(super) const DATE: Date = date(2026, 11, 20);
@@ -97,6 +97,7 @@ pub(super) fn model_in_use(verdict: Verdict) -> ModelInUse {
             trained_for: Some(date(2026, 11, 16)),
         }),
         untrained: None,
+        told: ToldVersion::Version("7c1f09ab".to_owned()),
     }
 }
 

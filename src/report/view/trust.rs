@@ -2,7 +2,8 @@
 //!
 //! Pure, as the other answers. A model is spoken of by the figures of the version that makes the scores; one that is
 //! not clearly better than a simple rule, or whose input is old or unlike what it learned from, is to be read with care.
-//! What was not measured is named, and is never "fine".
+//! That is a LOOK on the night on which it is new: when the version comes into use, or the input is so. What a version is
+//! from then on stays in the sentence. What was not measured is named, and is never "fine".
 
 use super::answers::{Answer, State};
 use super::model::ChallengerState;
@@ -32,7 +33,7 @@ impl ReportView {
                 "There are no scores to trust."
             }
             State::Unmeasured => "As far as it was measured, yes.",
-            State::Warning | State::Failed => "With care.",
+            State::Caution | State::Warning | State::Failed => "With care.",
         };
         Answer { state, sentence: format!("{lead} {}", sentences.join(" ")) }
     }
@@ -56,7 +57,7 @@ impl ReportView {
         };
         let Some(auc) = champion.auc else {
             return (
-                State::Warning,
+                if model.is_new() { State::Warning } else { State::Caution },
                 "How well the model ranks students is not known: its test could not tell.".to_owned(),
             );
         };
@@ -66,32 +67,38 @@ impl ReportView {
              times in 100{rule}.",
             out_of_100(auc.value),
         );
-        let cautions = self.cautions(champion);
-        if cautions.is_empty() {
-            return (State::Ok, ranked);
-        }
-        (State::Warning, format!("{ranked} {}", cautions.join(" ")))
+        let (of_tonight, of_version) = (self.cautions(), caution(champion));
+        let state = match of_version {
+            _ if !of_tonight.is_empty() => State::Warning,
+            Some(_) if model.is_new() => State::Warning,
+            Some(_) => State::Caution,
+            None => return (State::Ok, ranked),
+        };
+        let past =
+            (champion.basis == Basis::Reconstructed).then_some("Its past was reconstructed from history loaded later.");
+        let said: Vec<&str> = of_version.into_iter().chain(of_tonight).chain(past).collect();
+        (state, format!("{ranked} {}", said.join(" ")))
     }
 
-    fn cautions(&self, model: &ModelView) -> Vec<&'static str> {
+    /// Why tonight's scores are to be read with care, whatever the version.
+    fn cautions(&self) -> Vec<&'static str> {
         let mut cautions = Vec::new();
-        if !model.beats_rule() {
-            cautions.push(if model.gain_over_rule.is_some() {
-                "It is not clearly better than the rule."
-            } else {
-                "Whether it is better than the rule is not known."
-            });
-        }
         if self.drift.as_ref().is_some_and(DriftView::is_alarming) {
             cautions.push("This term's students behave unlike those it learned from.");
         }
         if self.tables.iter().any(|table| table.is_stale || table.is_late) {
             cautions.push("Part of what it sees is old.");
         }
-        if model.basis == Basis::Reconstructed && !cautions.is_empty() {
-            cautions.push("Its past was reconstructed from history loaded later.");
-        }
         cautions
+    }
+}
+
+/// Why the scores of a version are to be read with care on every night.
+fn caution(model: &ModelView) -> Option<&'static str> {
+    match model.gain_over_rule {
+        _ if model.beats_rule() => None,
+        Some(_) => Some("It is not clearly better than the rule."),
+        None => Some("Whether it is better than the rule is not known."),
     }
 }
 
@@ -109,7 +116,7 @@ fn why_none(model: &ModelInUse) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::{Interval, ToldVersion, Verdict};
     use super::*;
 
     fn with(change: impl FnOnce(&mut ReportView)) -> Answer {
@@ -134,10 +141,34 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_is_not_clearly_better_than_the_rule_is_a_look_when_it_comes_into_use_and_care_from_then_on() {
+        let weak = |told: ToldVersion| {
+            with(|report| {
+                champion(report).gain_over_rule = Some(Interval { value: 0.02, low: -0.01, high: 0.05 });
+                report.models[0].told = told;
+            })
+        };
+
+        let (first, next) = (weak(ToldVersion::NoVersion), weak(ToldVersion::Version("51aa20c4".to_owned())));
+        let known = weak(ToldVersion::Version("7c1f09ab".to_owned()));
+
+        assert_eq!((first.state, next.state, known.state), (State::Warning, State::Warning, State::Caution));
+        assert!(known.sentence.starts_with("With care.") && known.sentence.contains("not clearly better"));
+        assert_eq!(known.sentence, first.sentence);
+    }
+
+    #[test]
+    fn what_is_old_tonight_is_a_look_whatever_people_were_told() {
+        let answer = with(|report| report.tables[0].is_stale = true);
+
+        assert_eq!(answer.state, State::Warning);
+    }
+
+    #[test]
     fn a_model_whose_test_could_not_tell_has_no_figure() {
         let answer = with(|report| champion(report).auc = None);
 
-        assert_eq!(answer.state, State::Warning);
+        assert_eq!(answer.state, State::Caution);
         assert!(answer.sentence.contains("is not known") && !answer.sentence.contains("50"), "{}", answer.sentence);
     }
 
@@ -153,6 +184,7 @@ mod tests {
                 champion: None,
                 challenger: None,
                 untrained: Some("no course has ended yet whose results are known".to_owned()),
+                told: ToldVersion::Nothing,
             };
         });
 
@@ -184,6 +216,6 @@ mod tests {
         });
 
         assert!(answer.sentence.contains("`at_risk`: Of two") && answer.sentence.contains("`dropout`: Of two"));
-        assert_eq!(answer.state, State::Warning);
+        assert_eq!(answer.state, State::Caution);
     }
 }

@@ -74,6 +74,37 @@ fn a_refused_challenger_is_one_line_and_the_champion_is_the_model() {
 }
 
 #[test]
+fn a_model_that_is_not_clearly_better_than_the_rule_is_a_look_on_its_first_night_and_care_from_then_on() {
+    let site = Trained::new();
+    site.recipe(&[("max_rows = 6000 ", "max_rows = 100 "), ("depth = 9", "depth = 1")]);
+
+    let (first_code, first) = site.night("2026-11-20");
+    let (second_code, second) = site.night("2026-11-21");
+
+    let weak = "It is not clearly better than the rule.";
+    assert!(first.contains(weak) && second.contains(weak), "{first}\n{second}");
+    assert_eq!(first_code, Some(9), "{first}");
+    assert!(first.contains("! Look Can I trust it?"), "{first}");
+    assert_eq!(second_code, Some(0), "{second}");
+    assert!(second.contains("All is well") && second.contains("With care Can I trust it? With care."), "{second}");
+}
+
+#[test]
+fn another_version_in_use_is_what_changed_since_the_last_e_mail() {
+    let site = Trained::new();
+    site.recipe(&[]);
+    let (_, first) = site.night("2026-11-20");
+    site.recipe(&[("seed = 20261120", "seed = 7"), ("max_auc_loss = 0.005", "max_auc_loss = 0.5")]);
+
+    let (_, second) = site.night("2026-11-21");
+    let (_, third) = site.night("2026-11-22");
+
+    assert!(!first.contains("is in use, in place of"), "{first}");
+    assert!(second.contains("at_risk: version ") && second.contains(" is in use, in place of "), "{second}");
+    assert!(!third.contains("is in use, in place of"), "{third}");
+}
+
+#[test]
 fn how_many_may_need_support_over_the_term_is_published_and_mailed_from_the_second_night_on_and_rounded() {
     let site = Trained::new();
     site.recipe(&[]);
