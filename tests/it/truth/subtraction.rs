@@ -75,7 +75,7 @@ pub(super) struct Night {
 
 static NUMBER_OF_PEOPLE: LazyLock<Regex> = LazyLock::new(|| {
     let people = "students?|people|persons?|users?|enrolments?";
-    Regex::new(&format!(r"(?:([\d,]+) of )?([\d,]+) (?:[a-z]+ )?(?:{people})\b")).unwrap()
+    Regex::new(&format!(r"(?:(\d[\d,]*) of )?(\d[\d,]*) (?:[a-z]+ )?(?:{people})\b")).unwrap()
 });
 
 static MANY_DECIMALS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d\.\d{4,}").unwrap());
