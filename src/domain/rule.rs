@@ -246,6 +246,15 @@ impl RowLimits {
         }
     }
 
+    /// Returns whether everything that would warn fails already.
+    pub fn never_warns(&self) -> bool {
+        match (self.warn, self.error) {
+            (Some(RowLimit::Count(warn)), Some(RowLimit::Count(error))) => warn >= error,
+            (Some(RowLimit::Share(warn)), Some(RowLimit::Share(error))) => warn >= error,
+            _ => false,
+        }
+    }
+
     /// Returns what is expected, in words.
     pub fn words(&self) -> String {
         match self.warn.or(self.error) {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::held::cannot_hold;
 use super::parse::{TableRules, USUAL_WARN, read_folder};
+use super::rehearse::cannot_be_evaluated;
 use crate::domain::check::Action;
 use crate::domain::document::{Mistake, Mistakes};
 use crate::domain::rule::{BadRows, Expected, Form, Range, RowLimit, RowLimits, Rule, Value};
@@ -128,15 +129,16 @@ pub fn rules_of(contracts: &[&TableContract], folder: &Path, limits: Limits) -> 
                 mistakes.push(mistake(&id, "it switches a rule off that does not follow from the contract".to_owned()));
             }
         }
+        let unfit = cannot_be_evaluated(&own, contracts);
         for rule in own {
-            for column in strangers(&rule, contract) {
-                mistakes.push(mistake(&rule.id, format!("`{table}` has no column `{column}`")));
-            }
+            let (line, column) = places.get(&rule.id).copied().unwrap_or_default();
             if rule.action == Action::QuarantineRows
                 && let Some(why) = cannot_hold(&rule, contract)
             {
-                let (line, column) = places.get(&rule.id).copied().unwrap_or_default();
                 let message = format!("it could hold no row back: {why}");
+                mistakes.push(Mistake { line, column, ..mistake(&rule.id, message) });
+            } else if let Some(why) = unfit.get(&rule.id) {
+                let message = format!("it cannot be evaluated: {why}");
                 mistakes.push(Mistake { line, column, ..mistake(&rule.id, message) });
             }
             if !stated.insert(rule.id.clone()) {
@@ -146,16 +148,4 @@ pub fn rules_of(contracts: &[&TableContract], folder: &Path, limits: Limits) -> 
         }
     }
     Mistakes::unless_none(mistakes, rules.into_values().collect())
-}
-
-/// The columns that a rule names and its table does not keep. Those in SQL are found when it is evaluated.
-fn strangers<'a>(rule: &'a Rule, contract: &TableContract) -> Vec<&'a str> {
-    let named: Vec<&str> = match &rule.form {
-        Form::Rows { bad: BadRows::Unlike { column, .. } | BadRows::Dangling { column, .. }, .. }
-        | Form::Value { value: Value::NullShare(column), .. } => vec![column],
-        Form::Rows { bad: BadRows::Repeated(columns), .. } => columns.iter().map(String::as_str).collect(),
-        Form::Rows { .. } | Form::Value { .. } | Form::Fresh => Vec::new(),
-    };
-    let kept = |column: &str| contract.columns.get(column).is_some_and(|kept| kept.dropped.is_none());
-    named.into_iter().filter(|column| !kept(column)).collect()
 }

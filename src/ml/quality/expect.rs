@@ -3,8 +3,10 @@
 //! Counts on courses move with the calendar, so a figure is compared with those of the same weekday in about the same week
 //! of a term ([`REACH`] weeks to either side, in this term and earlier ones); nights between terms are compared with each
 //! other. The centre is the median, the spread 1.4826 times the median absolute deviation (for a normal distribution that
-//! is the standard deviation), both of ln(1 + n) for counts, so that a halving and a doubling weigh the same. With fewer
-//! than [`FEWEST`] comparable nights nothing is said. Pure.
+//! is the standard deviation), both of ln(1 + n) for counts, so that a halving and a doubling weigh the same. Chance alone
+//! spreads a count as a Poisson variable (of ln(1 + n) about 1/sqrt(1 + n)) and a share of n rows as a binomial one
+//! (sqrt(p (1 - p) / n), p drawn towards a half by two rows of each kind, Agresti and Coull 1998): eight still nights do not
+//! say that nothing will ever change. With fewer than [`FEWEST`] comparable nights nothing is said. Pure.
 
 use jiff::civil::Date;
 
@@ -14,9 +16,8 @@ pub const FEWEST: usize = 8;
 const REACH: i64 = 3;
 /// A change by a smaller share is never unusual, however still the figure was before.
 const LEAST_CHANGE: f64 = 0.2;
-/// The least spread of a count on the logarithmic scale, and of a share: figures that never moved say little about how
-/// they move.
-const LEAST_SPREAD: (f64, f64) = (0.05, 0.01);
+/// A share that changed by less is never unusual.
+const LEAST_SHARE: f64 = 0.01;
 
 /// A term, as far as it orders nights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +31,12 @@ pub struct Term {
 /// What kind of figure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// A number of rows.
+    /// A number of rows that stand.
     Count,
-    /// A share from 0 to 1.
-    Share,
+    /// A number of rows that changed, which moves with every deadline.
+    Changes,
+    /// A share from 0 to 1, of so many rows.
+    Share(u64),
     /// Any number.
     Number,
 }
@@ -77,24 +80,34 @@ pub fn usual(tonight: Date, past: &[(Date, f64)], terms: &[Term], scale: Scale) 
     let nights = figures.len();
     let centre = median(&mut figures);
     let mut distances: Vec<f64> = figures.iter().map(|figure| (figure - centre).abs()).collect();
-    let least = match scale {
-        Scale::Count => LEAST_SPREAD.0,
-        Scale::Share => LEAST_SPREAD.1,
-        Scale::Number => centre.abs() * LEAST_SPREAD.0,
-    };
-    let spread = (1.4826 * median(&mut distances)).max(least);
-    Usual::Known(Band { centre, spread, scale, nights })
+    let band = Band { centre, spread: 1.4826 * median(&mut distances), scale, nights };
+    Usual::Known(Band { spread: band.spread.max(band.least_spread()), ..band })
 }
 
 impl Band {
+    /// The spread that there is at least: figures that never moved say little about how they move.
+    fn least_spread(&self) -> f64 {
+        let usual = self.at(0.0);
+        match self.scale {
+            Scale::Count => (1.0 + usual).sqrt().recip().max(0.05),
+            Scale::Changes => (1.0 + usual).sqrt().recip().max(0.25),
+            Scale::Share(rows) => {
+                let n = (rows as f64).max(1.0);
+                let p = (usual * n + 2.0) / (n + 4.0);
+                (p * (1.0 - p) / n).sqrt().max(0.03)
+            }
+            Scale::Number => usual.abs() * 0.05,
+        }
+    }
+
     /// Returns how far a figure is from the centre, in spreads; 0 where it changed by less than a fifth.
     pub fn deviation(&self, value: f64) -> f64 {
         let usual = self.at(0.0);
         let change = match self.scale {
-            Scale::Share => (value - usual).abs(),
-            Scale::Count | Scale::Number => (value - usual).abs() / usual.abs().max(1.0),
+            Scale::Share(_) => (value - usual).abs(),
+            Scale::Count | Scale::Changes | Scale::Number => (value - usual).abs() / usual.abs().max(1.0),
         };
-        let least = if self.scale == Scale::Share { LEAST_SPREAD.1 } else { LEAST_CHANGE };
+        let least = if matches!(self.scale, Scale::Share(_)) { LEAST_SHARE } else { LEAST_CHANGE };
         if change < least {
             return 0.0;
         }
@@ -108,15 +121,15 @@ impl Band {
     pub fn within(&self, deviations: f64) -> (f64, f64) {
         let usual = self.at(0.0);
         let least = match self.scale {
-            Scale::Share => LEAST_SPREAD.1,
-            Scale::Count | Scale::Number => LEAST_CHANGE * usual.abs().max(1.0),
+            Scale::Share(_) => LEAST_SHARE,
+            Scale::Count | Scale::Changes | Scale::Number => LEAST_CHANGE * usual.abs().max(1.0),
         };
         (self.at(-deviations).min(usual - least).max(self.floor()), self.at(deviations).max(usual + least))
     }
 
     const fn floor(&self) -> f64 {
         match self.scale {
-            Scale::Count | Scale::Share => 0.0,
+            Scale::Count | Scale::Changes | Scale::Share(_) => 0.0,
             Scale::Number => f64::NEG_INFINITY,
         }
     }
@@ -126,8 +139,8 @@ impl Band {
     pub fn at(&self, deviations: f64) -> f64 {
         let figure = self.centre + deviations * self.spread;
         match self.scale {
-            Scale::Count => (figure.exp() - 1.0).max(0.0),
-            Scale::Share => figure.clamp(0.0, 1.0),
+            Scale::Count | Scale::Changes => (figure.exp() - 1.0).max(0.0),
+            Scale::Share(_) => figure.clamp(0.0, 1.0),
             Scale::Number => figure,
         }
     }
@@ -143,8 +156,8 @@ pub fn week_of_term(date: Date, terms: &[Term]) -> Option<i64> {
 
 fn scaled(value: f64, scale: Scale) -> f64 {
     match scale {
-        Scale::Count => value.max(0.0).ln_1p(),
-        Scale::Share | Scale::Number => value,
+        Scale::Count | Scale::Changes => value.max(0.0).ln_1p(),
+        Scale::Share(_) | Scale::Number => value,
     }
 }
 
@@ -210,6 +223,29 @@ mod tests {
 
         assert!(half < -10.0 && double > 10.0 && (half + double).abs() < 0.1, "{half} {double}");
         assert_eq!(band.deviation(1100.0), 0.0);
+    }
+
+    #[test]
+    fn a_table_that_seldom_changes_may_change_a_little_and_not_as_a_whole() {
+        let tonight = date(2026, 7, 31);
+        let past = fridays(tonight, &[0.0; 10]);
+        let Usual::Known(band) = usual(tonight, &past, &TERMS, Scale::Changes) else { panic!("too few") };
+
+        assert!(band.deviation(4.0) < 3.0 && band.deviation(27.0) < 6.0, "{}", band.deviation(27.0));
+        assert!(band.deviation(1000.0) > 6.0, "{}", band.deviation(1000.0));
+    }
+
+    #[test]
+    fn a_share_of_few_rows_may_be_anything_and_of_many_it_may_not() {
+        let tonight = date(2026, 7, 31);
+        let deviation = |rows: u64, share: f64| {
+            let past = fridays(tonight, &[0.02, 0.0, 0.03, 0.01, 0.02, 0.02, 0.01, 0.0]);
+            let Usual::Known(band) = usual(tonight, &past, &TERMS, Scale::Share(rows)) else { panic!("too few") };
+            band.deviation(share)
+        };
+
+        assert!(deviation(6, 0.5) < 6.0, "{}", deviation(6, 0.5));
+        assert!(deviation(5000, 0.5) > 6.0, "{}", deviation(5000, 0.5));
     }
 
     #[test]

@@ -45,8 +45,11 @@ pub(super) fn whole(number: f64) -> u64 {
 
 pub(super) fn shown(value: f64, scale: Scale) -> String {
     match scale {
-        Scale::Count => format!("{} rows", grouped(whole(value))),
-        Scale::Share => format!("{:.1} %", value * 100.0),
+        Scale::Count | Scale::Changes => match whole(value) {
+            1 => "1 row".to_owned(),
+            n => format!("{} rows", grouped(n)),
+        },
+        Scale::Share(_) => format!("{:.1} %", value * 100.0),
         Scale::Number => format!("{}", (value * 1e6).round() / 1e6),
     }
 }
@@ -64,8 +67,10 @@ pub(super) fn feature_words(error: &FeatureError) -> String {
 pub(super) fn words(error: &PolarsError) -> String {
     match error {
         PolarsError::Context { error, .. } => words(error),
-        PolarsError::ColumnNotFound(what) => format!("there is no such column: {what}"),
-        PolarsError::SchemaFieldNotFound(what) => format!("there is no such column: {what}"),
+        PolarsError::ColumnNotFound(what) | PolarsError::SchemaFieldNotFound(what) => {
+            let name = what.split('"').nth(1).unwrap_or(what);
+            format!("there is no column `{name}`")
+        }
         PolarsError::SQLSyntax(what) | PolarsError::SQLInterface(what) => format!("the SQL cannot be run: {what}"),
         _ => "it could not be computed; the types of its columns may not fit".to_owned(),
     }

@@ -78,7 +78,7 @@ fn measure(value: &Value, tables: &Tables<'_>) -> Result<Measured, Found> {
         Value::Rows => Ok(Measured { value: table.n_rows as f64, looked_at: 1, scale: Scale::Count }),
         Value::Changed => {
             let delivered = table.delivered.ok_or_else(|| skipped("nothing was delivered tonight", ""))?;
-            Ok(Measured { value: delivered.changed as f64, looked_at: 1, scale: Scale::Count })
+            Ok(Measured { value: delivered.changed as f64, looked_at: 1, scale: Scale::Changes })
         }
         Value::RowChange => {
             let before = table.rows_before.filter(|before| *before > 0);
@@ -86,12 +86,13 @@ fn measure(value: &Value, tables: &Tables<'_>) -> Result<Measured, Found> {
                 return Err(skipped("nothing to compare with: nothing was delivered, or it is the first delivery", ""));
             };
             let change = (table.n_rows as f64 - before as f64).abs() / before as f64;
-            Ok(Measured { value: change, looked_at: 1, scale: Scale::Share })
+            Ok(Measured { value: change, looked_at: 1, scale: Scale::Share(table.n_rows) })
         }
         Value::NullShare(column) => null_share(table, column),
         Value::Sql(sql) => {
-            let frames: Vec<(String, LazyFrame)> =
-                standing.iter().filter_map(|(name, standing)| Some((name.clone(), standing.rows.clone()?))).collect();
+            let frames: PolarsResult<Vec<(String, LazyFrame)>> =
+                standing.iter().map(|(name, table)| Ok((name.clone(), table.rows_or_none()?))).collect();
+            let frames = frames.map_err(|error| not_evaluated(words(&error), ""))?;
             let answer =
                 run_rule(sql, tonight.start, &frames).map_err(|error| not_evaluated(feature_words(&error), ""))?;
             if (answer.height(), answer.width()) != (1, 1) {
@@ -130,7 +131,10 @@ fn null_share(table: &Standing, column: &str) -> Result<Measured, Found> {
     match count() {
         Err(error) => Err(not_evaluated(words(&error), "")),
         Ok((rows, _)) if rows < 1.0 => Err(skipped("the last delivery changed no row", "")),
-        Ok((rows, nulls)) => Ok(Measured { value: nulls / rows, looked_at: whole(rows), scale: Scale::Share }),
+        Ok((rows, nulls)) => {
+            let looked_at = whole(rows);
+            Ok(Measured { value: nulls / rows, looked_at, scale: Scale::Share(looked_at) })
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Quality rules: read, completed from the tables' contracts, and evaluated on what stands.
 //!
 //! `rule` has the words of the files of `config/quality`, `parse` reads them; `expand` adds what the contracts say;
-//! `evaluate` looks at the tables (`standing`): `count` at their rows, `measure` at numbers; `held` says which rows of a
-//! delivery are held back; `suggest` writes rules; `expect` says what is usual for a night. What a rule is, and how a count
+//! `evaluate` looks at the tables (`standing`): `count` at their rows, `measure` at numbers; `rehearse` tries
+//! them on empty tables when they are read; `held` says which rows of a delivery are held back; `suggest` writes rules; `expect` says what is usual for a night. What a rule is, and how a count
 //! becomes a status, is in `domain::rule`. Everything is synchronous; frames are lazy and evaluated on the streaming engine.
 //! Nothing here raises an error for one rule: a rule that cannot be evaluated has a status of its own, and the others are
 //! evaluated all the same.
@@ -19,6 +19,7 @@ mod found;
 mod held;
 mod measure;
 mod parse;
+mod rehearse;
 mod rule;
 mod standing;
 mod suggest;

@@ -108,7 +108,7 @@ impl Place<'_> {
 fn rule_of(place: &Place<'_>, spec: &RuleSpec) -> Result<Rule, Vec<Mistake>> {
     let what = what(place, spec)?;
     let mut mistakes = Vec::new();
-    if spec.why.is_none() {
+    if spec.why.as_ref().is_none_or(|why| why.trim().is_empty()) {
         mistakes.push(place.mistake("why", "a rule says why it matters: add `why`"));
     }
     let is_decided_by_row = matches!(&what, What::Rows(bad) if bad.is_decided_by_row());
@@ -267,6 +267,9 @@ fn outside(place: &Place<'_>, range: &InRange) -> Result<What, Mistake> {
     if ends.is_empty() {
         return Err(place.mistake("in_range", "a range has a `min`, a `max`, or both"));
     }
+    if min.zip(*max).is_some_and(|(min, max)| min > max) {
+        return Err(place.mistake("in_range", "nothing is in this range: `min` is above `max`"));
+    }
     bad_rows(place, &ends.join(" OR "), Some(column))
 }
 
@@ -302,7 +305,9 @@ fn form_of(place: &Place<'_>, spec: &RuleSpec, what: What) -> Result<Form, Vec<M
                 (warn, error) => RowLimits { warn: warn.map(|limit| limit.0), error: error.map(|limit| limit.0) },
             };
             let why = "this is a limit of a value; bad rows have `warn` and `error`";
-            (Form::Rows { bad, limits }, refuse(&[&of_values[..], &deviations].concat(), why))
+            let mut mistakes = refuse(&[&of_values[..], &deviations].concat(), why);
+            mistakes.extend(limits.never_warns().then(|| place.mistake("warn", NEVER_WARNS)));
+            (Form::Rows { bad, limits }, mistakes)
         }
         What::Value(value) => {
             let mut mistakes = refuse(
@@ -327,6 +332,7 @@ fn form_of(place: &Place<'_>, spec: &RuleSpec, what: What) -> Result<Form, Vec<M
                                        `against`";
                         mistakes.push(place.document.mistake(&["rules", place.name], message));
                     }
+                    mistakes.extend(contradictions(place, warn, error));
                     Expected::Within { warn, error }
                 }
             };
@@ -334,6 +340,27 @@ fn form_of(place: &Place<'_>, spec: &RuleSpec, what: What) -> Result<Form, Vec<M
         }
     };
     if mistakes.is_empty() { Ok(form) } else { Err(mistakes) }
+}
+
+const NEVER_WARNS: &str = "it never warns: what is beyond this limit fails already";
+
+/// What two ranges of a value contradict each other in.
+fn contradictions(place: &Place<'_>, warn: Option<Range>, error: Option<Range>) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for (range, key) in [(warn, "warn_below"), (error, "error_below")] {
+        let ends = range.and_then(|range| range.low.zip(range.high));
+        if ends.is_some_and(|(low, high)| low > high) {
+            mistakes.push(place.mistake(key, "no value is between these limits: the lower one is above the upper one"));
+        }
+    }
+    let (warn, error) = (warn.unwrap_or_default(), error.unwrap_or_default());
+    if warn.low.zip(error.low).is_some_and(|(warn, error)| warn <= error) {
+        mistakes.push(place.mistake("warn_below", NEVER_WARNS));
+    }
+    if warn.high.zip(error.high).is_some_and(|(warn, error)| warn >= error) {
+        mistakes.push(place.mistake("warn_above", NEVER_WARNS));
+    }
+    mistakes
 }
 
 /// The robust deviation from comparable nights that warns where a rule does not say.
@@ -424,6 +451,25 @@ mod tests {
             others.contains("submissions.toml:5") && others.contains("a subquery, which sees other rows"),
             "{others}"
         );
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_refused() {
+        let value = |limits: &str| refused(&format!("row_count = \"standing\"\n{limits}"));
+
+        let blank = parsed("[rules.it]\nwhy = \" \"\nnot_null = \"a\"").unwrap_err().to_string();
+        assert!(blank.contains("add `why`"), "{blank}");
+        let backwards = refused("in_range = { column = \"a\", min = 2, max = 1 }");
+        assert!(backwards.contains("nothing is in this range"), "{backwards}");
+        let never = [
+            refused("not_null = \"a\"\nwarn = 5\nerror = 1"),
+            value("warn_above = 5\nerror_above = 1"),
+            value("warn_below = 1\nerror_below = 5"),
+        ];
+        assert!(never.iter().all(|told| told.contains("it never warns")), "{never:?}");
+        let none = value("warn_below = 5\nwarn_above = 1");
+        assert!(none.contains("submissions.toml:5") && none.contains("no value is between"), "{none}");
+        assert!(parsed("[rules.it]\nwhy = \"w\"\nnot_null = \"a\"\nwarn = 1\nerror = \"1 %\"").is_ok());
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use polars::prelude::LazyFrame;
+use polars::prelude::*;
 
 use super::expect::Term;
 use crate::domain::check::CheckStatus;
-use crate::domain::table::TableContract;
+use crate::domain::table::{KNOWN_FROM, KNOWN_TO, TERM, TableContract};
+use crate::features::stored_type;
 
 /// A table as it stands tonight.
 #[derive(Clone)]
@@ -27,6 +28,25 @@ pub struct Standing {
     pub rows_before: Option<u64>,
     /// What came tonight; `None`: nothing.
     pub delivered: Option<Delivered>,
+}
+
+impl Standing {
+    /// Returns its current rows; a table without any has the columns of its contract all the same.
+    pub(super) fn rows_or_none(&self) -> PolarsResult<LazyFrame> {
+        match &self.rows {
+            Some(rows) => Ok(rows.clone()),
+            None => no_rows(&self.contract),
+        }
+    }
+}
+
+/// Returns a table without a row: the columns of its contract, and ours.
+pub(super) fn no_rows(contract: &TableContract) -> PolarsResult<LazyFrame> {
+    let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+    let ours = [(KNOWN_FROM, instant.clone()), (KNOWN_TO, instant), (TERM, DataType::String)];
+    let ours = ours.into_iter().map(|(name, kind)| Column::new_empty(name.into(), &kind));
+    let kept = contract.kept().map(|(name, column)| Column::new_empty(name.as_str().into(), &stored_type(column)));
+    Ok(DataFrame::new_infer_height(kept.chain(ours).collect())?.lazy())
 }
 
 /// How new a table is, in words.
