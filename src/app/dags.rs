@@ -181,7 +181,7 @@ impl Dags {
     }
 
     /// Returns the names of all files, valid or not.
-    pub(super) fn names(&self) -> Result<Vec<String>, AppError> {
+    pub fn names(&self) -> Result<Vec<String>, AppError> {
         let failed = |cause| AppError::File { path: self.folder.display().to_string(), cause };
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.folder).map_err(failed)? {

@@ -52,11 +52,17 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Done)
 }
 
-/// Finds every mistake in the configuration, in the quality rules, and in the recipients that DAGs name.
+/// Finds every mistake in the configuration, in the quality rules, in what routes of alerts name, and in the recipients
+/// that DAGs name.
 fn check(layers: &Layers) -> Result<(), Mistakes> {
     let (config, mut mistakes) = layers.config_with_mistakes(Use::Nights)?;
-    if let Err(Mistakes(found)) = site_rules(&config) {
-        mistakes.extend(found);
+    match site_rules(&config) {
+        Err(Mistakes(found)) => mistakes.extend(found),
+        Ok(rules) => {
+            let dags = Dags::of(&config).names().unwrap_or_default().into_iter().collect();
+            let owners = rules.into_iter().filter_map(|rule| rule.owner).collect();
+            mistakes.extend(layers.mistakes_at(config.alerts.unmatched(&dags, &owners)));
+        }
     }
     // What else is wrong in a DAG file is for `nocturne dags check` to say; a folder without files has no recipients.
     for (_, dag) in Dags::of(&config).each().unwrap_or_default() {

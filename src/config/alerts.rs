@@ -3,7 +3,7 @@
 //! The section is usually in a file of its own, `config/alerts.toml` (`paths.alerts`), which is a layer between the
 //! defaults and the files given with `--config`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -121,6 +121,27 @@ impl Webhook {
 }
 
 impl Alerts {
+    /// Returns the DAGs and owners that routes name and that there are not, each with the dotted path of its key: such a
+    /// route would never tell of anything.
+    pub fn unmatched(&self, dags: &BTreeSet<String>, owners: &BTreeSet<String>) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        for (name, route) in &self.routes {
+            let of_dags = route.dags.iter().enumerate().map(|one| ("dags", "DAG", "in the folder of DAGs", one, dags));
+            let of_owners = route.owners.iter().enumerate();
+            let of_owners = of_owners.map(|one| ("owners", "owner", "named by a quality rule", one, owners));
+            for (key, what, place, (at, named), known) in of_dags.chain(of_owners) {
+                if !known.contains(named) {
+                    let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let known =
+                        if known.is_empty() { "there is none".to_owned() } else { format!("there are {known}") };
+                    let message = format!("no {what} `{named}` is {place}; {known}");
+                    problems.push((format!("alerts.routes.{name}.{key}.{at}"), message));
+                }
+            }
+        }
+        problems
+    }
+
     /// Returns what makes no sense, each with the dotted path of its key.
     pub(super) fn problems(&self, mail: &Mail) -> Vec<(String, String)> {
         let mut problems = Vec::new();
@@ -132,7 +153,17 @@ impl Alerts {
             if route.to.is_empty() && route.webhook.is_none() {
                 note("", "nobody is told: add addresses (`to`) or a `webhook`".to_owned());
             }
+            if route.severity == Severity::Info {
+                note(".severity", "notes are told in the digest alone: write `warning` or `error`".to_owned());
+            }
             for (place, address) in route.to.iter().enumerate() {
+                let key =
+                    |address: &str| parse_mailbox(address).map(|mailbox| mailbox.email.to_string().to_lowercase());
+                if key(address)
+                    .is_some_and(|own| route.to[..place].iter().any(|other| key(other).as_ref() == Some(&own)))
+                {
+                    note(&format!(".to.{place}"), "the address is in this list already".to_owned());
+                }
                 if parse_mailbox(address).is_some() && !mail.allows(address) {
                     let what = "e-mail may not go to this domain; add it to `mail.domains`, or take the address out";
                     note(&format!(".to.{place}"), what.to_owned());
@@ -152,6 +183,13 @@ impl Alerts {
             }
             let is_reference = SecretReference::of_text(&webhook.url).is_some();
             let is_plain = webhook.url.starts_with("http://");
+            if !is_reference && has_credentials(&webhook.url) {
+                note(
+                    ".url",
+                    "what follows `?` or stands before `@` is usually a secret, and a file is not kept like one: write \
+                     the whole URL into an environment variable or a file, and here `env:NAME` or `file:PATH`",
+                );
+            }
             if is_plain && !webhook.allow_private {
                 note(
                     ".url",
@@ -164,6 +202,13 @@ impl Alerts {
         }
         problems
     }
+}
+
+/// Whether a URL has a login or a query.
+fn has_credentials(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    authority.contains('@') || rest.contains('?')
 }
 
 fn is_name(text: &str) -> bool {
@@ -193,6 +238,43 @@ mod tests {
             "{found}"
         );
         assert!(found.contains("alerts.toml:6:1: `alerts.webhooks.plain.url`: what is posted would be"), "{found}");
+    }
+
+    #[test]
+    fn a_webhook_with_a_secret_in_its_url_and_a_route_that_tells_of_nothing_are_refused() {
+        let found = mistakes(
+            "[alerts.routes.notes]\nseverity = \"info\"\nto = [\"a@example.edu\", \"A <A@Example.edu>\"]\n\
+             [alerts.webhooks.one]\nurl = \"https://hooks.example.edu/x?token=abc\"\nsecret = \"env:KEY\"\n\
+             [alerts.webhooks.two]\nurl = \"https://me:word@hooks.example.edu/\"\nsecret = \"env:KEY\"\n",
+        );
+
+        for said in [
+            "`alerts.routes.notes.severity`: notes are told",
+            "`alerts.routes.notes.to.1`: the address is in this list already",
+            "`alerts.webhooks.one.url`: what follows `?`",
+            "`alerts.webhooks.two.url`: what follows `?`",
+        ] {
+            assert!(found.contains(said), "{said}: {found}");
+        }
+        assert!(!found.contains("abc") && !found.contains("word"), "{found}");
+    }
+
+    #[test]
+    fn a_route_that_names_what_there_is_not_says_what_there_is() {
+        let text = "[alerts.routes.a]\ndags = [\"nigthly\"]\nowners = [\"dean\"]\nto = [\"a@example.edu\"]\n";
+        let layers = Layers::from_texts(vec![("alerts.toml".into(), text.to_owned())], Environment::new());
+        let known = ["nightly".to_owned()].into_iter().collect();
+
+        let found = layers.config().unwrap().alerts.unmatched(&known, &std::collections::BTreeSet::new());
+
+        assert_eq!(
+            found,
+            [
+                ("alerts.routes.a.dags.0", "no DAG `nigthly` is in the folder of DAGs; there are nightly"),
+                ("alerts.routes.a.owners.0", "no owner `dean` is named by a quality rule; there is none"),
+            ]
+            .map(|(path, message)| (path.to_owned(), message.to_owned()))
+        );
     }
 
     #[test]

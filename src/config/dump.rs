@@ -1,6 +1,6 @@
 //! The settings in force and where they come from, without secrets.
 //!
-//! Secrets are references anyway; a password in a URL is shown as `***`.
+//! Secrets are references anyway; a password in a URL is shown as `***`, and so is the path of a webhook.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -27,7 +27,7 @@ impl Layers {
         let mut settings = Vec::new();
         let origin = self.origins();
         flatten(serde_json::to_value(config)?, String::new(), &mut |path, value| {
-            settings.push(Setting { origin: origin(&path), value: redacted(value), path });
+            settings.push(Setting { origin: origin(&path), value: redacted(&path, value), path });
         });
         Ok(settings)
     }
@@ -46,11 +46,23 @@ fn flatten(value: Value, path: String, keep: &mut impl FnMut(String, Value)) {
     }
 }
 
-fn redacted(value: Value) -> Value {
+fn redacted(path: &str, value: Value) -> Value {
     match value {
+        Value::String(text) if path.starts_with("alerts.webhooks.") && path.ends_with(".url") => {
+            Value::String(without_path(&text))
+        }
         Value::String(text) => Value::String(without_password(&text)),
-        Value::Array(items) => items.into_iter().map(redacted).collect(),
+        Value::Array(items) => items.into_iter().map(|item| redacted(path, item)).collect(),
         value => value,
+    }
+}
+
+/// `scheme://host/***`: who knows the path of a webhook may call it.
+fn without_path(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    match rest.split_once('/') {
+        Some((host, path)) if !path.is_empty() => format!("{scheme}://{host}/***"),
+        _ => text.to_owned(),
     }
 }
 
@@ -97,6 +109,13 @@ mod tests {
         assert_eq!(line("state.url"), r#""postgres://night:***@db/n?password=***" (site.toml:2)"#);
         assert_eq!(line("mail.to"), r#"["a@x.edu","b@x.edu"] (NOCTURNE__MAIL__TO)"#);
         assert_eq!(line("labels.lag_days"), "7 (default)");
+    }
+
+    #[test]
+    fn the_path_of_a_webhook_is_not_shown() {
+        assert_eq!(without_path("https://hooks.example.edu/T1/B2/abc"), "https://hooks.example.edu/***");
+        assert_eq!(without_path("https://hooks.example.edu"), "https://hooks.example.edu");
+        assert_eq!(without_path("env:PAGER_URL"), "env:PAGER_URL");
     }
 
     #[test]

@@ -108,10 +108,14 @@ impl Layers {
         for path in &wrong.0 {
             put_default(&mut merged, &origins.documents[0].value, path);
         }
-        let config: Config = match serde_json::from_value(merged) {
+        let config: Config = match serde_path_to_error::deserialize(merged) {
             Ok(config) => config,
             Err(error) => {
-                mistakes.push(nowhere("configuration", "", error.to_string()));
+                let path = dotted(error.path());
+                // A value of the wrong shape for which there is no default is missing here, and told already.
+                if !wrong.touch(&path) {
+                    mistakes.push(origins.mistake(&path, error.into_inner().to_string()));
+                }
                 return Err(Mistakes(mistakes));
             }
         };
@@ -123,6 +127,16 @@ impl Layers {
         mistakes.sort();
         mistakes.dedup();
         Ok((config, mistakes))
+    }
+
+    /// Returns mistakes that were found with what the configuration does not hold, each placed where its path was stated.
+    pub fn mistakes_at(&self, found: Vec<(String, String)>) -> Vec<Mistake> {
+        let placed = |origins: &Origins, (path, message): (String, String)| origins.mistake(&path, message);
+        // A file that does not parse states nothing; `config` reports its mistakes.
+        match Origins::parse(&self.files, &self.environment) {
+            Ok(origins) => found.into_iter().map(|one| placed(&origins, one)).collect(),
+            Err(_) => Vec::new(),
+        }
     }
 
     /// Returns, for a path, where the value at it comes from: a variable, a file with its line, or `default`.
@@ -169,6 +183,18 @@ fn read_text(path: &Path) -> Result<String, String> {
             1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         format!("is not UTF-8 text: line {line}")
     })
+}
+
+/// Writes a path as keys and places with dots between them.
+fn dotted(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let keys = path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { variant } => Some(variant.clone()),
+        Segment::Unknown => None,
+    });
+    keys.collect::<Vec<_>>().join(".")
 }
 
 /// Dotted paths of keys.

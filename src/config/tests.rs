@@ -426,3 +426,15 @@ fn of_very_many_mistakes_the_first_are_printed_and_the_others_counted() {
     );
     assert!(told.ends_with("\n  and 4900 more"), "{told}");
 }
+
+#[test]
+fn a_value_that_only_its_type_refuses_is_placed_and_a_missing_secret_is_told_once() {
+    let day = load(&[("site.toml", "[[simulation.troubles]]\nkind = 'null_burst'\nfrom = '2026-13-40'\n")], &[]);
+    let webhook = "[alerts.webhooks.desk]\nurl = 'https://hooks.example.edu/'\nsecret = 'hunter2hunter2'\n";
+    let secret = load(&[("site.toml", webhook)], &[]).unwrap_err().to_string();
+
+    let day = day.unwrap_err().to_string();
+    assert!(day.contains("site.toml:3:1: `simulation.troubles.0.from`: "), "{day}");
+    assert!(secret.contains("`alerts.webhooks.desk.secret`: expected a reference"), "{secret}");
+    assert!(!secret.contains("missing field") && !secret.contains("hunter2"), "{secret}");
+}
