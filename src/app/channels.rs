@@ -42,14 +42,29 @@ impl Channels {
             .webhooks
             .get(name)
             .ok_or_else(|| failed("the configuration (`alerts.webhooks`) has no such webhook any more".to_owned()))?;
-        let secret = |error: config::SecretError| failed(format!("{:#}", anyhow::Error::new(error)));
-        Webhook::new(&WebhookSettings {
-            name: name.to_owned(),
-            url: webhook.address(&self.variables).map_err(secret)?,
-            secret: webhook.secret.resolve(&self.variables).map_err(secret)?,
-            reach: if webhook.allow_private { Reach::Anywhere } else { Reach::Public },
-            proxy: webhook.proxy.clone(),
-            ca_file: webhook.ca_file.clone(),
-        })
+        receiver(name, webhook, &self.variables)
     }
+}
+
+/// Returns the receiver that a webhook names.
+///
+/// # Errors
+/// When its URL or its key is not there or cannot be used.
+pub(super) fn receiver(
+    name: &str,
+    webhook: &config::Webhook,
+    variables: &Variables,
+) -> Result<Webhook, TransportError> {
+    let failed = |error: config::SecretError| {
+        let why = format!("{:#}", anyhow::Error::new(error));
+        TransportError::Webhook { name: name.to_owned(), is_gone: false, why }
+    };
+    Webhook::new(&WebhookSettings {
+        name: name.to_owned(),
+        url: webhook.address(variables).map_err(failed)?,
+        secret: webhook.secret.resolve(variables).map_err(failed)?,
+        reach: if webhook.allow_private { Reach::Anywhere } else { Reach::Public },
+        proxy: webhook.proxy.clone(),
+        ca_file: webhook.ca_file.clone(),
+    })
 }

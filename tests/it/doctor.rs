@@ -10,10 +10,12 @@ use nocturne::domain::clock::Clock as _;
 use nocturne::telemetry::{SystemClock, spawn_blocking};
 use serde_json::Value;
 
+use crate::support::closed::ClosedPort;
 use crate::support::s3::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
 use crate::support::site::{SMALL, Site, text};
 use crate::support::smtp::{Offer, SmtpServer, Temper};
 use crate::support::tls::{self, HttpsServer};
+use crate::support::webhook::{Receiver, SECRET};
 
 const NIGHTLY: &str = "[jobs.say]\nkind = 'command'\nwith = { program = 'true' }\n";
 
@@ -183,6 +185,38 @@ async fn an_smtp_server_is_asked_for_everything_but_an_e_mail() {
     assert_eq!(checks["e-mail · server"]["found"], "localhost greets, upgrades to TLS and accepts the login");
     assert!(checks["certificates · localhost"]["found"].as_str().unwrap().starts_with("its certificate is valid for"));
     assert!(server.received().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_asked_whether_it_is_there_and_nothing_is_posted() {
+    let (receiver, closed) = (Receiver::start(&[405]).await, ClosedPort::new());
+    let webhook = |name: &str, port: u16, secret: &str| {
+        format!(
+            "[alerts.webhooks.{name}]\nurl = 'https://localhost:{port}/hook'\nsecret = 'env:{secret}'\n\
+             ca_file = 'ca.pem'\nallow_private = true\n"
+        )
+    };
+    let site = site(&format!(
+        "[alerts.routes.desk]\nwebhook = 'pager'\n{}{}{}{}",
+        webhook("pager", receiver.port, "PAGER_SECRET"),
+        webhook("gone", closed.address().port(), "PAGER_SECRET"),
+        webhook("short", receiver.port, "SHORT_SECRET"),
+        webhook("unset", receiver.port, "UNSET_SECRET"),
+    ));
+    site.write("ca.pem", &receiver.certificate_pem);
+
+    let secrets = [("PAGER_SECRET", SECRET), ("SHORT_SECRET", "hunter2")];
+    let (code, checks) = spawn_blocking(move || examined(&site, &secrets)).await;
+
+    assert_eq!(code, Some(9), "{checks:#?}");
+    assert_eq!(checks["webhooks · pager"]["verdict"], "ok", "whatever it answers, it is there: {checks:#?}");
+    let found = |name: &str| checks[&format!("webhooks · {name}")]["found"].as_str().unwrap().to_owned();
+    assert!(found("gone").contains("was not reached"), "{}", found("gone"));
+    assert!(found("short").contains("too short to sign with"), "{}", found("short"));
+    assert!(found("unset").contains("UNSET_SECRET"), "{}", found("unset"));
+    assert_eq!(checks["secrets · alerts.webhooks.unset.secret"]["verdict"], "fail");
+    assert!(receiver.posted().iter().all(|posted| posted.line.starts_with("HEAD ")), "{:?}", receiver.posted().len());
+    assert!(!format!("{checks:?}").contains("hunter2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

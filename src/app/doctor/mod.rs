@@ -21,6 +21,7 @@ mod schedules;
 mod secrets;
 mod site;
 mod source;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,17 +67,18 @@ struct Planned {
     look: Look,
 }
 
-const PLAN: [Planned; 12] = [
+const PLAN: [Planned; 13] = [
     plan(configuration::THIS, &[], configuration::check),
     plan(schedules::THIS, &["paths", "institution"], schedules::check),
     Planned { limit: Duration::from_secs(60), ..plan(database::THIS, &["state"], database::check) },
     plan(lake::THIS, &["lake"], lake::check),
     plan(source::THIS, &["sources", "lake", "privacy"], source::check),
     Planned { limit: Duration::from_secs(30), ..plan(mail::THIS, &["mail"], mail::check) },
+    Planned { limit: Duration::from_secs(30), ..plan(webhooks::THIS, &["alerts"], webhooks::check) },
     plan(certificates::THIS, &["mail", "lake", "watchdog"], certificates::check),
     plan(clock::THIS, &["state", "institution"], clock::check),
     plan(disk::THIS, &["paths", "lake", "mail"], disk::check),
-    plan(secrets::THIS, &["privacy", "lake", "mail"], secrets::check),
+    plan(secrets::THIS, &["privacy", "lake", "mail", "alerts"], secrets::check),
     plan(permissions::THIS, &["paths", "lake", "sources"], permissions::check),
     plan(limits::THIS, &["engine"], limits::check),
 ];

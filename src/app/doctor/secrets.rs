@@ -45,6 +45,12 @@ fn secrets(site: &Site) -> BTreeMap<String, SecretReference> {
     ];
     let mut secrets: BTreeMap<String, SecretReference> =
         named.into_iter().filter_map(|(key, secret)| Some((key.to_owned(), secret.clone()?))).collect();
+    for (name, webhook) in &config.alerts.webhooks {
+        secrets.insert(format!("alerts.webhooks.{name}.secret"), webhook.secret.clone());
+        if let Some(url) = SecretReference::of_text(&webhook.url) {
+            secrets.insert(format!("alerts.webhooks.{name}.url"), url);
+        }
+    }
     for dag in &site.dags {
         for job in dag.jobs.values() {
             let of_job = job.params.get("secrets").cloned().map(serde_json::from_value::<BTreeMap<_, _>>);

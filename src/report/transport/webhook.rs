@@ -121,7 +121,7 @@ impl Webhook {
             .header("webhook-timestamp", seconds.as_str())
             .header("webhook-signature", format!("v1,{}", self.signature(id, &seconds, body)))
             .body(body.to_owned());
-        let answer = request.send().await.map_err(|error| self.unreached(&error))?;
+        let answer = request.send().await.map_err(|error| self.unreached(&error, REQUEST))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(Receipt { words: status.to_string() });
@@ -133,13 +133,22 @@ impl Webhook {
         })
     }
 
+    /// Asks the receiver for anything: whatever it answers, it is there.
+    ///
+    /// # Errors
+    /// When it is not reached within `limit`.
+    pub async fn reach(&self, limit: Duration) -> Result<(), TransportError> {
+        let asked = self.client.head(self.url.clone()).timeout(limit).send().await;
+        asked.map(drop).map_err(|error| self.unreached(&error, limit))
+    }
+
     fn signature(&self, id: &str, seconds: &str, body: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of every length");
         mac.update(format!("{id}.{seconds}.{body}").as_bytes());
         STANDARD.encode(mac.finalize().into_bytes())
     }
 
-    fn unreached(&self, error: &reqwest::Error) -> TransportError {
+    fn unreached(&self, error: &reqwest::Error, limit: Duration) -> TransportError {
         // The chain of causes without reqwest's own words, which name the URL.
         let mut causes = Vec::new();
         let mut source = std::error::Error::source(error);
@@ -148,7 +157,7 @@ impl Webhook {
             source = cause.source();
         }
         let why = match (error.is_timeout(), causes.pop()) {
-            (true, _) => format!("it did not answer within {} s", REQUEST.as_secs()),
+            (true, _) => format!("it did not answer within {} s", limit.as_secs()),
             (false, Some(cause)) => format!("it was not reached: {cause}"),
             (false, None) => "it was not reached".to_owned(),
         };

@@ -71,7 +71,7 @@ impl Receiver {
                     headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
                     header.clear();
                 }
-                let mut body = vec![0; headers["content-length"].parse().unwrap()];
+                let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
                 stream.read_exact(&mut body).await.unwrap();
                 let body = String::from_utf8(body).unwrap();
                 let n = {
