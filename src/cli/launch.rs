@@ -399,7 +399,7 @@ pub(super) struct Left {
 
 impl Left {
     fn with_run(&self, run: &RunRecord, jobs: &[JobView]) -> serde_json::Value {
-        let waiting: Vec<_> = self.waiting.iter().map(mails::json).collect();
+        let waiting: Vec<_> = self.waiting.iter().map(mails::MailShape::of).collect();
         let unsettled: Vec<_> = self.unsettled.iter().map(|row| &row.target).collect();
         serde_json::json!({ "run": run, "jobs": jobs, "outbox": waiting, "to_settle": unsettled })
     }

@@ -1,6 +1,7 @@
 //! How commands show e-mails: a row of a table, or JSON. Recipients are masked.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::domain::delivery::MailState;
 use crate::report::mail::masked;
@@ -35,20 +36,39 @@ pub(super) fn words(mail: &MailRow) -> String {
     }
 }
 
-/// Returns the stable shape of an e-mail in JSON.
-pub(super) fn json(mail: &MailRow) -> Value {
-    let key = &mail.id.key;
-    json!({
-        "dag": key.dag,
-        "logical_date": key.logical_date,
-        "audience": key.audience,
-        "message_id": mail.message_id,
-        "subject": mail.subject,
-        "to": masked(&mail.recipient.address),
-        "state": mail.state,
-        "tries": mail.tries,
-        "why": why(mail),
-    })
+/// An e-mail, as `--json` shows it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct MailShape {
+    dag: String,
+    logical_date: String,
+    /// The job that wrote it, or `alerts.ROUTE`.
+    audience: String,
+    message_id: Option<String>,
+    subject: Option<String>,
+    /// The masked address, or a webhook.
+    to: String,
+    state: MailState,
+    tries: u32,
+    /// Why it was not handed over.
+    why: Option<String>,
+}
+
+impl MailShape {
+    /// Returns the shape of an e-mail.
+    pub(super) fn of(mail: &MailRow) -> Self {
+        let key = &mail.id.key;
+        Self {
+            dag: key.dag.to_string(),
+            logical_date: key.logical_date.to_string(),
+            audience: key.audience.clone(),
+            message_id: mail.message_id.clone(),
+            subject: mail.subject.clone(),
+            to: masked(&mail.recipient.address),
+            state: mail.state,
+            tries: mail.tries,
+            why: why(mail).map(str::to_owned),
+        }
+    }
 }
 
 /// Returns why an e-mail was not handed over; nothing of one that was, whatever came before.

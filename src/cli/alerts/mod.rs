@@ -4,6 +4,8 @@ pub(in crate::cli) mod test;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::app::App;
 use crate::cli::follow::unreachable;
@@ -155,12 +157,25 @@ async fn show(app: &App, id: &str, global: &Global) -> Result<ExitCode, Failure>
     Ok(ExitCode::Done)
 }
 
+/// What was done about an alert, as `--json` shows it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ActShape<'a> {
+    alert: &'a str,
+    /// Who sees to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledged: Option<&'a Manual>,
+    /// Until when nobody is reminded of it, and who asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silenced: Option<&'a Silence>,
+}
+
 async fn ack(app: &App, id: &str, why: Option<String>, global: &Global) -> Result<ExitCode, Failure> {
     let manual = Manual { by: app.account.clone(), why };
     if !app.store.acknowledge(id, &manual, app.clock.now()).await.map_err(unreachable)? {
         return Err(unknown(id));
     }
-    say(&serde_json::json!({ "alert": id, "acknowledged": manual }), &format!("{} sees to {id}", manual.by), global)
+    let shape = ActShape { alert: id, acknowledged: Some(&manual), silenced: None };
+    say(&shape, &format!("{} sees to {id}", manual.by), global)
 }
 
 /// The instant at which a silence ends: the start of a day in the institution's zone.
@@ -184,7 +199,7 @@ async fn silenced(app: &App, id: &str, silence: &Silence, global: &Global) -> Re
     } else {
         format!("{id} is not silenced any more")
     };
-    say(&serde_json::json!({ "alert": id, "silenced": silence }), &said, global)
+    say(&ActShape { alert: id, acknowledged: None, silenced: Some(silence) }, &said, global)
 }
 
 async fn history(app: &App, id: Option<&str>, limit: u32, global: &Global) -> Result<ExitCode, Failure> {
@@ -207,7 +222,7 @@ fn unknown(id: &str) -> Failure {
     Failure::new(ExitCode::NotFound, error)
 }
 
-fn say(json: &serde_json::Value, text: &str, global: &Global) -> Result<ExitCode, Failure> {
+fn say(json: &ActShape<'_>, text: &str, global: &Global) -> Result<ExitCode, Failure> {
     if global.json {
         output::json(json)?;
     } else {

@@ -9,6 +9,7 @@ mod suggest;
 
 pub(super) use list::RuleShape;
 pub(super) use quarantine::LedgerShape;
+pub(super) use replay::ReplayShape;
 pub(super) use run::RunShape;
 
 use super::{ExitCode, Failure, Global};

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::quarantine::find_table;
 use crate::app::App;
@@ -43,6 +45,14 @@ pub(in crate::cli) struct Replay {
     dry_run: bool,
     #[command(flatten)]
     launch: Launch,
+}
+
+/// What a replay would make of what waits, as `--json` shows it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::cli) struct ReplayShape<'a> {
+    table: &'a str,
+    /// By rule.
+    rules: &'a BTreeMap<String, Replayed>,
 }
 
 impl Replay {
@@ -103,7 +113,7 @@ impl Replay {
 
     fn show(&self, found: &BTreeMap<String, Replayed>, talk: Talk) -> Result<ExitCode, Failure> {
         if talk == Talk::Nothing {
-            output::json(&serde_json::json!({ "table": self.table, "rules": found }))?;
+            output::json(&ReplayShape { table: &self.table, rules: found })?;
             return Ok(ExitCode::Done);
         }
         if found.is_empty() {

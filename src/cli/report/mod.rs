@@ -4,6 +4,7 @@ mod preview;
 mod send;
 mod show;
 
+pub(super) use send::SentShape;
 pub(super) use show::ReportShape;
 
 use super::{ExitCode, Failure, Global};

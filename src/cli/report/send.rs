@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::app::{App, Interrupt};
 use crate::cli::follow::unreachable;
 use crate::cli::launch::{Limit, Site, find_site, signal_code};
-use crate::cli::mails;
+use crate::cli::mails::{self, MailShape};
 use crate::cli::progress::Talk;
 use crate::cli::{ExitCode, Failure, Global, output, values};
 use crate::config::Use;
@@ -36,10 +39,19 @@ pub(in crate::cli) struct Args {
     wait: Option<Duration>,
 }
 
+/// What became of the e-mails that waited, as `--json` shows it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::cli) struct SentShape {
+    sent_by: Sender,
+    e_mails: Vec<MailShape>,
+}
+
 /// Who hands e-mails over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 enum Sender {
+    #[serde(rename = "this command")]
     Here,
+    #[serde(rename = "daemon")]
     Daemon,
 }
 
@@ -121,12 +133,7 @@ async fn now_of(app: &App, before: &[MailRow]) -> Result<Vec<MailRow>, StoreErro
 
 fn show(after: &[MailRow], sender: Sender, global: &Global) -> Result<(), Failure> {
     if global.json {
-        let sent_by = match sender {
-            Sender::Here => "this command",
-            Sender::Daemon => "daemon",
-        };
-        let e_mails: Vec<_> = after.iter().map(mails::json).collect();
-        return output::json(&serde_json::json!({ "sent_by": sent_by, "e_mails": e_mails }));
+        return output::json(&SentShape { sent_by: sender, e_mails: after.iter().map(MailShape::of).collect() });
     }
     if after.is_empty() {
         return output::line("No e-mail waits.");

@@ -29,7 +29,7 @@ pub(super) async fn run(app: &App, args: &Args, global: &Global) -> Result<ExitC
     let left = app.store.findings_left(&run.run_id).await.map_err(unreachable)?;
     let sent = app.store.mails_of(&run.dag, run.logical_date).await.map_err(unreachable)?;
     if global.json {
-        let e_mails: Vec<_> = sent.iter().map(mails::json).collect();
+        let e_mails: Vec<_> = sent.iter().map(mails::MailShape::of).collect();
         let shown = serde_json::json!({
             "run": run, "jobs": jobs, "findings_of_failed_jobs": left, "audit": acts, "e_mails": e_mails
         });

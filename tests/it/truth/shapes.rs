@@ -32,6 +32,12 @@ fn what_json_shows_has_its_published_shape() {
         ("quality-rule", &["quality", "show", "web_logs_daily.page_views_in_range", "--json"]),
         ("report", &["report", "show", "night", "--json"]),
         ("quality-run", &["quality", "run", "--all", "--json"]),
+        ("quality-suggest", &["quality", "suggest", "scores", "--json"]),
+        ("quality-replay", &["quality", "replay", "scores", "--dry-run", "--json"]),
+        ("alert-act", &["alerts", "ack", &id, "--json"]),
+        ("alert-act", &["alerts", "silence", &id, "--json"]),
+        ("report-send", &["report", "send", "--waiting", "--json"]),
+        ("report-preview", &["report", "preview", "--to", "preview", "--json"]),
     ] {
         let schema = json(&institution, &["config", "schema", "--of", of]);
         let shown = json(&institution, arguments);

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::failure::TableError;
 use super::state::{Pull, Pulled};
@@ -24,7 +26,7 @@ use crate::ml::quality::{bad_rows, holding, verdicts};
 use crate::telemetry::spawn_blocking;
 
 /// What a replay would make of the rows that wait under one rule.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Replayed {
     /// Rows that wait.
     pub waiting: u64,
