@@ -8,7 +8,7 @@ use crate::domain::dag::Dag;
 use crate::domain::delivery::MailState;
 use crate::domain::job::JobView;
 use crate::domain::number::count_of;
-use crate::domain::run::RunState;
+use crate::domain::run::{JobState, RunState};
 use crate::report::mail::masked;
 use crate::report::transport::page_name;
 use crate::store::{MailRow, RunRecord};
@@ -67,9 +67,16 @@ impl App {
         lines
     }
 
-    /// Returns what became of the night's e-mails.
+    /// Returns what became of the e-mails of this run's jobs, and of the alerts that routes tell. Another run of the night
+    /// may have written others.
     fn mail_words(&self, mails: &[MailRow], jobs: &[JobView]) -> String {
-        let sent: Vec<&MailRow> = mails.iter().filter(|mail| mail.state == MailState::Sent).collect();
+        let of_run = |mail: &&MailRow| {
+            let audience = &mail.id.key.audience;
+            let wrote = |job: &JobView| job.name.as_str() == audience && job.state != JobState::Skipped;
+            audience.starts_with("alerts.") || jobs.iter().any(wrote)
+        };
+        let mails: Vec<&MailRow> = mails.iter().filter(of_run).collect();
+        let sent: Vec<&MailRow> = mails.iter().copied().filter(|mail| mail.state == MailState::Sent).collect();
         let waits = mails.iter().any(|mail| mail.state == MailState::Waiting);
         let is_partly = waits || mails.iter().any(|mail| mail.state == MailState::GivenUp);
         // Of several audiences, the one whose job publishes the report: the operators'.

@@ -214,13 +214,17 @@ fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<Strin
     let mix_drifted = mix.as_ref().is_some_and(|mix| mix.chi_square.cramers_v > mix.threshold);
     ranked
         .sort_by(|a, b| (b.ks - b.threshold).total_cmp(&(a.ks - a.threshold)).then_with(|| a.feature.cmp(&b.feature)));
+    let top: Vec<_> =
+        ranked.iter().take(8).map(|d| feature_view(d, importances)).chain(mix.as_ref().map(mix_view)).collect();
+    let drifted_in_all = drifted.len() + usize::from(mix_drifted);
     let view = DriftView {
         reference: format!("course week {week} of {terms} earlier terms"),
         looked_at: distances.len() + usize::from(mix.is_some()),
-        drifted: drifted.len() + usize::from(mix_drifted),
+        drifted: drifted_in_all,
+        unlisted: drifted_in_all.saturating_sub(top.iter().filter(|feature| feature.is_beyond()).count()),
         weighted_share: share,
         alarm_share,
-        top: ranked.iter().take(8).map(|d| feature_view(d, importances)).chain(mix.as_ref().map(mix_view)).collect(),
+        top,
         scores: scores.as_ref().map(|distance| feature_view(distance, importances)),
     };
     let mut outcome = Outcome {

@@ -17,7 +17,7 @@ use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::KindName;
 use crate::domain::measurement::{HistoryWanted, Measurement};
 use crate::domain::outcome::{JobError, Outcome};
-use crate::domain::rule::Rule;
+use crate::domain::rule::{Form, Rule, Value};
 use crate::lake::Dataset;
 use crate::ml::quality::evaluate;
 use crate::report::view::QualityView;
@@ -125,7 +125,8 @@ fn outcome(checks: &[CheckOutcome], rules: &[Rule]) -> Result<Outcome, JobError>
     outcome.findings.extend(late_tables(&late));
     for problem in others {
         let severity = if problem.status == CheckStatus::Fail { Severity::Error } else { Severity::Warning };
-        let found = Finding::warning(&problem.check, problem.subject.clone(), message(problem), advice(problem, rules));
+        let found =
+            Finding::warning(&problem.check, problem.subject.clone(), message(problem, rules), advice(problem, rules));
         outcome.findings.push(Finding { severity, ..found });
     }
     for (status, count) in [
@@ -145,12 +146,17 @@ fn outcome(checks: &[CheckOutcome], rules: &[Rule]) -> Result<Outcome, JobError>
     Ok(outcome)
 }
 
-fn message(problem: &CheckOutcome) -> String {
-    let CheckOutcome { subject, observed, expected, .. } = problem;
-    match problem.status {
-        CheckStatus::Error => format!("`{subject}`: the rule `{}` could not be evaluated: {observed}", problem.check),
+/// What was found, and why it matters. What a query computes only its rule's name says.
+fn message(problem: &CheckOutcome, rules: &[Rule]) -> String {
+    let CheckOutcome { check, subject, observed, expected, why, .. } = problem;
+    let rule = rules.iter().find(|rule| rule.id == *check);
+    let is_query = rule.is_some_and(|rule| matches!(rule.form, Form::Value { value: Value::Sql(_), .. }));
+    let found = match problem.status {
+        CheckStatus::Error => return format!("`{subject}`: the rule `{check}` could not be evaluated: {observed}"),
+        _ if is_query => format!("`{check}` gives {observed}, expected {expected}"),
         _ => format!("`{subject}`: {observed}, expected {expected}"),
-    }
+    };
+    if why.is_empty() { found } else { format!("{found}. {}", why.trim_end_matches('.')) }
 }
 
 /// What to do: as the rule says, else by what it is about; and whom to ask.

@@ -290,8 +290,9 @@ async fn render_report(
     .await?;
     let mut files: Vec<(String, Vec<u8>)> =
         vec![("index.html".to_owned(), rendered.index_html.into_bytes()), ("timings.json".to_owned(), timings)];
-    if let Some(checks) = facts::CHECKS.read(cx)? {
-        let published: Vec<PublishedCheck> = checks.iter().map(published::check).collect();
+    let checks = facts::CHECKS.all(cx)?;
+    if !checks.is_empty() {
+        let published: Vec<PublishedCheck> = checks.iter().flatten().map(published::check).collect();
         files.push(("quality.json".to_owned(), serde_json::to_vec_pretty(&published)?));
     }
     for (fact, file) in
@@ -358,7 +359,7 @@ fn incomplete(error: &anyhow::Error) -> Finding {
         INCOMPLETE,
         "report",
         format!("Beside the report there are no sheets, model cards and data dictionary tonight: {error:#}."),
-        "Mend what the message names (`nocturne config check` finds most mistakes) and run the night again.",
+        "Correct what the message names (`nocturne config check` finds most mistakes) and run the night again.",
     )
 }
 

@@ -30,6 +30,7 @@ use crate::ml::auc;
 use crate::ml::metrics::Figures;
 use crate::ml::recipe::{Approval, Recipe};
 use crate::ml::train::{Decision, Tested, TrainError, Trained, gate, train};
+use crate::report::format::three_decimals;
 use crate::report::view::{Interval, ModelView, PreviousModel, WeekView};
 use crate::telemetry::spawn_blocking;
 
@@ -91,7 +92,11 @@ impl JobKind for TrainModel {
         let version = content_hash(&bytes)[..16].to_owned();
         let champion = cx.input.champion(params.model.as_str());
         let decision = gate(&recipe.acceptance, &trained.evaluation, champion.and_then(tested));
-        let (name, trained_for) = (&params.model, cx.input.logical_date);
+        let name = &params.model;
+        // Fitted again, the version in use is still the one of its own night.
+        let same = champion.filter(|champion| champion.version == version);
+        let first = same.and_then(|champion| champion.card["trained_for"].as_str()?.parse().ok());
+        let trained_for = first.unwrap_or(cx.input.logical_date);
         let fitted = Fitted { name, recipe: &recipe, trained, trained_for, basis, inputs, version, champion, decision };
         // The model itself is named by its content, so it is stored in its place before the commit, where later jobs
         // read it.
@@ -195,7 +200,9 @@ impl Fitted<'_> {
         EVALUATION.leave(&mut outcome, &published::evaluation(evaluation, &became))?;
         outcome.findings.extend(self.not_in_use());
         let (artefact, role) = (self.artefact(), self.role());
-        let (model, version, why) = (self.name.to_string(), self.version, self.decision.why);
+        let stands = self.champion.filter(|champion| champion.version == self.version && !self.decision.promote);
+        let why = stands.map_or(self.decision.why, |champion| champion.why.clone());
+        let (model, version) = (self.name.to_string(), self.version);
         outcome.models.push(ModelRecord { model, artefact, version, role, why, card });
         Ok(outcome)
     }
@@ -239,9 +246,14 @@ impl Fitted<'_> {
         let (evaluation, figures) = (&self.trained.evaluation, self.figures());
         let auc = figures.auc.map_or_else(
             || "not defined".to_owned(),
-            |auc| format!("{:.2} ({:.2}–{:.2})", auc.value, auc.low, auc.high),
+            |auc| {
+                // Rounded as it is where it is published.
+                let [value, low, high] = [auc.value, auc.low, auc.high].map(three_decimals);
+                format!("{value:.2} ({low:.2}–{high:.2})")
+            },
         );
-        let rule = value(&evaluation.rule).map_or_else(|| "not defined".to_owned(), |auc| format!("{auc:.2}"));
+        let rule = value(&evaluation.rule).map(three_decimals);
+        let rule = rule.map_or_else(|| "not defined".to_owned(), |auc| format!("{auc:.2}"));
         let role = if self.role() == ModelRole::Champion { "champion" } else { "challenger" };
         format!("{} AUC {auc}, rule {rule}; {role}", evaluation.chosen)
     }

@@ -16,7 +16,7 @@ use crate::domain::alert::{AlertStep, StandingAlert};
 use crate::domain::check::Finding;
 use crate::domain::root_cause::root_causes;
 
-pub use super::view::{Alert, Route};
+pub use super::view::Alert;
 
 /// A finding, and the night in which it was found where that is an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,14 +75,23 @@ pub fn remember(
             nights: state.nights,
             acknowledged_by: known.and_then(|known| known.acknowledged.as_ref()).map(|manual| manual.by.clone()),
             silenced_until: known.and_then(|known| known.silenced.as_ref()).map(|silence| day(silence.until)),
-            follows_from: roots.get(state.id.as_str()).map(|root| root.subject.clone()),
+            follows_from: roots
+                .get(state.id.as_str())
+                .filter(|root| root.subject != state.subject)
+                .map(|root| root.subject.clone()),
         });
     }
 }
 
 fn alert(finding: Finding, found_on: Option<Date>, times: u32) -> Alert {
     let Finding { severity, check, subject, message, advice, told: _ } = finding;
-    Alert { severity, route: Route::Email, check, subject, message, advice, times, found_on, memory: None }
+    let (message, advice) = (sentence(message), sentence(advice));
+    Alert { severity, check, subject, message, advice, times, found_on, memory: None }
+}
+
+/// Ends a text as a sentence.
+fn sentence(text: String) -> String {
+    if text.is_empty() || text.ends_with(['.', '!', '?']) { text } else { text + "." }
 }
 
 fn job_failed(job: &JobView) -> Finding {

@@ -21,6 +21,7 @@ mod readers;
 mod routes;
 mod rules;
 mod shapes;
+mod sources;
 mod subtraction;
 mod troubles;
 
@@ -115,6 +116,10 @@ fn a_night_whose_tables_are_new_is_well_and_says_through_which_day() {
     assert_eq!(code, Some(0), "{mail}");
     assert!(mail.contains("All is well"), "{mail}");
     assert!(mail.contains("Yes. All 13 tables are complete through the end of Thursday 19 November 2026."), "{mail}");
+    assert!(
+        mail.contains("19 Nov 2026, 00:00 EST") && !mail.contains("19:00 EST"),
+        "a date is a day of its zone: {mail}"
+    );
 }
 
 #[test]
@@ -130,7 +135,7 @@ fn a_night_two_weeks_after_the_last_delivery_is_not_fresh() {
                 5 November 2026 and should come every day.";
     assert!(mail.contains(said), "{mail}");
     assert!(!mail.contains("Yes. All 13") && !mail.contains("renewed"), "{mail}");
-    assert!(mail.contains("The night is done; one point needs a look"), "13 late tables have one cause: {mail}");
+    assert!(mail.contains("The night is done; one thing needs a look"), "13 late tables have one cause: {mail}");
     assert!(mail.contains("Ask for the missing delivery"), "{mail}");
     assert!(mail.contains("nothing new since the night of Friday 6 November 2026: 13 tables"), "{mail}");
     let nothing =
@@ -192,7 +197,7 @@ fn a_value_out_of_range_is_something_to_look_at_and_not_a_failed_night() {
     let (code, mail) = institution.night("2026-11-20");
 
     assert_eq!(code, Some(9), "{mail}");
-    assert!(mail.contains("The night is done; one point needs a look"), "{mail}");
+    assert!(mail.contains("The night is done; one thing needs a look"), "{mail}");
     assert!(mail.contains("web_logs_daily.page_views") && !mail.contains("Part of the night failed"), "{mail}");
 }
 

@@ -18,8 +18,8 @@ use crate::report::view::{Alert, Resolved};
 /// Returns what the night makes of its alerts.
 pub(in crate::jobs) fn steps(cx: &JobContext) -> Result<Vec<AlertStep>, JobError> {
     let input = &cx.input;
-    let checks = CHECKS.read(cx)?.unwrap_or_default();
-    let rules: BTreeMap<String, CheckOutcome> = checks.into_iter().map(|check| (check.check.clone(), check)).collect();
+    let checks = CHECKS.all(cx)?.into_iter().flatten();
+    let rules: BTreeMap<String, CheckOutcome> = checks.map(|check| (check.check.clone(), check)).collect();
     let looked_at = |alert: &AlertState| has_looked(alert, cx) && rule_allows(alert, &rules);
     let cooldown_nights = cx.environment.config.alerts.cooldown_nights;
     let night = Night { dag: &input.dag, date: input.logical_date, cooldown_nights };

@@ -145,6 +145,24 @@ pub(in crate::jobs) struct Progress {
     pub(in crate::jobs) ledger_before: Ledger,
 }
 
+/// Returns the tables as the run's pulls left them, and of each whether that was on an earlier night. Of a table that several
+/// jobs pulled the last one tells.
+pub(in crate::jobs) fn pulled_tables(cx: &JobContext) -> Result<Vec<(TableView, IsRepeated)>, JobError> {
+    let mut tables: Vec<(TableView, IsRepeated)> = Vec::new();
+    for outcome in cx.input.jobs.iter().filter_map(|job| job.outcome.as_ref()) {
+        let is_repeated = IsRepeated(earlier_night(outcome, cx).is_some());
+        for table in TABLES.of(outcome)?.unwrap_or_default() {
+            tables.retain(|(known, _)| known.name != table.name);
+            tables.push((table, is_repeated));
+        }
+    }
+    Ok(tables)
+}
+
+/// Whether what a job left is repeated from an earlier night.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::jobs) struct IsRepeated(pub(in crate::jobs) bool);
+
 /// The night in which an outcome was made, if it is repeated from an earlier one.
 pub(in crate::jobs) fn earlier_night(outcome: &Outcome, cx: &JobContext) -> Option<Date> {
     let is_repeated = outcome.reason == Some(Reason::UpToDate);

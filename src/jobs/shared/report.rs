@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::alerts::{not_looked_at, remember_within, resolved, steps};
-use super::facts::{self, earlier_night};
+use super::facts::{self, IsRepeated, earlier_night, pulled_tables};
 use super::models::models_in_use;
 use super::tables::{TableAge, table_age};
 use super::told::{LastEmail, support, told_before};
@@ -19,7 +19,7 @@ use crate::jobs::kind::JobContext;
 use crate::lake::{Dataset, keys};
 use crate::report::alerts::{Found, alerts};
 use crate::report::format::day_and_time;
-use crate::report::view::{JobEnd, JobSpan, JobView, NightView, Pointer, ReportView, TableView};
+use crate::report::view::{JobEnd, JobSpan, JobView, NightView, Pointer, QualityView, ReportView, TableView};
 
 /// What a night is to people.
 pub(in crate::jobs) struct Told {
@@ -50,8 +50,9 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
         .collect();
     let findings = findings(cx);
     let notes = done.iter().filter_map(|job| {
-        let reason = job.outcome.as_ref()?.reason?;
-        (reason != Reason::UpToDate).then(|| format!("{}: {}", job.name, reason.words()))
+        let outcome = job.outcome.as_ref()?;
+        let is_told = outcome.reason? != Reason::UpToDate;
+        is_told.then(|| format!("{}: {}", job.name, outcome.summary))
     });
     let mut notes: Vec<String> = notes.collect();
     notes.extend(skipped_notes(&cx.input.skipped, &cx.input.timezone));
@@ -68,10 +69,10 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
         since: last.as_ref().map(|last| last.night),
         changes: last.map_or_else(Vec::new, |last| last.changes(&tables, &models)),
         tables,
-        rows: facts::EXPECTED_ROWS.read(cx)?.unwrap_or_default(),
+        rows: facts::EXPECTED_ROWS.all(cx)?.into_iter().flatten().collect(),
         told_before: told_before(cx),
         support: support(cx, &flagged),
-        quality: facts::QUALITY.read(cx)?,
+        quality: QualityView::together(facts::QUALITY.all(cx)?),
         drift: facts::DRIFT.read(cx)?,
         drift_unmeasured: drift_unmeasured(cx)?,
         models,
@@ -118,9 +119,8 @@ fn drift_unmeasured(cx: &JobContext) -> Result<Option<String>, JobError> {
 /// The tables as the pull left them, and how new they are tonight. What a pull of an earlier night did is not repeated:
 /// nothing has come since.
 async fn tables(cx: &JobContext) -> Result<Vec<TableView>, JobError> {
-    let mut tables = facts::TABLES.read(cx)?.unwrap_or_default();
-    let is_repeated = facts::TABLES.job(cx).is_some_and(|outcome| earlier_night(outcome, cx).is_some());
-    for table in &mut tables {
+    let mut tables = Vec::new();
+    for (mut table, IsRepeated(is_repeated)) in pulled_tables(cx)? {
         if table.delivered_at.is_none() {
             // An earlier version of the program pulled it; without the lake it stays unknown.
             let dataset = Dataset::table(&table.name.parse().map_err(JobError::fail)?);
@@ -132,6 +132,7 @@ async fn tables(cx: &JobContext) -> Result<Vec<TableView>, JobError> {
         if is_repeated {
             (table.held_back, table.delivered) = (0, None);
         }
+        tables.push(table);
     }
     Ok(tables)
 }

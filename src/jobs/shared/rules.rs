@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use polars::prelude::{PolarsResult, col};
 
-use super::facts::{TABLES, earlier_night};
+use super::facts::{IsRepeated, pulled_tables};
 use super::tables::{TableAge, lake_error, table_age};
 use crate::canvas::contracts::Contracts;
 use crate::config::Config;
@@ -61,15 +61,15 @@ pub(in crate::jobs) fn rules(cx: &JobContext) -> Result<Vec<Rule>, JobError> {
 
 /// Returns the tables as they stand tonight, by name.
 pub(in crate::jobs) async fn standing(cx: &JobContext) -> Result<BTreeMap<String, Standing>, JobError> {
-    let pulled = TABLES.read(cx)?.unwrap_or_default();
-    let is_repeated = TABLES.job(cx).is_some_and(|outcome| earlier_night(outcome, cx).is_some());
+    let pulled = pulled_tables(cx)?;
     let mut standing = BTreeMap::new();
     for (contract, _) in cx.tables()? {
         let dataset = Dataset::table(&contract.name);
         let Some(manifest) = cx.manifest(&dataset).await? else { continue };
         let rows = cx.environment.lake.current_rows(&dataset, &manifest).await.map_err(lake_error)?;
         let n_rows = versions::current_parts(&manifest).map(|part| part.rows).sum();
-        let view = pulled.iter().find(|view| view.name == contract.name.as_str()).filter(|_| !is_repeated);
+        let mut tonight = pulled.iter().filter(|(_, is_repeated)| *is_repeated == IsRepeated(false));
+        let view = tonight.find(|(view, _)| view.name == contract.name.as_str()).map(|(view, _)| view);
         let delivered = view.and_then(|view| view.delivered);
         let name = contract.name.to_string();
         standing.insert(

@@ -11,8 +11,6 @@ use crate::domain::check::Severity;
 pub struct Alert {
     /// How bad it is.
     pub severity: Severity,
-    /// Where it is sent.
-    pub route: Route,
     /// The rule that was breached.
     pub check: String,
     /// What it is about.
@@ -70,12 +68,4 @@ pub struct Resolved {
     pub since: Date,
     /// How many nights had found it.
     pub nights: u32,
-}
-
-/// Where an alert is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Route {
-    /// Into the night's e-mail.
-    Email,
 }

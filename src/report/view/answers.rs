@@ -7,10 +7,14 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Alert, JobEnd, ReportView, TableView};
+use crate::domain::alert::Cause;
 use crate::domain::check::Severity;
 use crate::domain::delivery::{Signature, Word};
 use crate::domain::freshness::Rhythm;
 use crate::report::format::{count_of, day, day_and_time, rows};
+
+/// The finding for tables that are older than they should be, which the first answer tells.
+const LATE: &str = "table.fresh";
 
 /// The state of a night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -97,7 +101,7 @@ impl ReportView {
         let to_do = self.to_do();
         match self.verdict() {
             Verdict::Ok => "All is well".to_owned(),
-            Verdict::Warning if to_do == 0 => "The night is done; read it with care".to_owned(),
+            Verdict::Warning if to_do == 0 => "The night is done; read the figures with care".to_owned(),
             Verdict::Warning => {
                 format!("The night is done; {} a look", needs(to_do))
             }
@@ -113,6 +117,19 @@ impl ReportView {
     /// The alerts of which nobody asked not to be reminded.
     fn unsilenced(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.iter().filter(|alert| !alert.is_silenced())
+    }
+
+    /// How many things were found in the data that no rule counts: what the pull could not take in, or take as it was.
+    pub(super) fn found_by_the_pull(&self) -> usize {
+        let is_of_pull = |alert: &&Alert| {
+            let cause = alert.memory.as_ref().map(|memory| memory.cause);
+            matches!(cause, Some(Cause::Source | Cause::Schema)) && alert.severity >= Severity::Warning
+        };
+        let is_rule = |alert: &Alert| {
+            let problems = self.quality.iter().flat_map(|quality| &quality.problems);
+            alert.check == LATE || problems.into_iter().any(|problem| problem.check == alert.check)
+        };
+        self.alerts.iter().filter(is_of_pull).filter(|alert| !is_rule(alert)).count()
     }
 
     fn to_do(&self) -> usize {
@@ -204,7 +221,8 @@ impl ReportView {
             let verb = if skipped.len() == 1 { "was" } else { "were" };
             format!("{} finished, {} {verb} skipped", count_of(finished, "job", "jobs"), listed(&skipped))
         };
-        if found == 0 && held_back == 0 && in_quarantine == 0 {
+        let by_pull = self.found_by_the_pull();
+        if found == 0 && held_back == 0 && in_quarantine == 0 && by_pull == 0 {
             return match evaluated {
                 0 => {
                     let sentence = format!("Not as far as was looked: {}, and no check was made.", lower_first(&jobs));
@@ -218,7 +236,13 @@ impl ReportView {
         }
         let mut parts = Vec::new();
         if found > 0 {
-            parts.push(format!("{found} of {} found something", count_of(evaluated, "check", "checks")));
+            parts.push(format!("{found} of {} found a problem", count_of(evaluated, "check", "checks")));
+        }
+        if by_pull > 0 {
+            parts.push(format!(
+                "{} in what was delivered",
+                count_of(by_pull, "problem was found", "problems were found")
+            ));
         }
         if held_back > 0 {
             parts.push(format!("{} {} held back for not fitting", rows(held_back), were(held_back)));
@@ -227,7 +251,7 @@ impl ReportView {
             let verb = if in_quarantine == 1 { "waits" } else { "wait" };
             parts.push(format!("{} {verb} in quarantine because of a rule", rows(in_quarantine)));
         }
-        warning(format!("Not the night itself: {}. But {}.", lower_first(&jobs), parts.join(", and ")))
+        warning(format!("{jobs}, but {}.", parts.join(", and ")))
     }
 
     /// The answer where nobody has to act: on a night that is not well, its figures are to be read with care.
@@ -243,8 +267,8 @@ impl ReportView {
     pub(super) fn idle_rules(&self) -> String {
         match self.quality.as_ref().map_or(0, |quality| quality.skipped) {
             0 => String::new(),
-            1 => " (one more had nothing to look at)".to_owned(),
-            n => format!(" ({n} more had nothing to look at)"),
+            1 => " (one more had nothing to check)".to_owned(),
+            n => format!(" ({n} more had nothing to check)"),
         }
     }
 
@@ -256,10 +280,11 @@ impl ReportView {
             Some(Severity::Error | Severity::Warning) => State::Warning,
             Some(Severity::Info) | None => return self.nothing_to_do(),
         };
-        let first = self.unsilenced().next().map_or("", |alert| alert.advice.as_str());
+        let first = self.unsilenced().next();
+        let (subject, advice) = first.map_or(("", ""), |alert| (alert.subject.as_str(), alert.advice.as_str()));
         let sentence = match self.to_do() {
-            1 => format!("One thing. {first}"),
-            n => format!("{n} things, listed below. First: {first}"),
+            1 => format!("One thing, about `{subject}`. {advice}"),
+            n => format!("{n} things, listed below. First, about `{subject}`: {advice}"),
         };
         Answer { state, sentence }
     }
@@ -294,7 +319,7 @@ fn lower_first(text: &str) -> String {
 }
 
 fn needs(points: usize) -> String {
-    if points == 1 { "one point needs".to_owned() } else { format!("{points} points need") }
+    if points == 1 { "one thing needs".to_owned() } else { format!("{points} things need") }
 }
 
 const fn were(count: u64) -> &'static str {
@@ -312,8 +337,9 @@ fn listed(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::alert::AlertEvent;
     use crate::domain::check::{CheckOutcome, CheckStatus};
-    use crate::report::view::{DigestView, QualityView, ToldVersion};
+    use crate::report::view::{AlertMemory, DigestView, QualityView, ToldVersion};
 
     fn gain(report: &mut ReportView) -> &mut crate::report::view::Interval {
         report.models[0].champion.as_mut().unwrap().gain_over_rule.as_mut().unwrap()
@@ -325,6 +351,30 @@ mod tests {
 
         assert_eq!((report.verdict(), report.headline().as_str()), (Verdict::Ok, "All is well"));
         assert_eq!(report.answers().todo.sentence, "Nothing.");
+    }
+
+    #[test]
+    fn what_the_pull_found_is_broken_data_though_every_rule_passed() {
+        let mut report = ReportView::sample(Verdict::Ok);
+        let mut alert = ReportView::sample(Verdict::Warning).alerts.remove(0);
+        (alert.check, alert.severity) = ("schema.unknown_column".to_owned(), Severity::Warning);
+        alert.memory = Some(AlertMemory {
+            id: "0a1b2c3d".to_owned(),
+            cause: Cause::Schema,
+            event: AlertEvent::Opened,
+            since: report.logical_date,
+            nights: 1,
+            acknowledged_by: None,
+            silenced_until: None,
+            follows_from: None,
+        });
+        report.alerts = vec![alert];
+
+        let answers = report.answers();
+
+        assert_eq!((answers.broken.state, answers.trust.state), (State::Warning, State::Warning));
+        assert!(answers.broken.sentence.contains("1 problem was found in what was delivered"), "{:?}", answers.broken);
+        assert!(answers.trust.sentence.contains("Problems were found in the data"), "{:?}", answers.trust);
     }
 
     #[test]
@@ -393,9 +443,6 @@ mod tests {
         let answers = report.answers();
 
         assert!(answers.fresh.sentence.starts_with("Yes. The one table is complete"), "{}", answers.fresh.sentence);
-        assert_eq!(
-            answers.broken.sentence,
-            "Not the night itself: the one job finished. But 1 row was held back for not fitting."
-        );
+        assert_eq!(answers.broken.sentence, "The one job finished, but 1 row was held back for not fitting.");
     }
 }

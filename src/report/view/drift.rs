@@ -20,6 +20,9 @@ pub struct DriftView {
     pub alarm_share: f64,
     /// The features that moved most, the furthest beyond its threshold first.
     pub top: Vec<FeatureDrift>,
+    /// How many features beyond their threshold are not among them.
+    #[serde(default)]
+    pub unlisted: usize,
     /// The same for the scores themselves.
     pub scores: Option<FeatureDrift>,
 }

@@ -25,7 +25,7 @@ mod trust;
 mod undelivered;
 
 pub use crate::domain::lineage::Basis;
-pub use alert::{Alert, AlertMemory, Resolved, Route};
+pub use alert::{Alert, AlertMemory, Resolved};
 pub use alert_news::{AlertGroup, AlertNewsView, AlertNight, ToldAlert};
 pub use answers::{Answer, FourAnswers, State, Verdict};
 pub use dictionary::{DictionaryColumn, DictionaryTable, DictionaryView};

@@ -125,7 +125,7 @@ impl ReportView {
             fresh,
             broken: Answer { sentence: self.broken_for_readers(broken.state), ..broken },
             trust: Answer { sentence: trust.sentence.replace('`', ""), ..trust },
-            todo: to_do(self.verdict()),
+            todo: self.to_do_for_readers(),
         }
     }
 
@@ -133,7 +133,7 @@ impl ReportView {
         let evaluated = self.quality.as_ref().map_or(0, |quality| quality.evaluated() + quality.errors);
         match state {
             State::Ok => format!(
-                "No. The night was done, and {} of the data found nothing{}.",
+                "No. The night's work was done, and {} of the data found no problem{}.",
                 count_of(evaluated, "check", "checks"),
                 self.idle_rules()
             ),
@@ -141,43 +141,56 @@ impl ReportView {
                 "Not as far as was looked: the night was done, but the data were not checked.".to_owned()
             }
             State::Warning if self.quality.as_ref().is_some_and(|quality| quality.troubled() > 0) => {
-                "The night was done, but checks of the data found something; the published report lists it.".to_owned()
-            }
-            State::Warning => {
-                "The night was done, but some rows did not fit and were left out; the data team has been told."
+                "Not the work of the night, but checks found problems in the data; the published report lists them."
                     .to_owned()
             }
+            State::Warning => "Not the work of the night, but some of what was delivered did not fit.".to_owned(),
             State::Failed => {
                 "Yes. Part of the night failed; what could not be made anew is missing here or from an earlier night."
                     .to_owned()
             }
         }
     }
+
+    /// What a reader does about a night: never more than to read with care. Where nobody has anything to do, nobody was told.
+    fn to_do_for_readers(&self) -> Answer {
+        let (state, sentence) = match self.verdict() {
+            Verdict::Ok => (State::Ok, "Nothing."),
+            Verdict::Warning if self.answers().todo.state <= State::Caution => {
+                (State::Warning, "Read the figures with care.")
+            }
+            Verdict::Warning => {
+                (State::Warning, "Read the figures with care. The data team has been told and is looking into it.")
+            }
+            Verdict::Failed => (State::Failed, "Rely on the last good report. The data team has been told."),
+        };
+        Answer { state, sentence: sentence.to_owned() }
+    }
 }
 
 const fn reader_headline(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Ok => "All is well",
-        Verdict::Warning => "Read it with care",
+        Verdict::Warning => "Read the figures with care",
         Verdict::Failed => "Part of the night failed",
     }
-}
-
-/// What a reader does about a night: never more than to read with care.
-fn to_do(verdict: Verdict) -> Answer {
-    let (state, sentence) = match verdict {
-        Verdict::Ok => (State::Ok, "Nothing."),
-        Verdict::Warning => {
-            (State::Warning, "Read the figures with care. The data team has been told, and sees to the rest.")
-        }
-        Verdict::Failed => (State::Failed, "Rely on the last good report. The data team has been told."),
-    };
-    Answer { state, sentence: sentence.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::view::ToldVersion;
+
+    #[test]
+    fn where_nobody_has_anything_to_do_readers_are_not_told_that_somebody_was_told() {
+        let mut report = ReportView::sample(Verdict::Ok);
+        report.models[0].champion.as_mut().unwrap().gain_over_rule = None;
+        report.models[0].told = ToldVersion::NoVersion;
+
+        let todo = report.for_readers().answers.todo;
+
+        assert_eq!(todo.sentence, "Read the figures with care.");
+    }
 
     #[test]
     fn readers_are_told_the_same_verdict_without_jobs_and_counts() {

@@ -64,7 +64,7 @@ pub(super) fn drift(verdict: Verdict) -> DriftView {
     DriftView {
         reference: "week 9 of autumn 2024 and 2025".to_owned(),
         looked_at: 24,
-        drifted: if verdict == Verdict::Ok { 0 } else { 1 },
+        drifted: if verdict == Verdict::Ok { 0 } else { 3 },
         weighted_share: if verdict == Verdict::Ok { 0.0 } else { 0.24 },
         alarm_share: 0.2,
         top: vec![
@@ -74,6 +74,7 @@ pub(super) fn drift(verdict: Verdict) -> DriftView {
             feature("current_score", "Score so far", 0.05, 0.14, 0.12),
             feature("sessions_28d", "Sessions in the last 28 days", 0.04, 0.17, 0.06),
         ],
+        unlisted: if verdict == Verdict::Ok { 0 } else { 2 },
         scores: Some(FeatureDrift {
             feature: "score".to_owned(),
             label: "The model's scores".to_owned(),

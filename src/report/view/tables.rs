@@ -97,6 +97,20 @@ impl QualityView {
         }
     }
 
+    /// Returns the view of what several jobs checked; `None` where none did.
+    pub fn together(views: Vec<Self>) -> Option<Self> {
+        views.into_iter().reduce(|mut all, view| {
+            all.passed += view.passed;
+            all.warned += view.warned;
+            all.failed += view.failed;
+            all.errors += view.errors;
+            all.skipped += view.skipped;
+            all.problems.extend(view.problems);
+            all.problems.sort_by_key(|problem| std::cmp::Reverse(badness(problem.status)));
+            all
+        })
+    }
+
     /// Returns how many rules were evaluated.
     pub const fn evaluated(&self) -> usize {
         self.passed + self.warned + self.failed

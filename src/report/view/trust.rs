@@ -40,13 +40,13 @@ impl ReportView {
 
     fn trust_without_model(&self) -> Answer {
         let (state, sentence) = match &self.quality {
-            Some(quality) if quality.troubled() > 0 => {
-                (State::Warning, "With care: the checks of the data found something. No model is used.")
+            Some(quality) if quality.troubled() > 0 || self.found_by_the_pull() > 0 => {
+                (State::Warning, "With care: problems were found in the data. No model is used.")
             }
             Some(quality) if quality.evaluated() > 0 => {
                 (State::Ok, "Yes, as far as the checks of the data go: they found nothing. No model is used.")
             }
-            _ => (State::Unmeasured, "That was not measured: no check was made, and no model is used."),
+            _ => (State::Unmeasured, "That was not measured: there is no result of a check, and no model is used."),
         };
         Answer { state, sentence: sentence.to_owned() }
     }
@@ -63,7 +63,7 @@ impl ReportView {
         };
         let rule = champion.rule_auc.map_or_else(String::new, |rule| format!(" (a simple rule: {})", out_of_100(rule)));
         let ranked = format!(
-            "Of two students, one who later had difficulty and one who did not, the model picked out the right one {} \
+            "Given one student who later had difficulty and one who did not, the model rated the first the higher risk {} \
              times in 100{rule}.",
             out_of_100(auc.value),
         );
@@ -74,8 +74,8 @@ impl ReportView {
             Some(_) => State::Caution,
             None => return (State::Ok, ranked),
         };
-        let past =
-            (champion.basis == Basis::Reconstructed).then_some("Its past was reconstructed from history loaded later.");
+        let past = (champion.basis == Basis::Reconstructed)
+            .then_some("It was tested on history that was loaded later: what was known at the time is reconstructed.");
         let said: Vec<&str> = of_version.into_iter().chain(of_tonight).chain(past).collect();
         (state, format!("{ranked} {}", said.join(" ")))
     }
@@ -85,6 +85,9 @@ impl ReportView {
         let mut cautions = Vec::new();
         if self.drift.as_ref().is_some_and(DriftView::is_alarming) {
             cautions.push("This term's students behave unlike those it learned from.");
+        }
+        if self.quality.as_ref().is_some_and(|quality| quality.troubled() > 0) || self.found_by_the_pull() > 0 {
+            cautions.push("Problems were found in the data it sees tonight.");
         }
         if self.tables.iter().any(|table| table.is_stale || table.is_late) {
             cautions.push("Part of what it sees is old.");
@@ -215,7 +218,7 @@ mod tests {
             report.models.push(other);
         });
 
-        assert!(answer.sentence.contains("`at_risk`: Of two") && answer.sentence.contains("`dropout`: Of two"));
+        assert!(answer.sentence.contains("`at_risk`: Given one") && answer.sentence.contains("`dropout`: Given one"));
         assert_eq!(answer.state, State::Caution);
     }
 }

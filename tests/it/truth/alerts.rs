@@ -39,7 +39,10 @@ fn an_alert_is_new_once_and_then_says_since_when_until_it_is_resolved() {
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert_eq!((seen_to.status.code(), silenced.status.code()), (Some(0), Some(0)), "{}", text(&silenced));
     assert!(third.contains("sees to it; silenced until Tuesday 1 December 2026"), "{third}");
-    assert!(third.contains("The night is done; read it with care"), "a silence does not make it well: {third}");
+    assert!(
+        third.contains("The night is done; read the figures with care"),
+        "a silence does not make it well: {third}"
+    );
     assert_eq!(third_code, Some(9));
     assert!(fourth.contains("Resolved since the last e-mail web_logs_daily.page_views"), "{fourth}");
     assert_eq!(fourth_code, Some(0), "{fourth}");

@@ -45,7 +45,7 @@ impl Trained {
     }
 }
 
-const IN_USE: &str = "In use is the version that was trained for Friday 20 November 2026";
+const IN_USE: &str = "The version in use was trained for the night of Friday 20 November 2026";
 
 #[test]
 fn a_refused_challenger_is_one_line_and_the_champion_is_the_model() {
@@ -147,7 +147,10 @@ fn a_champion_that_no_longer_meets_its_thresholds_stays_in_use_and_says_so() {
     let (code, mail) = site.night("2026-11-21");
 
     assert_eq!(code, Some(9), "{mail}");
-    assert!(mail.contains("In use is the version that was trained for") && !mail.contains("A newer version"), "{mail}");
+    assert!(
+        mail.contains("The version in use was trained for the night of") && !mail.contains("A newer version"),
+        "{mail}"
+    );
     assert!(mail.contains("the version of at_risk that is in use does not meet the thresholds"), "{mail}");
 }
 
@@ -160,7 +163,7 @@ fn a_version_that_waits_for_approval_is_not_in_use() {
 
     assert_eq!(code, Some(9), "{mail}");
     assert!(mail.contains("No model is in use yet: the first one waits for a person's approval."), "{mail}");
-    assert!(!mail.contains("picked out the right one"), "there are no figures of a model in use: {mail}");
+    assert!(!mail.contains("rated the first the higher risk"), "there are no figures of a model in use: {mail}");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn rows_that_a_rule_holds_back_wait_and_what_stood_stands() {
     let (code, mail) = institution.night("2026-11-21");
 
     assert_eq!(code, Some(9), "{mail}");
-    assert!(mail.contains("The night is done; one point needs a look"), "{mail}");
+    assert!(mail.contains("The night is done; one thing needs a look"), "{mail}");
     assert!(mail.contains("12 rows wait in quarantine because of a rule"), "{mail}");
     let told = "submissions : 12 rows wait in quarantine under the rule submissions.impossible , the oldest since \
                 2026-11-21 (12 came in tonight); the table goes on with what it had before";
@@ -132,6 +132,7 @@ fn when_the_rule_is_mended_a_replay_takes_the_rows_in() {
     assert_eq!(untouched, [12, 0, 0, 12]);
     assert_eq!(stranger.status.code(), Some(4), "{}", text(&stranger));
     assert_eq!(done.status.code(), Some(0), "{}", text(&done));
+    assert!(text(&done).contains("No e-mail was written"), "not that of the night: {}", text(&done));
     assert_eq!(account(&institution), [12, 12, 0, 0]);
     rule(&institution, 5000);
     assert!(standing(&institution, "2026-11-21").starts_with("warn: 12 of "), "they stand now");

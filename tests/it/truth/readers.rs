@@ -53,8 +53,8 @@ fn readers_are_told_the_same_verdict_without_jobs_and_exact_counts() {
     let readers = readers_mail(&institution).unwrap();
 
     assert_eq!(code, Some(9), "{digest}");
-    assert!(digest.contains("The night is done; one point needs a look"), "{digest}");
-    assert!(readers.contains("Read it with care"), "{readers}");
+    assert!(digest.contains("The night is done; one thing needs a look"), "{digest}");
+    assert!(readers.contains("Read the figures with care"), "{readers}");
     assert!(readers.contains("The data team has been told"), "{readers}");
     let at = digest.find("1 of ").unwrap();
     let observed: String = digest[at..].chars().take_while(|c| *c != '<').take(20).collect();

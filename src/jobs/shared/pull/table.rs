@@ -24,7 +24,8 @@ use crate::domain::lineage::ManifestColumn;
 use crate::domain::number::count_of;
 use crate::domain::outcome::JobError;
 use crate::domain::rule::Rule;
-use crate::domain::table::{KNOWN_FROM, KNOWN_TO, TableContract};
+use crate::domain::schedule::parse_zone;
+use crate::domain::table::{ColumnType, KNOWN_FROM, KNOWN_TO, TableContract};
 use crate::jobs::kind::JobContext;
 use crate::jobs::shared::tables::lake_error;
 use crate::lake::versions::{self, Extent};
@@ -298,7 +299,8 @@ impl Pull {
         let paths = lake.local_parts(&dataset, &parts).await.map_err(lake_error)?;
         let standing: Vec<_> = parts.into_iter().zip(paths).collect();
         let (at, schema) = (delivery.at, table_schema(&delivery.rows));
-        let newest = newest_event(contract, &delivery.rows, at);
+        let zone = parse_zone(&cx.environment.config.institution.timezone).map_err(anyhow::Error::from)?;
+        let newest = newest_event(contract, &delivery.rows, at, &zone);
         let merge_contract = contract.clone();
         let merged = spawn_blocking(move || versions::merge(&merge_contract, &standing, &delivery))
             .await
@@ -361,12 +363,25 @@ fn table_schema(rows: &DataFrame) -> Vec<ManifestColumn> {
     schema
 }
 
-/// The newest time in a delivery's rows, not later than the delivery itself.
-fn newest_event(contract: &TableContract, rows: &DataFrame, at: Timestamp) -> Option<Timestamp> {
-    let column = ["updated_at", "date"].into_iter().find(|name| contract.columns.contains_key(*name))?;
-    let micros = rows.column(column).ok()?.cast(&DataType::Datetime(TimeUnit::Microseconds, None)).ok()?;
+/// The newest time in a delivery's rows, not later than the delivery itself; a date is the beginning of its day in `zone`.
+fn newest_event(
+    contract: &TableContract,
+    rows: &DataFrame,
+    at: Timestamp,
+    zone: &jiff::tz::TimeZone,
+) -> Option<Timestamp> {
+    let (name, column) = ["updated_at", "date"].into_iter().find_map(|name| contract.columns.get_key_value(name))?;
+    let micros = rows.column(name).ok()?.cast(&DataType::Datetime(TimeUnit::Microseconds, None)).ok()?;
     let micros = micros.cast(&DataType::Int64).ok()?;
-    let limit = at.as_microsecond();
-    let newest = micros.i64().ok()?.iter().flatten().filter(|micros| *micros <= limit).max()?;
-    Timestamp::from_microsecond(newest).ok()
+    let instant = |micros: i64| {
+        let utc = Timestamp::from_microsecond(micros).ok()?;
+        match column.kind {
+            ColumnType::Date => {
+                let day = utc.to_zoned(jiff::tz::TimeZone::UTC).date();
+                Some(day.to_zoned(zone.clone()).ok()?.timestamp())
+            }
+            _ => Some(utc),
+        }
+    };
+    micros.i64().ok()?.iter().flatten().filter_map(instant).filter(|instant| *instant <= at).max()
 }

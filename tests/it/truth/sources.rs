@@ -1,0 +1,123 @@
+//! Nights of several sources, and nights on which nobody is enrolled.
+
+use super::Institution;
+use crate::support::site::{Site, text};
+
+const TWO_PULLS: &str = "
+name = 'night'
+timezone = 'America/Detroit'
+[defaults]
+retry = { attempts = 1 }
+[jobs.canvas]
+kind = 'canvas_pull'
+with = { source = 'canvas' }
+[jobs.registrar]
+kind = 'canvas_pull'
+needs = ['canvas']
+with = { source = 'registrar', tables = ['demographics'] }
+[jobs.quality]
+kind = 'quality_check'
+needs = ['canvas', 'registrar']
+[jobs.digest]
+kind = 'send_report'
+needs = ['quality']
+when = 'all_done'
+with = { report = 'digest' }
+";
+
+const TWO_SOURCES: &str = "
+[simulation]
+students = 40
+first_year = 2026
+[sources.canvas]
+kind = 'files'
+path = 'exports'
+anonymous = true
+extra = ['web_logs_daily']
+[sources.registrar]
+kind = 'files'
+path = 'registrar'
+anonymous = true
+extra = ['demographics']
+[paths]
+jobs = 'dags'
+";
+
+/// Two sources: Canvas, and a registrar who delivers `demographics`.
+fn two_sources() -> Institution {
+    let site = Site::new(TWO_SOURCES);
+    site.write("dags/night.toml", TWO_PULLS);
+    Institution(site)
+}
+
+/// Delivers an export of Canvas, and, if the registrar delivers as well, the registrar's.
+fn deliver(institution: &Institution, date: &str, registrar_too: bool) {
+    institution.deliver(date);
+    let folder = institution.0.path();
+    let file = folder.join(format!("exports/{date}/demographics.csv.gz"));
+    if registrar_too {
+        institution.0.write(&format!("registrar/{date}/demographics.csv.gz"), std::fs::read(&file).unwrap());
+        institution.0.write(&format!("registrar/{date}/manifest.json"), format!("{{\"at\": \"{date}T05:00:00Z\"}}"));
+    }
+    std::fs::remove_file(&file).unwrap();
+    institution.0.write(&format!("exports/{date}/manifest.json"), format!("{{\"at\": \"{date}T05:00:00Z\"}}"));
+}
+
+#[test]
+fn of_two_sources_both_are_told_and_the_one_that_is_late_is_named() {
+    let institution = two_sources();
+    deliver(&institution, "2026-11-20", true);
+    let (code, first) = institution.night("2026-11-20");
+    assert_eq!(code, Some(0), "{first}");
+    assert!(first.contains("All 13 tables are complete through the end of Thursday 19 November 2026"), "{first}");
+
+    deliver(&institution, "2026-11-24", false);
+    let (code, second) = institution.night("2026-11-24");
+
+    assert_eq!(code, Some(9), "{second}");
+    assert!(second.contains("1 of 13 tables is older than expected; the oldest, demographics"), "{second}");
+    assert!(second.contains("All 3 jobs finished, but 1 of "), "{second}");
+}
+
+#[test]
+fn the_failure_of_one_source_is_told_and_the_other_ones_tables_are_new() {
+    let institution = two_sources();
+    deliver(&institution, "2026-11-20", true);
+    institution.night("2026-11-20");
+    deliver(&institution, "2026-11-21", false);
+    std::fs::remove_dir_all(institution.0.path().join("registrar")).unwrap();
+
+    let (code, mail) = institution.night("2026-11-21");
+
+    assert_eq!(code, Some(1), "{mail}");
+    assert!(mail.contains("Part of the night failed"), "{mail}");
+    assert!(mail.contains("did not succeed: registrar"), "{mail}");
+}
+
+#[test]
+fn when_nobody_is_enrolled_scores_and_drift_are_skipped_with_that_reason_and_the_night_is_well() {
+    let site = Site::new(
+        "[simulation]\nstudents = 150\nfirst_year = 2026\n[features]\nweeks = [4, 8]\n\
+         [sources.canvas]\nkind = 'files'\npath = 'exports'\nanonymous = true\n[paths]\njobs = 'dags'\nmodels = 'recipes'\n",
+    );
+    site.write("dags/night.toml", include_str!("../../../jobs/nightly.toml").replace("\"nightly\"", "\"night\""));
+    let recipe = include_str!("../../../config/models/at_risk.toml");
+    site.write(
+        "recipes/at_risk.toml",
+        recipe.replace("min_auc = 0.6 ", "min_auc = 0.5 ").replace("beat_rule = true", "beat_rule = false"),
+    );
+    let institution = Institution(site);
+    institution.deliver("2026-11-20");
+    institution.night("2026-11-20");
+    institution.deliver("2026-11-21");
+    let ended = |_, line: &str| line.replace("\"workflow_state\":\"active\"", "\"workflow_state\":\"deleted\"");
+    institution.change("2026-11-21", "enrollments/part-00000.jsonl.gz", ended);
+
+    let (code, mail) = institution.night("2026-11-21");
+
+    let shown = text(&institution.0.nocturne(&["runs", "show", "last"]));
+    assert_eq!(code, Some(0), "{mail}\n{shown}");
+    assert!(mail.contains("score: nobody is enrolled (between terms)"), "{mail}");
+    assert!(mail.contains("was not measured: nobody is enrolled"), "{mail}");
+    assert!(!mail.contains("How many students may need support"), "{mail}");
+}
