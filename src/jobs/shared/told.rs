@@ -1,8 +1,9 @@
 //! What people were told on earlier nights: tonight's e-mail is compared with the last one, and leaves its own figures.
 //!
 //! Each e-mail that is put in the outbox leaves measurements of the job that writes it, which is its audience: the rows of
-//! each table, the findings by severity and the version of each model. So "what changed" is since the last e-mail that told of rows, whatever was
-//! pulled in between. An e-mail that nobody gets leaves nothing. `score` leaves rounded counts of people, none below ten.
+//! each table, the findings by severity and the version of each model. So "what changed" is since the last e-mail that
+//! told of rows, whatever was pulled in between. An e-mail that nobody gets leaves nothing. `score` leaves rounded counts
+//! of people, none below ten.
 
 use std::collections::BTreeMap;
 
