@@ -42,13 +42,16 @@ enum Verdict {
     End(Unattempted),
 }
 
+/// What becomes of a queued job. Except by `always`, it neither begins nor ends while a job that it needs is not done, even
+/// where a failure has decided already what will become of it: so a job that is done stands for all that is upstream of it,
+/// and a report that needs the last job of a chain is not written while another branch still runs.
 fn verdict(job: &Job, states: &BTreeMap<JobName, JobState>) -> Verdict {
-    if job.when == When::AllSuccess && waits(job, states) {
+    let waits = job.needs.iter().filter_map(|need| states.get(need)).any(|state| !state.is_done());
+    if waits && job.when != When::Always {
         return Verdict::Wait;
     }
     let needs: Vec<(&JobName, JobState)> =
         job.needs.iter().filter_map(|need| Some((need, *states.get(need)?))).collect();
-    let all_done = needs.iter().all(|(_, state)| state.is_done());
     let failed = needs.iter().find(|(_, state)| state.is_failure());
     let succeeded = needs.iter().any(|(_, state)| *state == JobState::Succeeded);
     let cancelled = needs.iter().any(|(_, state)| *state == JobState::Cancelled);
@@ -56,12 +59,10 @@ fn verdict(job: &Job, states: &BTreeMap<JobName, JobState>) -> Verdict {
 
     match job.when {
         When::Always => Verdict::Ready,
-        // One failed need decides at once: waiting for the others would not change it.
         When::AllSuccess | When::NoneFailed if failed.is_some() => {
             let upstream = failed.map_or_else(|| job.name.clone(), |(name, _)| (*name).clone());
             Verdict::End(Unattempted::UpstreamFailed { upstream })
         }
-        _ if !all_done => Verdict::Wait,
         _ if cancelled && job.when != When::AllDone => Verdict::End(Unattempted::Cancelled),
         When::AllSuccess => {
             let missing = needs.iter().find(|(_, state)| *state != JobState::Succeeded);
@@ -73,16 +74,6 @@ fn verdict(job: &Job, states: &BTreeMap<JobName, JobState>) -> Verdict {
         When::OneSuccess if succeeded => Verdict::Ready,
         When::OneSuccess => skipped("none of its needs succeeded"),
     }
-}
-
-/// Whether a need of a job is not done yet, and none has failed so far: true of most jobs of a large DAG.
-fn waits(job: &Job, states: &BTreeMap<JobName, JobState>) -> bool {
-    let mut states = job.needs.iter().filter_map(|need| states.get(need));
-    let mut waits = false;
-    states.all(|state| {
-        waits |= !state.is_done();
-        !state.is_failure()
-    }) && waits
 }
 
 #[cfg(test)]
@@ -149,6 +140,26 @@ mod tests {
         assert_eq!(first.unattempted, vec![(name("train"), Unattempted::UpstreamFailed { upstream: name("pull") })]);
         assert_eq!(first.ready, vec![]);
         assert_eq!(second.ready, vec![name("digest")]);
+    }
+
+    #[test]
+    fn a_job_whose_need_failed_ends_when_its_other_needs_are_done_and_with_it_what_reports_on_it() {
+        let dag = dag(&[
+            ("canvas", &[], When::AllSuccess),
+            ("files", &[], When::AllSuccess),
+            ("quality", &["canvas", "files"], When::AllSuccess),
+            ("digest", &["quality"], When::AllDone),
+        ]);
+        let with = |files| {
+            let queued = [("quality", JobState::Queued), ("digest", JobState::Queued)];
+            next(&dag, &states(&[&[("canvas", JobState::Failed), ("files", files)][..], &queued].concat()))
+        };
+
+        let (before, after) = (with(JobState::Running), with(JobState::Succeeded));
+
+        assert_eq!((before.ready, before.unattempted), (vec![], vec![]));
+        let upstream = Unattempted::UpstreamFailed { upstream: name("canvas") };
+        assert_eq!((after.ready, after.unattempted), (vec![], vec![(name("quality"), upstream)]));
     }
 
     #[test]
