@@ -8,7 +8,7 @@ use super::channels::Channels;
 use super::error::AppError;
 use super::open::{configuration, start_log};
 use super::outbox::transport;
-use crate::config::{AlertRoute, Config, Use, process_environment};
+use crate::config::{AlertRoute, Config, SourceKind, Use, process_environment};
 use crate::domain::clock::Clock;
 use crate::domain::delivery::Recipient;
 use crate::domain::ids::DagName;
@@ -55,6 +55,7 @@ fn tests(config: &Config, name: &str, route: &AlertRoute) -> anyhow::Result<Vec<
     let view = AlertNewsView {
         route: name.to_owned(),
         contact: config.mail.reply_to.clone(),
+        is_simulation: config.sources.values().all(|source| source.kind == SourceKind::Simulation),
         ..AlertNewsView::sample(&config.institution.name, &dag, date)
     };
     let email = Renderer::new()?.alerts(&view)?;

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::engine::Settler;
 use crate::lake::{Lake, keys};
 use crate::report::Renderer;
-use crate::report::view::{FolderEntry, FolderView};
+use crate::report::view::FolderView;
 use crate::store::{StateStore, identities_target};
 use crate::telemetry::spawn_blocking;
 
@@ -87,14 +87,12 @@ impl Settle {
         let entries = entries
             .into_iter()
             .filter(|entry| entry.name != "index.html")
-            .map(|entry| FolderEntry {
-                size_bytes: (!entry.name.ends_with('/')).then_some(entry.size_bytes),
-                about: String::new(),
-                name: entry.name.trim_end_matches('/').to_owned(),
+            .map(|entry| {
+                let size_bytes = (!entry.name.ends_with('/')).then_some(entry.size_bytes);
+                (entry.name.trim_end_matches('/').to_owned(), size_bytes)
             })
             .collect();
-        let view = FolderView { path: folder.to_owned(), about: String::new(), entries };
-        let html = self.renderer.folder_index(&view)?;
+        let html = self.renderer.folder_index(&FolderView::new(folder, entries))?;
         self.lake.put_pointer(&keys::browsed(&page)?, html.into()).await?;
         Ok(())
     }

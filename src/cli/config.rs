@@ -1,5 +1,7 @@
 //! `nocturne config show|check|schema`: which values are in force, and where they come from.
 
+use std::collections::BTreeSet;
+
 use super::layers::{invalid, load};
 use super::shapes::Shape;
 use super::{ExitCode, Failure, Global, output};
@@ -56,14 +58,15 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode, Failure> {
 /// that DAGs name.
 fn check(layers: &Layers) -> Result<(), Mistakes> {
     let (config, mut mistakes) = layers.config_with_mistakes(Use::Nights)?;
-    match site_rules(&config) {
-        Err(Mistakes(found)) => mistakes.extend(found),
-        Ok(rules) => {
-            let dags = Dags::of(&config).names().unwrap_or_default().into_iter().collect();
-            let owners = rules.into_iter().filter_map(|rule| rule.owner).collect();
-            mistakes.extend(layers.mistakes_at(config.alerts.unmatched(&dags, &owners)));
+    let owners: Option<BTreeSet<String>> = match site_rules(&config) {
+        Ok(rules) => Some(rules.into_iter().filter_map(|rule| rule.owner).collect()),
+        Err(Mistakes(found)) => {
+            mistakes.extend(found);
+            None
         }
-    }
+    };
+    let dags = Dags::of(&config).names().unwrap_or_default().into_iter().collect();
+    mistakes.extend(layers.mistakes_at(config.alerts.unmatched(&dags, owners.as_ref())));
     // What else is wrong in a DAG file is for `nocturne dags check` to say; a folder without files has no recipients.
     for (_, dag) in Dags::of(&config).each().unwrap_or_default() {
         if let Err(AppError::Dag(Mistakes(found))) = dag {

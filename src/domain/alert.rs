@@ -161,6 +161,8 @@ pub struct Seen {
     pub message: String,
     /// What to do.
     pub advice: String,
+    /// Whether it is repeated from an earlier night, because nothing new has come to look at.
+    pub is_repeated: bool,
 }
 
 /// What a night makes of an alert.
@@ -284,7 +286,7 @@ fn is_cooling_down(alert: &AlertState, night: Night<'_>) -> bool {
 }
 
 fn opened(dag: &DagName, date: Date, seen: &Seen) -> AlertStep {
-    let Seen { check, subject, job, owner, why, severity, message, advice } = seen.clone();
+    let Seen { check, subject, job, owner, why, severity, message, advice, is_repeated: _ } = seen.clone();
     let id = content_hash(format!("{dag}/{check}/{subject}/{date}").as_bytes()).chars().take(8).collect();
     let cause = Cause::of(&check);
     let state = AlertState {
@@ -324,7 +326,8 @@ fn returned(alert: &AlertState, seen: &Seen, date: Date) -> AlertStep {
     AlertStep { event: AlertEvent::Returned, ..again(&back, seen, date) }
 }
 
-/// A standing alert that was found again. Within its own night nothing is counted twice.
+/// A standing alert that was found again. Within its own night nothing is counted twice, and a night that only repeats what
+/// an earlier one found has not found it.
 fn again(alert: &AlertState, seen: &Seen, date: Date) -> AlertStep {
     let is_new_night = alert.seen_on < date;
     let severity_before = if is_new_night { Some(alert.severity) } else { alert.severity_before };
@@ -338,7 +341,7 @@ fn again(alert: &AlertState, seen: &Seen, date: Date) -> AlertStep {
         message: seen.message.clone(),
         advice: seen.advice.clone(),
         seen_on: date.max(alert.seen_on),
-        nights: alert.nights + u32::from(is_new_night),
+        nights: alert.nights + u32::from(is_new_night && !seen.is_repeated),
         resolved_on: None,
         ..alert.clone()
     };
@@ -372,7 +375,18 @@ mod tests {
             severity,
             message: "what".to_owned(),
             advice: "do".to_owned(),
+            is_repeated: false,
         }
+    }
+
+    #[test]
+    fn a_night_that_only_repeats_a_finding_has_not_found_it_again() {
+        let first = night(20, &[], &[seen("users.unique", Severity::Warning)], true);
+        let repeated = Seen { is_repeated: true, ..seen("users.unique", Severity::Warning) };
+
+        let second = night(21, &first, &[repeated], true);
+
+        assert_eq!((second[0].event, second[0].state.nights), (AlertEvent::Same, 1));
     }
 
     fn known(steps: &[AlertStep]) -> Vec<StandingAlert> {

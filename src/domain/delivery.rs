@@ -122,6 +122,17 @@ pub struct Signature {
     pub failed_jobs: Vec<String>,
 }
 
+/// An e-mail of a night that was handed over, as the next one for the same night sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierEmail {
+    /// What it said.
+    pub signature: Signature,
+    /// Its subject.
+    pub subject: String,
+    /// When it was handed over.
+    pub at: Timestamp,
+}
+
 /// A revision as a decision sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
@@ -250,6 +261,11 @@ impl Word {
     /// happened in a night, or what somebody must do about it, stays true.
     pub const fn is_overtaken(self) -> bool {
         matches!(self, Self::Ok | Self::Late | Self::Unknown)
+    }
+
+    /// Returns whether it is a digest's.
+    pub const fn is_digest(self) -> bool {
+        matches!(self, Self::Ok | Self::Look | Self::Failed)
     }
 
     /// Returns whether the night is done and none of its jobs failed.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::StandingAlert;
 use super::check::Finding;
+use super::delivery::EarlierEmail;
 use super::fingerprint::Why;
 use super::ids::{DagName, JobName, KindName, RunId};
 use super::measurement::PastMeasurement;
@@ -72,6 +73,9 @@ pub struct JobInput {
     /// The slots of this DAG's schedule that were skipped since its last run for a slot, oldest first.
     #[serde(default)]
     pub skipped: Vec<SkippedSlot>,
+    /// The last e-mail of this job for this night that was handed over.
+    #[serde(default)]
+    pub earlier_email: Option<EarlierEmail>,
 }
 
 /// Returns the name of an attempt: see [`JobInput::attempt_name`].

@@ -82,7 +82,7 @@ impl Reason {
     pub const fn words(self) -> &'static str {
         match self {
             Self::UpToDate => "up to date",
-            Self::NobodyEnrolled => "nobody is enrolled (between terms)",
+            Self::NobodyEnrolled => "nobody is enrolled",
             Self::NotEnoughHistory => "not enough history yet",
         }
     }
@@ -151,7 +151,7 @@ pub enum ModelRole {
 }
 
 /// An e-mail for the outbox: the same for all its recipients except for their own headers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailRecord {
     /// The DAG.
     pub dag: DagName,
@@ -170,6 +170,9 @@ pub struct MailRecord {
     /// The RFC 5322 message without `To`, `Message-ID` and the headers that refer to other messages: these are put
     /// before it.
     pub body: String,
+    /// What it tells, for later e-mails to compare with: measured only if somebody gets it.
+    #[serde(default)]
+    pub tells: Vec<Measurement>,
 }
 
 /// Why an attempt failed, and whether another try might help.

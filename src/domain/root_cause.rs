@@ -64,6 +64,7 @@ mod tests {
             severity: Severity::Warning,
             message: "what".to_owned(),
             advice: "do".to_owned(),
+            is_repeated: false,
         };
         let dag = "nightly".parse().unwrap();
         let night = Night { dag: &dag, date: date(2026, 11, day), cooldown_nights: 0 };

@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::check::{Action, CheckStatus};
 use super::ids::TableName;
+use super::number::{figure, grouped};
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -202,17 +203,33 @@ impl Expected {
             Self::Within { warn, error } => warn.or(*error).unwrap_or_default().words(),
         }
     }
+
+    /// Returns where a share from 0 to 1 should be, in words.
+    pub fn words_of_share(&self) -> String {
+        match self {
+            Self::AsUsual { .. } => self.words(),
+            Self::Within { warn, error } => warn.or(*error).unwrap_or_default().written(percent),
+        }
+    }
 }
 
 impl Range {
     fn words(&self) -> String {
-        match (self.low, self.high) {
+        self.written(figure)
+    }
+
+    fn written(&self, number: impl Fn(f64) -> String) -> String {
+        match (self.low.map(&number), self.high.map(&number)) {
             (Some(low), Some(high)) => format!("from {low} to {high}"),
             (Some(low), None) => format!("at least {low}"),
             (None, Some(high)) => format!("at most {high}"),
             (None, None) => "any number".to_owned(),
         }
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e6).round() / 1e4)
 }
 
 impl RowLimit {
@@ -228,8 +245,8 @@ impl fmt::Display for RowLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Count(1) => f.write_str("1 row"),
-            Self::Count(most) => write!(f, "{most} rows"),
-            Self::Share(most) => write!(f, "{} %", (most * 1e6).round() / 1e4),
+            Self::Count(most) => write!(f, "{} rows", grouped(*most)),
+            Self::Share(most) => f.write_str(&percent(*most)),
         }
     }
 }

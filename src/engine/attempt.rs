@@ -86,6 +86,7 @@ pub(super) fn assignment(
         is_for_earlier_date: committed.is_for_earlier_date,
         alerts: committed.alerts,
         skipped: committed.skipped,
+        earlier_email: committed.earlier_email,
         history,
     };
     Assignment { input, earlier, fence: begun.attempt.fence.clone() }

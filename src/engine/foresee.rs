@@ -265,6 +265,7 @@ impl Present {
             is_for_earlier_date: false,
             alerts: self.alerts.clone(),
             skipped: Vec::new(),
+            earlier_email: None,
             history: Vec::new(),
         }
     }

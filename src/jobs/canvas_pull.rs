@@ -145,14 +145,22 @@ fn outcome(mut pull: Pull, cx: &JobContext) -> Result<Outcome, JobError> {
     }
     let rows: u64 = views.iter().map(|view| view.rows).sum();
     let stale = views.iter().filter(|view| view.is_stale).count();
-    outcome.summary =
-        format!("{}  {}  {held_back} held back", count_of(views.len(), "table", "tables"), number::rows(rows));
+    outcome.summary = format!(
+        "{}, {}, {} held back",
+        count_of(views.len(), "table", "tables"),
+        number::rows(rows),
+        number::grouped(held_back)
+    );
     let waiting: u64 = views.iter().map(|view| view.waiting).sum();
     if waiting > 0 {
-        outcome.summary.push_str(&format!("  {} wait", number::grouped(waiting)));
+        outcome.summary.push_str(&format!(
+            ", {} {} in quarantine",
+            number::grouped(waiting),
+            if waiting == 1 { "waits" } else { "wait" }
+        ));
     }
     if stale > 0 {
-        outcome.summary.push_str(&format!("  {stale} stale"));
+        outcome.summary.push_str(&format!(", {stale} stale"));
     }
     TABLES.leave(&mut outcome, &views)?;
     PULL_DATE.leave(&mut outcome, &cx.input.logical_date)?;

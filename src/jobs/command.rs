@@ -28,6 +28,7 @@ use super::kind::{JobContext, JobKind};
 use crate::config::SecretReference;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::measurement::Measurement;
+use crate::domain::number::count_of;
 use crate::domain::outcome::{JobError, Outcome};
 use crate::engine::process::program::{self, Program, ProgramEnd};
 use crate::engine::process::{MemoryLimit, Rules};
@@ -91,7 +92,7 @@ impl JobKind for Command {
         let finished = program::run(&program, &rules, log, &cx.cancel).await?;
         match finished.end {
             ProgramEnd::Exited(status) if status.success() => Ok(Outcome {
-                summary: format!("`{}` ended well, {} lines", params.program, finished.lines),
+                summary: format!("`{}` ended well, {}", params.program, lines_of(finished.lines)),
                 measurements: vec![Measurement::new("command.lines", count(finished.lines)).unit("lines")],
                 ..Outcome::default()
             }),
@@ -138,12 +139,17 @@ fn program(params: &Params, cx: &JobContext) -> Result<Program, JobError> {
     })
 }
 
+/// How many lines a program printed, in words.
+fn lines_of(lines: u64) -> String {
+    count_of(usize::try_from(lines).unwrap_or(usize::MAX), "line", "lines")
+}
+
 fn failure(program: &str, status: ExitStatus) -> JobError {
     let why = match (status.code(), status.signal()) {
         (Some(TRY_AGAIN), _) => anyhow::anyhow!("`{program}` asked for another try (exit code 75)"),
         (Some(code), _) => {
             return JobError::Fail(anyhow::anyhow!(
-                "`{program}` ended with exit code {code}; what it printed is in this attempt's log (`nocturne runs logs`)"
+                "the program `{program}` ended with exit code {code}; what it printed is in this attempt's log"
             ));
         }
         (None, Some(9)) => {

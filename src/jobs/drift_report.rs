@@ -74,7 +74,7 @@ impl JobKind for DriftReport {
             Ok(outcome)
         };
         let Some(current) = cx.examples(&recipe, Stage::Current).await? else {
-            return skipped("nobody is enrolled (between terms)", Reason::NobodyEnrolled);
+            return skipped("nobody is enrolled", Reason::NobodyEnrolled);
         };
         let Some(past) = cx.examples(&recipe, Stage::Past).await? else {
             return skipped("no earlier term to compare with", Reason::NotEnoughHistory);
@@ -194,13 +194,9 @@ fn by_term(past: &Rows, week: i64) -> Vec<Rows> {
         .collect()
 }
 
-fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<String, f64>) -> Result<Outcome, JobError> {
+/// What the report says of the distances.
+fn drift_view(figures: &DriftFigures, importances: &BTreeMap<String, f64>, alarm_share: f64) -> DriftView {
     let DriftFigures { week, terms, features: distances, scores, courses: mix } = figures;
-    if distances.is_empty() {
-        return Err(JobError::Fail(anyhow::anyhow!(
-            "no feature could be compared: a check that looked at nothing must not pass"
-        )));
-    }
     let weight = |feature: &str| importances.get(feature).copied().unwrap_or(0.0).max(0.0);
     let whole: f64 = distances.iter().map(|distance| weight(&distance.feature)).sum();
     let drifted: Vec<&Distance> = distances.iter().filter(|distance| distance.ks > distance.threshold).collect();
@@ -209,7 +205,6 @@ fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<Strin
     } else {
         drifted.len() as f64 / distances.len() as f64
     };
-    let alarm_share = cx.environment.config.drift.alarm_share;
     let mut ranked: Vec<&Distance> = distances.iter().collect();
     let mix_drifted = mix.as_ref().is_some_and(|mix| mix.chi_square.cramers_v > mix.threshold);
     ranked
@@ -217,23 +212,36 @@ fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<Strin
     let top: Vec<_> =
         ranked.iter().take(8).map(|d| feature_view(d, importances)).chain(mix.as_ref().map(mix_view)).collect();
     let drifted_in_all = drifted.len() + usize::from(mix_drifted);
-    let view = DriftView {
+    DriftView {
         reference: format!("course week {week} of {terms} earlier terms"),
         looked_at: distances.len() + usize::from(mix.is_some()),
         drifted: drifted_in_all,
         unlisted: drifted_in_all.saturating_sub(top.iter().filter(|feature| feature.is_beyond()).count()),
         weighted_share: share,
+        is_weighted: whole > 0.0,
+        is_learnt: distances.iter().any(|distance| distance.is_learnt),
         alarm_share,
         top,
         scores: scores.as_ref().map(|distance| feature_view(distance, importances)),
-    };
+    }
+}
+
+fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<String, f64>) -> Result<Outcome, JobError> {
+    let distances = &figures.features;
+    if distances.is_empty() {
+        return Err(JobError::Fail(anyhow::anyhow!(
+            "no feature could be compared: a check that looked at nothing must not pass"
+        )));
+    }
+    let view = drift_view(figures, importances, cx.environment.config.drift.alarm_share);
+    let share = view.weighted_share;
     let mut outcome = Outcome {
         summary: format!(
-            "{} of {} features drifted against {}; {:.0} % of importance",
+            "{} of {} features drifted against {}{}",
             view.drifted,
             view.looked_at,
             view.reference,
-            share * 100.0
+            if view.is_weighted { format!("; {:.0} % of importance", share * 100.0) } else { String::new() }
         ),
         ..Outcome::default()
     };
@@ -241,7 +249,14 @@ fn outcome(cx: &JobContext, figures: &DriftFigures, importances: &BTreeMap<Strin
         outcome.findings.push(Finding::warning(
             "drift.alarm",
             "features",
-            format!("features that carry {:.0} % of the model's importance differ from earlier terms", share * 100.0),
+            if view.is_weighted {
+                format!(
+                    "features that carry {:.0} % of the model's importance differ from earlier terms",
+                    share * 100.0
+                )
+            } else {
+                format!("{} of {} features differ from earlier terms", view.drifted, view.looked_at)
+            },
             "Look at the drift table of the published report before acting on the scores",
         ));
     }

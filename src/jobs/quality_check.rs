@@ -18,7 +18,6 @@ use crate::domain::ids::KindName;
 use crate::domain::measurement::{HistoryWanted, Measurement};
 use crate::domain::outcome::{JobError, Outcome};
 use crate::domain::rule::{Form, Rule, Value};
-use crate::lake::Dataset;
 use crate::ml::quality::evaluate;
 use crate::report::view::QualityView;
 use crate::telemetry::{progress, spawn_blocking};
@@ -151,10 +150,14 @@ fn message(problem: &CheckOutcome, rules: &[Rule]) -> String {
     let CheckOutcome { check, subject, observed, expected, why, .. } = problem;
     let rule = rules.iter().find(|rule| rule.id == *check);
     let is_query = rule.is_some_and(|rule| matches!(rule.form, Form::Value { value: Value::Sql(_), .. }));
+    let subject = match problem.action {
+        Action::StopTable => format!("`{subject}`, in the version that stands"),
+        _ => format!("`{subject}`"),
+    };
     let found = match problem.status {
-        CheckStatus::Error => return format!("`{subject}`: the rule `{check}` could not be evaluated: {observed}"),
+        CheckStatus::Error => return format!("{subject}: the rule `{check}` could not be evaluated: {observed}"),
         _ if is_query => format!("`{check}` gives {observed}, expected {expected}"),
-        _ => format!("`{subject}`: {observed}, expected {expected}"),
+        _ => format!("{subject}: {observed}, expected {expected}"),
     };
     if why.is_empty() { found } else { format!("{found}. {}", why.trim_end_matches('.')) }
 }
@@ -166,9 +169,9 @@ fn advice(problem: &CheckOutcome, rules: &[Rule]) -> String {
         (Some(advice), ..) => advice.clone(),
         (None, Some(rule), CheckStatus::Error) => format!("Correct the rule (it is stated in {})", rule.origin),
         (None, Some(rule), _) => format!(
-            "Look at the table (`nocturne lake head {}`), correct the source or the rule ({}), and run the night again",
-            Dataset::table(&rule.table),
-            rule.origin
+            "See what the rule looks for and what it found before (`nocturne quality show {}`), correct the source or the \
+             rule ({}), and run the night again",
+            rule.id, rule.origin
         ),
         (None, None, _) => "See what the rule is about: `nocturne quality list`".to_owned(),
     };
@@ -183,7 +186,7 @@ fn late_tables(late: &[&CheckOutcome]) -> Option<Finding> {
     let first = late.first()?;
     let names: Vec<&str> = late.iter().map(|problem| problem.subject.as_str()).collect();
     let message = match names.len() {
-        1 => format!("`{}` is older than expected: {}; {} is expected", first.subject, first.observed, first.expected),
+        1 => format!("`{}` is older than expected: {}; expected: {}", first.subject, first.observed, first.expected),
         n => format!("{n} tables are older than expected: {}", names.join(", ")),
     };
     let advice = "Ask for the missing delivery; the next night takes it in by itself. For a table that comes less often, set \

@@ -81,7 +81,7 @@ impl JobKind for Score {
         let stale = stale_champion(cx, &recipe, &champion).await?;
         let Some(examples) = cx.examples(&recipe, Stage::Current).await? else {
             return Ok(Outcome {
-                summary: "nobody is enrolled (between terms)".to_owned(),
+                summary: "nobody is enrolled".to_owned(),
                 reason: Some(Reason::NobodyEnrolled),
                 findings: stale.into_iter().collect(),
                 ..Outcome::default()

@@ -6,6 +6,7 @@
 //! needs neither the lake nor a chart: if one of these fails, that is a finding, and the e-mail says so. The outbox decides whether the same night
 //! sends another e-mail: only if it says something else.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ use crate::domain::dag::Dag;
 use crate::domain::delivery::Recipient;
 use crate::domain::fingerprint::DependsOn;
 use crate::domain::ids::JobName;
-use crate::domain::measurement::{HistoryWanted, Measurement};
+use crate::domain::measurement::HistoryWanted;
 use crate::domain::outcome::{FileRef, JobError, MailRecord, Outcome};
 use crate::lake::keys;
 use crate::report::alerts::{Found, alerts};
@@ -118,7 +119,7 @@ impl JobKind for SendReport {
         let browsed = browsed::gather(&report, cx);
         let routed = routed(&report, &alerts, cx)?;
         let tells = measurements(&report);
-        let mut outcome = Outcome { alerts, findings: routed.findings, measurements: tells, ..Outcome::default() };
+        let mut outcome = Outcome { alerts, findings: routed.findings, ..Outcome::default() };
         let mut report_link = report_link(cx);
         // The e-mail says what became of the report, so that comes first; it has a time limit, and may fail.
         let published = match render_report(report.clone(), browsed, timings, cx).await {
@@ -137,12 +138,13 @@ impl JobKind for SendReport {
             }
         }
         let contact = cx.environment.config.mail.reply_to.clone();
-        let (digest, found) = (DigestView { report, night, report_link, contact }, outcome.findings.clone());
+        let earlier = cx.input.earlier_email.clone();
+        let (digest, found) = (DigestView { report, night, report_link, contact, earlier }, outcome.findings.clone());
         let Digest { email, report, findings } = spawn_blocking(move || render_digest(digest, found)).await?;
         outcome.findings = findings;
         outcome.summary = format!("“{}”", report.headline());
         facts::VERDICT.leave(&mut outcome, &report.verdict())?;
-        outcome.mails.push(mail(&email, &params, cx)?);
+        outcome.mails.push(MailRecord { tells, ..mail(&email, &params, cx)? });
         outcome.mails.extend(routed.mails);
         Ok(outcome)
     }
@@ -173,7 +175,7 @@ fn render_digest(mut digest: DigestView, mut findings: Vec<Finding>) -> anyhow::
 /// Adds findings to what people are told, the worst first.
 fn tell_too(report: &mut ReportView, findings: &[Finding]) {
     let found: Vec<Found> = findings.iter().cloned().map(Found::tonight).collect();
-    report.alerts.extend(alerts(&found, &[]));
+    report.alerts.extend(alerts(&found, &[], ""));
     report.alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
 }
 
@@ -191,17 +193,18 @@ async fn for_readers(params: &Params, report: ReportView, cx: &JobContext) -> Re
     if let Some(summary) = nobody {
         return Ok(Outcome { summary, ..Outcome::default() });
     }
-    let tells: Vec<Measurement> = measurements(&report);
+    let tells = measurements(&report);
     let night = night_view(cx, cx.environment.clock.now());
     let contact = cx.environment.config.mail.reply_to.clone();
     // A report that could not be published tonight is not there.
     let is_published = !report.alerts.iter().any(|alert| alert.check == NOT_PUBLISHED);
     let report_link = report_link(cx).filter(|_| is_published);
-    let digest = DigestView { report, night, report_link, contact };
+    let earlier = cx.input.earlier_email.clone();
+    let digest = DigestView { report, night, report_link, contact, earlier };
     let email = spawn_blocking(move || Ok::<_, anyhow::Error>(Renderer::new()?.reader(&digest)?)).await?;
     let summary = format!("“{}”, for readers", email.subject);
-    let mut outcome = Outcome { summary, measurements: tells, ..Outcome::default() };
-    outcome.mails.push(mail(&email, params, cx)?);
+    let mut outcome = Outcome { summary, ..Outcome::default() };
+    outcome.mails.push(MailRecord { tells, ..mail(&email, params, cx)? });
     outcome.findings.extend(email.undrawn.iter().map(|why| undrawn(why)));
     Ok(outcome)
 }
@@ -295,13 +298,8 @@ async fn render_report(
         let published: Vec<PublishedCheck> = checks.iter().flatten().map(published::check).collect();
         files.push(("quality.json".to_owned(), serde_json::to_vec_pretty(&published)?));
     }
-    for (fact, file) in
-        [(facts::DRIFT_FIGURES.as_left(cx), "drift.json"), (facts::EVALUATION.as_left(cx), "evaluation.json")]
-    {
-        if let Some(value) = fact {
-            files.push((file.to_owned(), serde_json::to_vec_pretty(value)?));
-        }
-    }
+    files.extend(by_model("drift", facts::DRIFT_FIGURES.as_left(cx), cx)?);
+    files.extend(by_model("evaluation", facts::EVALUATION.as_left(cx), cx)?);
     files.extend(rendered.charts.into_iter().map(|chart| (format!("{}.png", chart.name), chart.png)));
     let of_report =
         |(file, bytes): (String, Vec<u8>)| (keys::report_file(&cx.input.dag, cx.input.logical_date, &file), bytes);
@@ -312,6 +310,24 @@ async fn render_report(
         Err(error) => findings.push(incomplete(&error)),
     }
     Ok(Published { files, findings })
+}
+
+/// What jobs left for publication: `<name>.json`, or, where several did, `<name>.<model>.json` of each.
+fn by_model<'a>(
+    name: &str,
+    left: impl Iterator<Item = (&'a JobName, &'a serde_json::Value)>,
+    cx: &JobContext,
+) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let left: Vec<_> = left.collect();
+    let mut files = BTreeMap::new();
+    for (job, value) in &left {
+        let file = match left.len() {
+            1 => format!("{name}.json"),
+            _ => format!("{name}.{}.json", facts::model_of(cx, job).unwrap_or(job.as_str())),
+        };
+        files.insert(file, serde_json::to_vec_pretty(value)?);
+    }
+    Ok(files.into_iter().collect())
 }
 
 /// Stages files in the lake.

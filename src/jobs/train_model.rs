@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::kind::{JobContext, JobKind};
 use super::shared::examples::Examples;
@@ -97,7 +98,9 @@ impl JobKind for TrainModel {
         let same = champion.filter(|champion| champion.version == version);
         let first = same.and_then(|champion| champion.card["trained_for"].as_str()?.parse().ok());
         let trained_for = first.unwrap_or(cx.input.logical_date);
-        let fitted = Fitted { name, recipe: &recipe, trained, trained_for, basis, inputs, version, champion, decision };
+        let terms = cx.term_names().await?;
+        let fitted =
+            Fitted { name, recipe: &recipe, trained, trained_for, basis, inputs, version, champion, decision, terms };
         // The model itself is named by its content, so it is stored in its place before the commit, where later jobs
         // read it.
         let place = keys::browsed(&fitted.artefact()).map_err(JobError::fail)?;
@@ -140,9 +143,17 @@ struct Fitted<'a> {
     /// The champion that it was compared with.
     champion: Option<&'a ModelRecord>,
     decision: Decision,
+    /// The names of terms.
+    terms: BTreeMap<i64, String>,
 }
 
 impl Fitted<'_> {
+    /// The name of a term by its id; the id where it has none.
+    fn term(&self, id: &str) -> String {
+        let name = id.parse().ok().and_then(|id: i64| self.terms.get(&id));
+        name.map_or_else(|| format!("term {id}"), Clone::clone)
+    }
+
     fn artefact(&self) -> String {
         keys::model_file(self.name, &self.version, "model.postcard")
     }
@@ -226,8 +237,9 @@ impl Fitted<'_> {
                 name.as_str(),
                 format!("a new version of `{name}` met all thresholds and waits for a person's approval"),
                 format!(
-                    "Look at its evaluation; to let the gate decide, set `approval = \"automatic\"` in the recipe \
-                     `{name}.toml` (`paths.models`)"
+                    "Look at its evaluation in the published report. There is no command to approve one \
+                     version; to let the gate decide, set `approval = \"automatic\"` in the recipe `{name}.toml` \
+                     (`paths.models`) and run the night again"
                 ),
             )),
             (false, _) => Some(
@@ -235,7 +247,11 @@ impl Fitted<'_> {
                     "model.not_promoted",
                     name.as_str(),
                     format!("the new version of `{name}` was not promoted: {why}"),
-                    "The champion stays, if there is one; look at the evaluation before loosening a threshold",
+                    if self.champion.is_some() {
+                        "The version in use stays; look at the evaluation in the published report before loosening a threshold"
+                    } else {
+                        "No version is in use; look at the evaluation in the published report before loosening a threshold"
+                    },
                 )
                 .told_once(),
             ),
@@ -285,7 +301,11 @@ impl Fitted<'_> {
             algorithm: evaluation.chosen.replace('_', " "),
             decision: self.decision.why.clone(),
             trained_for: Some(self.trained_for),
-            evaluated_on: format!("term {} (learned from {})", evaluation.test_term, evaluation.trained_on.join(", ")),
+            evaluated_on: {
+                let learned: Vec<String> = evaluation.trained_on.iter().map(|term| self.term(term)).collect();
+                let test = self.term(&evaluation.test_term);
+                format!("{test}, by a fit to {}; then fitted to these terms together", learned.join(", "))
+            },
             basis: self.basis,
             auc: self.figures().auc.map(interval),
             rule_auc: value(&evaluation.rule),
@@ -294,7 +314,7 @@ impl Fitted<'_> {
             previous: previous.map(|champion| PreviousModel {
                 version: champion.version.clone(),
                 auc: champion.card["auc"].as_f64(),
-                test_term: champion.card["test_term"].as_str().map(str::to_owned),
+                test_term: champion.card["test_term"].as_str().map(|term| self.term(term)),
             }),
             weeks: weeks.collect(),
         }

@@ -193,7 +193,7 @@ pub fn gate(acceptance: &Acceptance, evaluation: &Evaluation, champion: Option<T
         refused.push(format!("the champion ranks better ({champion:.3} against {auc:.3})"));
     }
     let why = if refused.is_empty() {
-        format!("AUC {auc:.3}, rule {rule:.3}, Brier {brier:.3}: all thresholds are met")
+        format!("AUC {auc:.3}, rule {rule:.3}, Brier {brier:.3}: all thresholds were met")
     } else {
         refused.join("; ")
     };

@@ -34,9 +34,11 @@ impl Found {
     }
 }
 
-/// Returns the night's alerts: one per (check, subject), the worst first, then by check and subject.
-pub fn alerts(findings: &[Found], jobs: &[JobView]) -> Vec<Alert> {
-    let failures = jobs.iter().filter(|job| matches!(job.end, JobEnd::Failed | JobEnd::Cancelled)).map(job_failed);
+/// Returns the alerts of a night (such as `nightly.2026-11-20`): one per (check, subject), the worst first, then by check and
+/// subject.
+pub fn alerts(findings: &[Found], jobs: &[JobView], night: &str) -> Vec<Alert> {
+    let failures = jobs.iter().filter(|job| matches!(job.end, JobEnd::Failed | JobEnd::Cancelled));
+    let failures = failures.map(|job| job_failure(&job.name, job.end == JobEnd::Cancelled, &job.summary, night));
     let failures = failures.map(Found::tonight);
     let mut by_subject: BTreeMap<(String, String), Alert> = BTreeMap::new();
     for Found { finding, on } in findings.iter().cloned().chain(failures) {
@@ -94,20 +96,16 @@ fn sentence(text: String) -> String {
     if text.is_empty() || text.ends_with(['.', '!', '?']) { text } else { text + "." }
 }
 
-fn job_failed(job: &JobView) -> Finding {
-    job_failure(&job.name, job.end == JobEnd::Cancelled, &job.summary)
-}
-
-/// Returns the finding that a job failed, or was cancelled, and why.
-pub fn job_failure(job: &str, is_cancelled: bool, why: &str) -> Finding {
+/// Returns the finding that a job of a night failed, or was cancelled, and why.
+pub fn job_failure(job: &str, is_cancelled: bool, why: &str, night: &str) -> Finding {
     let word = if is_cancelled { "was cancelled" } else { "failed" };
     Finding::error(
         "job.failed",
         job,
         format!("The job `{job}` {word}: {}.", why.trim_end_matches('.')),
         format!(
-            "Read its log with `nocturne runs logs last {job}`, fix the cause and run the night again: what is done is not \
-             repeated."
+            "Read its log with `nocturne runs logs {night} {job}`, fix the cause and go on with `nocturne runs retry {night}`: \
+             what is done is not repeated."
         ),
     )
 }
@@ -130,7 +128,7 @@ mod tests {
             finding(Severity::Info, "b"),
         ];
 
-        let alerts = alerts(&findings, &[]);
+        let alerts = alerts(&findings, &[], "nightly.2026-11-20");
 
         let seen: Vec<_> = alerts.iter().map(|alert| (alert.subject.as_str(), alert.severity, alert.times)).collect();
         assert_eq!(seen, vec![("b", Severity::Warning, 3), ("a", Severity::Info, 1)]);
@@ -145,7 +143,7 @@ mod tests {
             stands_from: None,
         };
 
-        let alerts = alerts(&[finding(Severity::Warning, "a")], &[job]);
+        let alerts = alerts(&[finding(Severity::Warning, "a")], &[job], "nightly.2026-11-20");
 
         assert_eq!((alerts[0].check.as_str(), alerts[0].subject.as_str()), ("job.failed", "train"));
     }

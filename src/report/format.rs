@@ -4,6 +4,7 @@
 //! zone and name it; numbers have thousands separators or two to three significant digits.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 pub use crate::domain::number::{count_of, grouped, rows};
 
@@ -40,6 +41,12 @@ pub fn short(number: f64) -> String {
 /// Rounds a figure about people to three decimals, as it is published: from more, the counts behind it can be worked out.
 pub fn three_decimals(figure: f64) -> f64 {
     (figure * 1000.0).round() / 1000.0
+}
+
+/// Rounds a distance between groups of people to two decimals, as it is published: with three, one student more or less in a
+/// group of fifty can be seen.
+pub fn two_decimals(figure: f64) -> f64 {
+    (figure * 100.0).round() / 100.0
 }
 
 /// Returns a figure from 0 to 1 with two digits: `0.78`.
@@ -96,6 +103,18 @@ pub fn day_and_time(at: Timestamp, zone: &str) -> Result<String, ZoneError> {
     Ok(at.to_zoned(time_zone(zone)?).strftime("%-d %b %Y, %H:%M %Z").to_string())
 }
 
+/// Returns when an entry of a table is from: midnight is that of a date, whose time says nothing.
+///
+/// # Errors
+/// When there is no such zone.
+pub fn entry(at: Timestamp, zone: &str) -> Result<String, ZoneError> {
+    let local = at.to_zoned(time_zone(zone)?);
+    if local.time() == jiff::civil::Time::midnight() {
+        return Ok(local.strftime("%-d %b %Y").to_string());
+    }
+    day_and_time(at, zone)
+}
+
 /// Returns the zone of that name.
 ///
 /// # Errors
@@ -117,13 +136,33 @@ pub fn link(name: &str) -> String {
     link
 }
 
-/// Returns `text` cut to at most `width` characters, with an ellipsis where something is left out.
+/// Returns `text` cut to at most `width` columns, with an ellipsis where something is left out.
 pub fn clipped(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
+    if text.width() <= width {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    let (kept, _) = split_at_width(text, width.saturating_sub(1));
     format!("{}\u{2026}", kept.trim_end())
+}
+
+/// Returns what of `text` fits into `width` columns, and the rest. Chinese, Japanese and Korean letters take two columns.
+fn split_at_width(text: &str, width: usize) -> (&str, &str) {
+    let mut taken = 0;
+    let end = text.char_indices().find(|(_, letter)| {
+        taken += letter.width().unwrap_or(0);
+        taken > width
+    });
+    text.split_at(end.map_or(text.len(), |(at, _)| at))
+}
+
+/// Returns `text` with spaces after it, up to `width` columns.
+pub fn padded_right(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// Returns `text` with spaces before it, up to `width` columns.
+pub fn padded_left(text: &str, width: usize) -> String {
+    format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
 }
 
 /// Returns `text` broken at spaces into lines of at most `width` characters; all but the first begin with `indent` spaces.
@@ -136,7 +175,7 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
     let mut line = String::new();
     for word in words(text, room) {
         let begins = line.trim().is_empty();
-        if !begins && line.chars().count() + 1 + word.chars().count() > width {
+        if !begins && line.width() + 1 + word.width() > width {
             lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
         } else if !begins {
             line.push(' ');
@@ -150,7 +189,7 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
 /// Returns `text` with each line that is longer than `width` broken as in [`wrapped`], at its own indent.
 pub fn fitted(text: &str, width: usize) -> String {
     let each = text.split('\n').map(|line| {
-        if line.chars().count() <= width || is_whole(line.trim()) {
+        if line.width() <= width || is_whole(line.trim()) {
             return line.to_owned();
         }
         let indent = line.chars().take_while(|c| *c == ' ').count().min(width / 2);
@@ -169,7 +208,8 @@ fn is_whole(text: &str) -> bool {
     text.starts_with("nocturne ") || (text.contains("://") && !text.contains(char::is_whitespace))
 }
 
-/// The words of a text: code spans of up to `room` characters and commands whole, other words in pieces of at most as many.
+/// The words of a text: code spans of up to `room` characters, commands, and figures with their `%` whole, other words in
+/// pieces of at most as many.
 fn words(text: &str, room: usize) -> Vec<String> {
     let mut joined: Vec<String> = Vec::new();
     let mut is_open = false;
@@ -179,23 +219,38 @@ fn words(text: &str, room: usize) -> Vec<String> {
                 span.push(' ');
                 span.push_str(word);
             }
-            None => joined.push(word.to_owned()),
+            None => match joined.last_mut().filter(|_| word.starts_with('%')) {
+                Some(figure) => {
+                    figure.push(' ');
+                    figure.push_str(word);
+                }
+                None => joined.push(word.to_owned()),
+            },
         }
         is_open ^= word.matches('`').count() % 2 == 1;
     }
-    let fits = |word: &str| word.chars().count() <= room || is_whole(word);
+    let fits = |word: &str| word.width() <= room || is_whole(word);
     let parts = joined.iter().flat_map(|word| match fits(word) {
         true => vec![word.as_str()],
         false => word.split(' ').collect(),
     });
     let pieces = parts.flat_map(|word| match fits(word) {
         true => vec![word.to_owned()],
-        false => {
-            let characters: Vec<char> = word.chars().collect();
-            characters.chunks(room).map(|piece| piece.iter().collect()).collect()
-        }
+        false => in_pieces(word, room),
     });
     pieces.collect()
+}
+
+/// A word in pieces of at most `room` columns, each of at least one letter.
+fn in_pieces(word: &str, room: usize) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut rest = word;
+    while let Some(first) = rest.chars().next() {
+        let (piece, after) = split_at_width(rest, room.max(first.width().unwrap_or(0)));
+        pieces.push(piece.to_owned());
+        rest = after;
+    }
+    pieces
 }
 
 #[cfg(test)]
@@ -203,6 +258,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn letters_that_take_two_columns_are_counted_as_two() {
+        assert_eq!(clipped("\u{7d71}\u{8a08}\u{5b66}\u{5165}\u{9580}", 7), "\u{7d71}\u{8a08}\u{5b66}\u{2026}");
+        assert_eq!(wrapped("\u{7d71}\u{8a08}\u{5b66}", 4, 0), "\u{7d71}\u{8a08}\n\u{5b66}");
+        assert_eq!(
+            (padded_right("\u{7d71}", 4), padded_left("\u{7d71}", 4)),
+            ("\u{7d71}  ".into(), "  \u{7d71}".into())
+        );
+    }
+
+    #[test]
+    fn a_figure_and_its_percent_sign_stay_on_one_line() {
+        assert_eq!(wrapped("a share of 50 % is half", 13, 0), "a share of\n50 % is half");
+    }
 
     #[test]
     fn numbers_read_as_people_write_them() {
@@ -258,7 +328,7 @@ mod tests {
             let fitted = fitted(&format!("{}{text}", " ".repeat(indent)), width);
 
             for line in fitted.lines() {
-                prop_assert!(line.chars().count() <= width, "{line:?} in {fitted:?}");
+                prop_assert!(line.width() <= width, "{line:?} in {fitted:?}");
             }
             let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             prop_assert_eq!(letters(&fitted), letters(&text));

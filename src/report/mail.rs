@@ -98,6 +98,7 @@ pub fn compose(email: &RenderedEmail, addresses: &Addresses, sent_at: Timestamp)
         subject: email.subject.clone(),
         body: String::from_utf8(message.formatted())
             .expect("headers and parts are encoded as ASCII, addresses are UTF-8"),
+        tells: Vec::new(),
     })
 }
 

@@ -99,6 +99,7 @@ struct DigestContext<'a> {
     verdict: Verdict,
     headline: String,
     answers: FourAnswers,
+    correction: Option<String>,
     tables: Vec<&'a TableView>,
     charts: Vec<Picture<'a>>,
 }
@@ -107,6 +108,7 @@ struct DigestContext<'a> {
 #[derive(Serialize)]
 struct ReaderContext<'a> {
     reader: &'a ReaderView,
+    correction: Option<String>,
     undrawn: Vec<String>,
     charts: Vec<Picture<'a>>,
 }
@@ -166,6 +168,7 @@ impl Renderer {
             verdict: report.verdict(),
             headline: report.headline(),
             answers: report.answers(),
+            correction: view.correction(&report.signature()),
             tables: tables_that_matter(report),
             charts: charts.iter().map(Picture::of).collect(),
         };
@@ -254,6 +257,7 @@ impl Renderer {
         let undrawn: Vec<String> = failures.iter().map(undrawn).collect();
         let context = ReaderContext {
             reader: &report.for_readers(),
+            correction: None,
             undrawn: undrawn.clone(),
             charts: charts.iter().map(Picture::of).collect(),
         };
@@ -273,9 +277,10 @@ impl Renderer {
         let reader =
             ReaderView { report_link: view.report_link.clone(), contact: view.contact.clone(), ..report.for_readers() };
         let pictures = charts.iter().map(Picture::of).collect();
-        let context = ReaderContext { reader: &reader, undrawn: undrawn.clone(), charts: pictures };
         // A correction is worth a reader's time when the verdict changes, not when another job fails.
         let signature = Signature::new(report.signature().word, Vec::new());
+        let correction = view.correction(&signature);
+        let context = ReaderContext { reader: &reader, correction, undrawn: undrawn.clone(), charts: pictures };
         Ok(RenderedEmail {
             dag: report.dag.clone(),
             logical_date: report.logical_date,
@@ -379,7 +384,9 @@ fn undrawn(failure: &ChartError) -> String {
 /// Returns the tables an e-mail has room for: those in trouble first, then the largest; in order of their names.
 fn tables_that_matter(report: &ReportView) -> Vec<&TableView> {
     let mut tables: Vec<&TableView> = report.tables.iter().collect();
-    tables.sort_by_key(|table| (!table.is_stale && table.held_back == 0, std::cmp::Reverse(table.rows), &table.name));
+    let is_fine =
+        |table: &TableView| !table.is_stale && !table.is_late && table.rows > 0 && table.held_back + table.waiting == 0;
+    tables.sort_by_key(|table| (is_fine(table), std::cmp::Reverse(table.rows), &table.name));
     tables.truncate(MOST_TABLES);
     tables.sort_by_key(|table| &table.name);
     tables

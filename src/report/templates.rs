@@ -146,17 +146,16 @@ fn add_filters(environment: &mut Environment<'static>) {
     environment.add_filter("at", |at: &str, zone: &str| {
         format::day_and_time(at.parse::<Timestamp>().map_err(refused)?, zone).map_err(refused)
     });
+    environment.add_filter("entry", |at: &str, zone: &str| {
+        format::entry(at.parse::<Timestamp>().map_err(refused)?, zone).map_err(refused)
+    });
     environment.add_filter("ticked", ticked);
     environment.add_filter("clipped", |text: &str, width: usize| format::clipped(text, width));
     environment.add_filter("wrapped", |text: &str, width: usize, indent: usize| format::wrapped(text, width, indent));
     environment.add_filter("left", |value: Value, width: usize| {
-        let text = format::clipped(&value.to_string(), width);
-        format!("{text:<width$}")
+        format::padded_right(&format::clipped(&value.to_string(), width), width)
     });
-    environment.add_filter("right", |value: Value, width: usize| {
-        let text = value.to_string();
-        format!("{text:>width$}")
-    });
+    environment.add_filter("right", |value: Value, width: usize| format::padded_left(&value.to_string(), width));
 }
 
 /// Returns `text` escaped, with the parts between backticks as code.

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use super::run_contract::Claim;
 use crate::domain::alert::StandingAlert;
 use crate::domain::check::Finding;
+use crate::domain::delivery::EarlierEmail;
 use crate::domain::fingerprint::{Fingerprint, Why};
 use crate::domain::ids::{JobName, RunId, SnapshotId};
 use crate::domain::job::{JobView, SkippedSlot};
@@ -73,6 +74,8 @@ pub struct Committed {
     pub alerts: Vec<StandingAlert>,
     /// The slots of the DAG that were skipped since its last run for a slot.
     pub skipped: Vec<SkippedSlot>,
+    /// The last e-mail of the job for the run's night that was handed over.
+    pub earlier_email: Option<EarlierEmail>,
 }
 
 /// What was current when an attempt began: a commit that would replace anything else is refused.

@@ -21,7 +21,7 @@ use super::hold::Held;
 use super::job_at::JobAt;
 use super::jobs::{self, NOT_ASKED_FOR};
 use super::row::Row;
-use super::{alerts, measurements, parts, revisions, schedule, settle, successes};
+use super::{alerts, measurements, outbox, parts, revisions, schedule, settle, successes};
 use crate::domain::ids::{RunId, SnapshotId};
 use crate::domain::job::JobView;
 use crate::domain::outcome::{ModelRecord, ModelRole, Outcome, Reason, SnapshotRef};
@@ -91,6 +91,7 @@ pub(super) async fn read(tx: &mut Transaction, at: JobAt<'_>, run: &Held) -> Res
         is_for_earlier_date: successes::has_later_success(tx, &run.dag, at.job, run.date).await?,
         alerts: alerts::standing(tx, run).await?,
         skipped: schedule::skipped_since(tx, &run.dag, at.run_id).await?,
+        earlier_email: outbox::last_sent(tx, run, at.job).await?,
     };
     Ok((committed, base))
 }
@@ -112,7 +113,8 @@ pub(super) async fn write_effects(
         write_cursor(tx, committing, name, position).await?;
     }
     write_models(tx, committing, &outcome.models).await?;
-    if outcome.reason != Some(Reason::UpToDate) {
+    // What stands now was not measured on an earlier night, whose own figures are kept.
+    if outcome.reason != Some(Reason::UpToDate) && !committing.is_earlier {
         measurements::put(tx, run, attempt.at(now), &outcome.measurements).await?;
     }
     // What a run for an earlier date found is not news.
@@ -129,7 +131,9 @@ pub(super) async fn write_effects(
     let mut mails: Vec<_> = outcome.mails.iter().filter(|_| run.sends_mail).collect();
     mails.sort_by_key(|mail| (&mail.dag, mail.logical_date, &mail.audience));
     for mail in mails {
-        revisions::put(tx, attempt.at(now), mail).await?;
+        if revisions::put(tx, attempt.at(now), mail).await? > 0 {
+            measurements::replace(tx, run, attempt.at(now), &mail.tells).await?;
+        }
     }
     if outcome.reason == Some(Reason::UpToDate) && run.sends_mail {
         revisions::repeat(tx, attempt.at(now)).await?;

@@ -8,13 +8,14 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::database::Database;
+use super::database::{Database, Transaction};
 use super::error::StoreError;
+use super::hold::Held;
 use super::mail_contract::{DueMail, MailRow, Outgoing};
 use super::revisions::{bound_id, id_of, row_of};
 use super::row::Row;
-use crate::domain::delivery::{MailId, MailState, NextTry, webhook_of};
-use crate::domain::ids::DagName;
+use crate::domain::delivery::{EarlierEmail, MailId, MailState, NextTry, Signature, webhook_of};
+use crate::domain::ids::{DagName, JobName};
 
 const DUE: &str = include_str!("../../sql/state/mail_due.sql");
 const OPEN: &str = include_str!("../../sql/state/mail_open.sql");
@@ -25,6 +26,7 @@ const END: &str = include_str!("../../sql/state/mail_end.sql");
 const HURRY: &str = "UPDATE mails SET next_try = $1 WHERE state = 'waiting' AND sending_since IS NULL";
 const RELEASE: &str = "UPDATE mails SET sending_since = NULL, sending_by = NULL \
      WHERE state = 'waiting' AND sending_since IS NOT NULL AND sending_since <= $1";
+const LAST_SENT: &str = include_str!("../../sql/state/mail_last_sent.sql");
 const TAKEN: &str = "SELECT revision FROM mails \
      WHERE state = 'waiting' AND sending_since IS NOT NULL AND sending_since <= $1";
 const IS_THERE: &str = "SELECT state FROM mails \
@@ -131,6 +133,22 @@ pub(super) async fn hurry(database: &Database, now: Timestamp) -> Result<u64, St
 /// Returns what is promised, what waits, and what was given up since `since` and not superseded.
 pub(super) async fn open(database: &Database, since: Timestamp) -> Result<Vec<MailRow>, StoreError> {
     database.rows("reading the outbox", OPEN, &[since.into()]).await?.iter().map(row_of).collect()
+}
+
+/// Returns the last e-mail of a job for a run's night that was handed over.
+pub(super) async fn last_sent(
+    tx: &mut Transaction,
+    run: &Held,
+    job: &JobName,
+) -> Result<Option<EarlierEmail>, StoreError> {
+    let date = run.date.to_string();
+    let Some(row) = tx.row(LAST_SENT, &[(&run.dag).into(), (&date).into(), job.into()]).await? else { return Ok(None) };
+    let failed_jobs: Option<Vec<String>> = row.json_or_null("failed_jobs")?;
+    Ok(Some(EarlierEmail {
+        signature: Signature::new(row.word("verdict")?, failed_jobs.unwrap_or_default()),
+        subject: row.text("subject")?,
+        at: row.instant("ended_at")?,
+    }))
 }
 
 /// Returns the message of a revision, where it has one that is kept.

@@ -81,8 +81,8 @@ struct Stored {
     promise_is_open: bool,
 }
 
-/// Puts a digest in the outbox, as part of a commit: for each recipient as `domain::delivery` decides.
-pub(super) async fn put(tx: &mut Transaction, at: JobAt<'_>, mail: &MailRecord) -> Result<(), StoreError> {
+/// Puts a digest in the outbox for each recipient, as `domain::delivery` decides; returns how many get it.
+pub(super) async fn put(tx: &mut Transaction, at: JobAt<'_>, mail: &MailRecord) -> Result<usize, StoreError> {
     let night = Night { dag: &mail.dag, logical_date: mail.logical_date };
     let there = load(tx, night, Some(&mail.audience)).await?;
     let content = Content {
@@ -92,13 +92,15 @@ pub(super) async fn put(tx: &mut Transaction, at: JobAt<'_>, mail: &MailRecord) 
         body: Body::New(&mail.body),
         run_id: Some(at.run_id),
     };
+    let mut waiting = 0;
     for recipient in by_key(&mail.to).into_values() {
         let key = key(night, &mail.audience, recipient);
         let there = of_recipient(&there, &key);
         let decision = delivery::on_digest(&revisions(&there), &mail.signature, bringer(&there, at.run_id));
+        waiting += usize::from(matches!(decision, Decision::Deliver { .. }));
         carry_out(tx, Target { key: &key, recipient, there: &there, now: at.now }, decision, &content).await?;
     }
-    Ok(())
+    Ok(waiting)
 }
 
 /// Keeps the promises of a job that was up to date: its last digest for the night is sent again to those who were

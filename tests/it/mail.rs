@@ -187,6 +187,7 @@ fn digest(word: Word) -> MailRecord {
         from: "nocturne@example.edu".to_owned(),
         to: recipients(&to).unwrap(),
         subject: "The night".to_owned(),
+        tells: Vec::new(),
         body: format!("Subject: The night\r\n\r\n{}.\r\n", word.as_str()),
     }
 }

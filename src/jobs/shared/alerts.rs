@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
-use super::facts::CHECKS;
+use super::facts::{CHECKS, earlier_night, night_of};
 use crate::domain::alert::{AlertEvent, AlertState, AlertStep, Night, Seen, StandingAlert, next};
 use crate::domain::check::{CheckOutcome, CheckStatus, Finding, Severity, Told};
 use crate::domain::ids::JobName;
@@ -13,6 +13,7 @@ use crate::domain::run::JobState;
 use crate::domain::schedule::parse_zone;
 use crate::jobs::kind::JobContext;
 use crate::report::alerts::{job_failure, remember};
+use crate::report::format::day;
 use crate::report::view::{Alert, Resolved};
 
 /// Returns what the night makes of its alerts.
@@ -29,27 +30,34 @@ pub(in crate::jobs) fn steps(cx: &JobContext) -> Result<Vec<AlertStep>, JobError
 /// What the jobs of the night found of which people are told for as long as it stands.
 fn seen(cx: &JobContext, rules: &BTreeMap<String, CheckOutcome>) -> Vec<Seen> {
     let mut seen = Vec::new();
-    let mut add = |job: &JobName, finding: &Finding| {
+    let mut add = |job: &JobName, finding: &Finding, is_repeated: bool| {
         if finding.severity >= Severity::Warning && finding.told == Told::WhileItStands {
             let Finding { severity, check, subject, message, advice, .. } = finding.clone();
             let rule = rules.get(&check);
             let owner = rule.and_then(|rule| rule.owner.clone());
             let why = rule.map(|rule| rule.why.clone()).filter(|why| !why.is_empty());
-            seen.push(Seen { check, subject, job: job.clone(), owner, why, severity, message, advice });
+            seen.push(Seen { check, subject, job: job.clone(), owner, why, severity, message, advice, is_repeated });
         }
     };
     let done = cx.input.jobs.iter().filter(|job| job.state.is_done());
     let mut failed = None;
     for job in done {
-        job.outcome.iter().flat_map(|outcome| &outcome.findings).for_each(|finding| add(&job.name, finding));
+        if let Some(outcome) = &job.outcome {
+            let is_repeated = earlier_night(outcome, cx).is_some();
+            outcome.findings.iter().for_each(|finding| add(&job.name, finding, is_repeated));
+        }
         if matches!(job.state, JobState::Failed | JobState::Cancelled) {
             let why = job.error.as_deref().unwrap_or_default();
-            add(&job.name, &job_failure(job.name.as_str(), job.state == JobState::Cancelled, why));
+            add(
+                &job.name,
+                &job_failure(job.name.as_str(), job.state == JobState::Cancelled, why, &night_of(cx)),
+                false,
+            );
             failed = failed.or(Some(&job.name));
         }
     }
     if let Some(failed) = failed {
-        cx.input.left_findings.iter().for_each(|finding| add(failed, finding));
+        cx.input.left_findings.iter().for_each(|finding| add(failed, finding, false));
     }
     seen
 }
@@ -114,5 +122,10 @@ pub(in crate::jobs) fn resolved(steps: &[AlertStep]) -> Vec<Resolved> {
 /// Returns what stands although nobody looked at it tonight.
 pub(in crate::jobs) fn not_looked_at(steps: &[AlertStep]) -> Vec<String> {
     let stands = steps.iter().filter(|step| step.event == AlertEvent::NotLookedAt);
-    stands.map(|step| format!("{} ({})", step.state.subject, step.state.check)).collect()
+    stands
+        .map(|step| {
+            let AlertState { subject, check, opened_on, id, .. } = &step.state;
+            format!("{subject} ({check}), since {}, alert {id}", day(*opened_on))
+        })
+        .collect()
 }

@@ -35,6 +35,8 @@ pub(in crate::jobs) const DRIFT: Fact<DriftView> = Fact::new("drift");
 pub(in crate::jobs) const DRIFT_FIGURES: Fact<PublishedDrift> = Fact::new("published_drift");
 /// The rows of each table against what is usual, as `quality_check` knows it.
 pub(in crate::jobs) const EXPECTED_ROWS: Fact<Vec<TableNights>> = Fact::new("expected_rows");
+/// The kind that pulls tables.
+pub(in crate::jobs) const PULLS: &str = "canvas_pull";
 /// The kind that trains models.
 pub(in crate::jobs) const TRAINS_MODELS: &str = "train_model";
 /// The kind that measures drift.
@@ -62,16 +64,12 @@ impl<T> Fact<T> {
         Self { name, value: PhantomData }
     }
 
-    /// Returns the fact exactly as the first job that left it in this run wrote it, for publication.
-    pub(in crate::jobs) fn as_left<'a>(&'a self, cx: &'a JobContext) -> Option<&'a serde_json::Value> {
-        cx.input.facts(self.name).next().map(|(_, value)| value)
-    }
-}
-
-impl<T> Fact<T> {
-    /// Returns the first job of this run that left the fact.
-    pub(in crate::jobs) fn left_by<'a>(&'a self, cx: &'a JobContext) -> Option<&'a JobName> {
-        cx.input.facts(self.name).next().map(|(job, _)| job)
+    /// Returns the fact exactly as each job that left it in this run wrote it, for publication.
+    pub(in crate::jobs) fn as_left<'a>(
+        &'a self,
+        cx: &'a JobContext,
+    ) -> impl Iterator<Item = (&'a JobName, &'a serde_json::Value)> {
+        cx.input.facts(self.name)
     }
 
     /// Returns the outcome of the first job of this run that left the fact.
@@ -100,6 +98,12 @@ impl<T: DeserializeOwned> Fact<T> {
         let read = serde_json::from_value(value.clone())
             .with_context(|| format!("reading what `{job}` left as `{}`", self.name))?;
         Ok(Some(read))
+    }
+
+    /// Returns the fact of every job of this run that left it, with the job.
+    pub(in crate::jobs) fn by_job<'a>(&self, cx: &'a JobContext) -> Result<Vec<(&'a JobName, T)>, JobError> {
+        let outcomes = cx.input.jobs.iter().filter_map(|job| Some((&job.name, job.outcome.as_ref()?)));
+        outcomes.filter_map(|(job, outcome)| Some(self.of(outcome).transpose()?.map(|fact| (job, fact)))).collect()
     }
 
     /// Returns the fact of every job of this run that left it.
@@ -157,6 +161,16 @@ pub(in crate::jobs) fn pulled_tables(cx: &JobContext) -> Result<Vec<(TableView, 
         }
     }
     Ok(tables)
+}
+
+/// Returns how commands name the night: `nightly.2026-11-20`, its newest run.
+pub(in crate::jobs) fn night_of(cx: &JobContext) -> String {
+    format!("{}.{}", cx.input.dag, cx.input.logical_date)
+}
+
+/// Returns the model that a job of the DAG is about, where its parameters name one.
+pub(in crate::jobs) fn model_of<'a>(cx: &'a JobContext, job: &JobName) -> Option<&'a str> {
+    cx.input.dag_params.get(job)?.get("model")?.as_str()
 }
 
 /// Whether what a job left is repeated from an earlier night.

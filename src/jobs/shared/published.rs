@@ -15,7 +15,7 @@ use crate::ml::auc::Interval;
 use crate::ml::drift::{CategoryDistance, Distance};
 use crate::ml::metrics::Figures;
 use crate::ml::train::Evaluation;
-use crate::report::format::three_decimals;
+use crate::report::format::{three_decimals, two_decimals};
 use crate::report::view::PeopleCount;
 
 /// `evaluation.json`: how good a trained version is.
@@ -188,9 +188,9 @@ fn numeric(of: &Distance) -> PublishedDistance {
     PublishedDistance {
         feature: of.feature.clone(),
         measure: "ks".to_owned(),
-        distance: three_decimals(of.ks),
-        psi: Some(three_decimals(of.psi)),
-        threshold: three_decimals(of.threshold),
+        distance: two_decimals(of.ks),
+        psi: Some(two_decimals(of.psi)),
+        threshold: two_decimals(of.threshold),
         is_learnt: of.is_learnt,
     }
 }
@@ -199,9 +199,9 @@ fn categorical(of: &CategoryDistance) -> PublishedDistance {
     PublishedDistance {
         feature: of.feature.clone(),
         measure: "cramers_v".to_owned(),
-        distance: three_decimals(of.chi_square.cramers_v),
+        distance: two_decimals(of.chi_square.cramers_v),
         psi: None,
-        threshold: three_decimals(of.threshold),
+        threshold: two_decimals(of.threshold),
         is_learnt: of.is_learnt,
     }
 }

@@ -1,14 +1,15 @@
 //! What people are told of a night: the report, and the night's own facts, from what the jobs left.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::alerts::{not_looked_at, remember_within, resolved, steps};
-use super::facts::{self, IsRepeated, earlier_night, pulled_tables};
+use super::facts::{self, IsRepeated, earlier_night, night_of, pulled_tables};
 use super::models::models_in_use;
 use super::tables::{TableAge, table_age};
-use super::told::{LastEmail, support, told_before};
+use super::told::{LastEmail, scored, support, told_before};
 use crate::config::SourceKind;
 use crate::domain::alert::AlertStep;
 use crate::domain::check::Told as HowLong;
@@ -19,7 +20,9 @@ use crate::jobs::kind::JobContext;
 use crate::lake::{Dataset, keys};
 use crate::report::alerts::{Found, alerts};
 use crate::report::format::day_and_time;
-use crate::report::view::{JobEnd, JobSpan, JobView, NightView, Pointer, QualityView, ReportView, TableView};
+use crate::report::view::{
+    DriftView, JobEnd, JobSpan, JobView, NightView, Pointer, QualityView, ReportView, TableNights, TableView,
+};
 
 /// What a night is to people.
 pub(in crate::jobs) struct Told {
@@ -36,29 +39,15 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
     for table in &mut tables {
         table.change = last.as_ref().and_then(|last| last.change(table));
     }
-    let flagged = facts::FLAGGED.read(cx)?.unwrap_or_default();
+    let scored = scored(cx)?;
     let config = &cx.environment.config;
-    let done: Vec<_> = cx.input.jobs.iter().filter(|job| job.state.is_done()).collect();
-    let jobs: Vec<JobView> = done
-        .iter()
-        .map(|job| JobView {
-            name: job.name.to_string(),
-            end: end(job.state),
-            summary: summary(job),
-            stands_from: job.outcome.as_ref().and_then(|outcome| earlier_night(outcome, cx)),
-        })
-        .collect();
+    let jobs = jobs(cx);
     let findings = findings(cx);
-    let notes = done.iter().filter_map(|job| {
-        let outcome = job.outcome.as_ref()?;
-        let is_told = outcome.reason? != Reason::UpToDate;
-        is_told.then(|| format!("{}: {}", job.name, outcome.summary))
-    });
-    let mut notes: Vec<String> = notes.collect();
-    notes.extend(skipped_notes(&cx.input.skipped, &cx.input.timezone));
+    let drifts = facts::DRIFT.all(cx)?;
+    let notes = notes(cx, &drifts);
     let steps = steps(cx)?;
     let models = models_in_use(cx)?;
-    let mut alerts = alerts(&findings, &jobs);
+    let mut alerts = alerts(&findings, &jobs, &night_of(cx));
     remember_within(&mut alerts, &steps, cx)?;
     let report = ReportView {
         institution: config.institution.name.clone(),
@@ -68,27 +57,81 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
         is_simulation: config.sources.values().all(|source| source.kind == SourceKind::Simulation),
         since: last.as_ref().map(|last| last.night),
         changes: last.map_or_else(Vec::new, |last| last.changes(&tables, &models)),
+        unread: unread(cx, &tables),
         tables,
-        rows: facts::EXPECTED_ROWS.all(cx)?.into_iter().flatten().collect(),
+        rows: expected_rows(cx)?,
         told_before: told_before(cx),
-        support: support(cx, &flagged),
+        support: support(cx, &scored),
         quality: QualityView::together(facts::QUALITY.all(cx)?),
-        drift: facts::DRIFT.read(cx)?,
+        drift: drifts
+            .into_iter()
+            .reduce(|most, other| if other.weighted_share > most.weighted_share { other } else { most }),
         drift_unmeasured: drift_unmeasured(cx)?,
         models,
-        flagged,
+        flagged: scored.into_iter().map(|scored| scored.counts).collect(),
         alerts,
         resolved: resolved(&steps),
         not_looked_at: not_looked_at(&steps),
         jobs,
         notes,
         pointers: vec![
-            Pointer { what: "Why did a job end as it did?".to_owned(), at: "nocturne runs show last".to_owned() },
-            Pointer { what: "What is published?".to_owned(), at: format!("nocturne lake tree {}/", keys::PUBLISHED) },
+            Pointer {
+                what: "Why did a job end as it did".to_owned(),
+                at: format!("nocturne runs show {}", night_of(cx)),
+            },
+            Pointer { what: "What is published".to_owned(), at: format!("nocturne lake tree {}/", keys::PUBLISHED) },
         ],
         attribution: config.institution.attribution.clone(),
     };
     Ok(Told { report, alerts: steps })
+}
+
+/// The jobs that are done, and those that still run; another report that is being written is none of them.
+fn jobs(cx: &JobContext) -> Vec<JobView> {
+    let is_told = |job: &&Arc<job::JobView>| {
+        let is_running = matches!(job.state, JobState::Running | JobState::Retrying);
+        job.state.is_done() || is_running && job.kind != cx.input.kind
+    };
+    let jobs = cx.input.jobs.iter().filter(is_told).map(|job| JobView {
+        name: job.name.to_string(),
+        end: end(job.state),
+        summary: summary(job),
+        stands_from: job.outcome.as_ref().and_then(|outcome| earlier_night(outcome, cx)),
+    });
+    jobs.collect()
+}
+
+/// The tables that stand, and that no pull has looked at tonight because one did not succeed.
+fn unread(cx: &JobContext, tables: &[TableView]) -> Vec<String> {
+    let is_pull = |job: &&Arc<job::JobView>| job.kind.as_str() == facts::PULLS && end(job.state).is_trouble();
+    if !cx.input.jobs.iter().any(|job| is_pull(&job)) {
+        return Vec::new();
+    }
+    // Without contracts no table is known, which the pull has said.
+    let standing = cx.tables().unwrap_or_default().into_iter().map(|(contract, _)| contract.name.to_string());
+    standing.filter(|name| tables.iter().all(|table| table.name != *name)).collect()
+}
+
+/// The rows of each table against what is usual; of a table that several jobs check the last one tells.
+fn expected_rows(cx: &JobContext) -> Result<Vec<TableNights>, JobError> {
+    let by_table = facts::EXPECTED_ROWS.all(cx)?.into_iter().flatten().map(|nights| (nights.table.clone(), nights));
+    Ok(by_table.collect::<BTreeMap<_, _>>().into_values().collect())
+}
+
+/// Why a section is missing, or shows less than there is.
+fn notes(cx: &JobContext, drifts: &[DriftView]) -> Vec<String> {
+    let done = cx.input.jobs.iter().filter(|job| job.state.is_done());
+    let notes = done.filter_map(|job| {
+        let outcome = job.outcome.as_ref()?;
+        let is_told = outcome.reason? != Reason::UpToDate;
+        is_told.then(|| format!("{}: {}", job.name, outcome.summary))
+    });
+    let mut notes: Vec<String> = notes.collect();
+    if drifts.len() > 1 {
+        notes.push(format!("Drift was measured by {} jobs; shown is the one that found the most.", drifts.len()));
+    }
+    notes.extend(skipped_notes(&cx.input.skipped, &cx.input.timezone));
+    notes
 }
 
 /// What the night's jobs found, and what stands of what earlier nights found.

@@ -58,6 +58,7 @@ fn mails(view: &AlertNewsView, route: &AlertRoute, cx: &JobContext) -> anyhow::R
     let mut mails = Vec::new();
     if let Some(webhook) = &route.webhook {
         mails.push(MailRecord {
+            tells: Vec::new(),
             dag: view.dag.clone(),
             logical_date: view.logical_date,
             audience: audience.clone(),

@@ -1,18 +1,21 @@
 //! What people were told on earlier nights: tonight's e-mail is compared with the last one, and leaves its own figures.
 //!
-//! Each e-mail that is put in the outbox leaves measurements of the job that writes it, which is its audience: the rows of
-//! each table, the findings by severity and the version of each model. So "what changed" is since the last e-mail that
-//! told of rows, whatever was pulled in between. An e-mail that nobody gets leaves nothing. `score` leaves rounded counts
+//! Each e-mail that somebody gets leaves measurements of the job that writes it, which is its audience: the rows of each
+//! table, the findings by severity and the version of each model. So "what changed" is since the last e-mail that told of
+//! rows, whatever was pulled in between. An e-mail that nobody gets, because the last one said the same, leaves nothing; a
+//! correction leaves its own figures in place of those that it corrects. `score` leaves rounded counts
 //! of people, none below ten.
 
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::facts::FLAGGED;
+use super::facts::{FLAGGED, model_of};
 use crate::domain::check::Severity;
+use crate::domain::ids::JobName;
 use crate::domain::measurement::{HistoryWanted, Measurement, PastMeasurement};
 use crate::domain::number::grouped;
+use crate::domain::outcome::JobError;
 use crate::jobs::kind::JobContext;
 use crate::report::view::{FlaggedTerm, ModelInUse, ReportView, SupportTerm, TableView, Told, ToldVersion};
 
@@ -95,7 +98,7 @@ impl LastEmail {
         let versions = models.iter().filter_map(change_of_version);
         let changes: Vec<String> = versions.chain(changed.into_iter().map(|(_, words)| words)).collect();
         if changes.is_empty() {
-            return vec!["Nothing: every table has as many rows as then.".to_owned()];
+            return vec!["Nothing: no table has more or fewer rows.".to_owned()];
         }
         changes
     }
@@ -144,15 +147,39 @@ pub(in crate::jobs) fn told_before(cx: &JobContext) -> Vec<(Date, Told)> {
     nights.into_iter().collect()
 }
 
+/// A term's counts, and how they were measured.
+pub(in crate::jobs) struct Scored {
+    /// The job that scored.
+    job: JobName,
+    /// The term, as that job calls it.
+    term: String,
+    /// The counts; where several models score, the term's name says which.
+    pub(in crate::jobs) counts: FlaggedTerm,
+}
+
+/// Returns the counts of every job that scored, by term.
+pub(in crate::jobs) fn scored(cx: &JobContext) -> Result<Vec<Scored>, JobError> {
+    let by_job = FLAGGED.by_job(cx)?;
+    let of_several = by_job.len() > 1;
+    let each = by_job.into_iter().flat_map(|(job, terms)| {
+        let model = model_of(cx, job).unwrap_or(job.as_str());
+        terms.into_iter().map(move |counts| {
+            let term = counts.term.clone();
+            let shown = if of_several { format!("{term}, by {model}") } else { term.clone() };
+            Scored { job: job.clone(), term, counts: FlaggedTerm { term: shown, ..counts } }
+        })
+    });
+    Ok(each.collect())
+}
+
 /// Returns how many students of tonight's terms may have needed support, night by night, tonight last.
-pub(in crate::jobs) fn support(cx: &JobContext, terms: &[FlaggedTerm]) -> Vec<SupportTerm> {
-    let Some(scorer) = FLAGGED.left_by(cx) else { return Vec::new() };
-    let each = terms.iter().map(|term| {
-        let earlier = cx.input.history.iter().filter(|past| past.measurement.name == SUPPORT && past.job == *scorer);
-        let earlier = earlier.filter(|past| dimension(past, "term").as_ref() == Some(&term.term));
-        let tonight = term.flagged.shown().map(|_| (cx.input.logical_date, term.flagged));
+pub(in crate::jobs) fn support(cx: &JobContext, scored: &[Scored]) -> Vec<SupportTerm> {
+    let each = scored.iter().map(|Scored { job, term, counts }| {
+        let earlier = cx.input.history.iter().filter(|past| past.measurement.name == SUPPORT && past.job == *job);
+        let earlier = earlier.filter(|past| dimension(past, "term").as_ref() == Some(term));
+        let tonight = counts.flagged.shown().map(|_| (cx.input.logical_date, counts.flagged));
         let nights = earlier.map(|past| (past.date, Some(whole(past)).into())).chain(tonight);
-        SupportTerm { term: term.term.clone(), nights: nights.collect() }
+        SupportTerm { term: counts.term.clone(), nights: nights.collect() }
     });
     each.collect()
 }
@@ -211,7 +238,7 @@ mod tests {
 
     #[test]
     fn where_nothing_changed_that_is_said() {
-        assert_eq!(changes(&[("users", 40)], &[("users", 40)]), ["Nothing: every table has as many rows as then."]);
+        assert_eq!(changes(&[("users", 40)], &[("users", 40)]), ["Nothing: no table has more or fewer rows."]);
     }
 
     #[test]
@@ -225,7 +252,7 @@ mod tests {
 
         assert_eq!(told(version("51aa20c4")), ["at_risk: version 7c1f09ab is in use, in place of 51aa20c4"]);
         assert_eq!(told(ToldVersion::NoVersion), ["at_risk: a first version is in use, 7c1f09ab"]);
-        let nothing = ["Nothing: every table has as many rows as then."];
+        let nothing = ["Nothing: no table has more or fewer rows."];
         assert_eq!(
             (told(version("7c1f09ab")), told(ToldVersion::Nothing)),
             (nothing.map(str::to_owned).into(), nothing.map(str::to_owned).into())

@@ -150,7 +150,7 @@ pub(super) fn dangling(rule: &Rule, table: &Standing, to: &Reference<'_>, tonigh
             };
             Found {
                 status: limits.status(settled, n),
-                observed: format!("{} of {} lead nowhere{late}", grouped(settled), grouped(n)),
+                observed: format!("{} of {} rows lead nowhere{late}", grouped(settled), grouped(n)),
                 expected,
                 looked_at: n,
                 value: Some(settled as f64),
@@ -161,7 +161,7 @@ pub(super) fn dangling(rule: &Rule, table: &Standing, to: &Reference<'_>, tonigh
 
 pub(super) fn repeated(rule: &Rule, table: &Standing, columns: &[String]) -> Found {
     let Form::Rows { limits, .. } = &rule.form else { return not_evaluated("it is no rule about rows", "") };
-    let expected = format!("{} whose values of {} come again", limits.words(), columns.join(", "));
+    let expected = format!("{} with the same {} as another", limits.words(), columns.join(" and "));
     if columns == table.contract.key {
         let Some(Delivered { rows, duplicates, .. }) = table.delivered else {
             return skipped("nothing was delivered tonight", expected);

@@ -207,7 +207,7 @@ mod tests {
 
         assert_eq!(fresh.0, CheckStatus::Pass);
         assert!(fresh.1.contains("1 more came in last"), "{}", fresh.1);
-        assert_eq!((later.status, later.observed.as_str()), (CheckStatus::Warn, "1 of 5 lead nowhere"));
+        assert_eq!((later.status, later.observed.as_str()), (CheckStatus::Warn, "1 of 5 rows lead nowhere"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::parse::{TableRules, USUAL_WARN, read_folder};
 use super::rehearse::cannot_be_evaluated;
 use crate::domain::check::Action;
 use crate::domain::document::{Mistake, Mistakes};
+use crate::domain::number::figure;
 use crate::domain::rule::{BadRows, Expected, Form, Range, RowLimit, RowLimits, Rule, Value};
 use crate::domain::table::{ColumnContract, ColumnType, TableContract};
 
@@ -87,7 +88,8 @@ fn of_column(contract: &TableContract, name: &str, column: &ColumnContract, limi
     if let (Some((low, high)), ColumnType::Int | ColumnType::Float) = (column.range, column.kind) {
         let predicate = format!("{name} < {low:?} OR {name} > {high:?}");
         let bad = BadRows::Where { predicate, of: Some(name.to_owned()) };
-        add("in_range", Form::Rows { bad, limits: NO_ROW }, "The contract says what makes sense");
+        let why = format!("By the table's contract it lies from {} to {}", figure(low), figure(high));
+        add("in_range", Form::Rows { bad, limits: NO_ROW }, &why);
     }
     let parent = column.refers_to.as_ref().and_then(|to| to.split_once('.'));
     if let Some((table, id)) = parent.and_then(|(table, id)| Some((table.parse().ok()?, id.to_owned()))) {

@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use super::expect::Scale;
 use crate::domain::check::CheckStatus;
-use crate::domain::number::grouped;
+use crate::domain::number::{figure, rows, significant};
 use crate::features::FeatureError;
 
 /// What a rule found.
@@ -45,12 +45,9 @@ pub(super) fn whole(number: f64) -> u64 {
 
 pub(super) fn shown(value: f64, scale: Scale) -> String {
     match scale {
-        Scale::Count | Scale::Changes => match whole(value) {
-            1 => "1 row".to_owned(),
-            n => format!("{} rows", grouped(n)),
-        },
+        Scale::Count | Scale::Changes => rows(whole(value)),
         Scale::Share(_) => format!("{:.1} %", value * 100.0),
-        Scale::Number => format!("{}", (value * 1e6).round() / 1e6),
+        Scale::Number => figure(significant(value)),
     }
 }
 

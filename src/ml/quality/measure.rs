@@ -48,7 +48,11 @@ pub(super) fn valued(rule: &Rule, value: &Value, expected: Expected, tables: &Ta
                 () if outside(warn) => CheckStatus::Warn,
                 () => CheckStatus::Pass,
             };
-            with(status, observed, expected.words())
+            let expected = match scale {
+                Scale::Share(_) => expected.words_of_share(),
+                Scale::Count | Scale::Changes | Scale::Number => expected.words(),
+            };
+            with(status, observed, expected)
         }
         Expected::AsUsual { warn, error } => {
             let none = Vec::new();
@@ -139,6 +143,11 @@ fn null_share(table: &Standing, column: &str) -> Result<Measured, Found> {
 }
 
 fn usual_words(band: &Band, warn: f64, scale: Scale) -> String {
-    let (low, high) = (shown(band.at(-warn), scale), shown(band.at(warn), scale));
-    format!("from {low} to {high}, as on {} comparable nights", band.nights)
+    let (low, high) = band.within(warn);
+    let low = match scale {
+        // Below the first whole number of rows within the band, it warns.
+        Scale::Count | Scale::Changes => low.ceil(),
+        Scale::Share(_) | Scale::Number => low,
+    };
+    format!("from {} to {}, as on {} comparable nights", shown(low, scale), shown(high, scale), band.nights)
 }

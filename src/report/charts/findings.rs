@@ -49,7 +49,7 @@ struct Bar {
 type Series = (&'static str, &'static str, fn(&Told) -> u64);
 
 const LANES: [Series; 3] = [
-    ("Act on this", "error", |told| told.errors),
+    ("Look first", "error", |told| told.errors),
     ("Look at this", "warning", |told| told.warnings),
     ("Notes", "note", |told| told.notes),
 ];
@@ -100,7 +100,7 @@ fn alt(view: &ReportView) -> String {
         .filter(|(_, told)| *told != Told::default())
         .map(|(date, told)| {
             let parts =
-                [(told.errors, "to act on"), (told.warnings, "to look at"), (told.notes, note_word(told.notes))];
+                [(told.errors, "to look at first"), (told.warnings, "to look at"), (told.notes, note_word(told.notes))];
             let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}"));
             format!("{}: {}", date.strftime("%-d %b"), parts.collect::<Vec<_>>().join(", "))
         })
@@ -110,8 +110,10 @@ fn alt(view: &ReportView) -> String {
     for sentence in &found {
         text.push_str(&format!(" {sentence}."));
     }
-    text.push_str(&format!(" Nothing on {}", count_of(without, "night", "nights")));
-    text.push_str(&format!("; no e-mail on {}.", count_of(silent, "night", "nights")));
+    let rest = [("No finding on", without), ("No e-mail on", silent)];
+    for (words, nights) in rest.into_iter().filter(|(_, nights)| *nights > 0) {
+        text.push_str(&format!(" {words} {}.", count_of(nights, "night", "nights")));
+    }
     text
 }
 
@@ -142,6 +144,6 @@ mod tests {
         let lane = &drawing.marks.lanes[0];
         let (gap, tonight) = (&lane.bars[11], &lane.bars[13]);
         assert_eq!((gap.text.as_str(), gap.is_known, tonight.text.as_str()), ("\u{2013}", false, "0"));
-        assert!(drawing.alt.contains("no e-mail on "), "{}", drawing.alt);
+        assert!(drawing.alt.contains("No e-mail on 2 nights."), "{}", drawing.alt);
     }
 }

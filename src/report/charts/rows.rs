@@ -143,19 +143,26 @@ fn short_day(date: Date) -> String {
 fn alt(tables: &[&TableNights]) -> String {
     let each = tables.iter().filter_map(|table| {
         let (now, before) = (table.tonight()?, table.nights.first()?);
-        let (mut word, range) = usual_words(table);
-        if now.usual.is_none() {
-            word = format!("what is usual is {word}");
-        }
+        let (word, range) = usual_words(table);
+        let usual = if now.usual.is_some() { format!("; {word} {range}") } else { String::new() };
         Some(format!(
-            "{}: {} tonight, {} on {}; {word} {range}",
+            "{}: {} tonight, {} on {}{usual}",
             table.table,
             grouped(now.rows),
             grouped(before.rows),
             short_day(before.date)
         ))
     });
-    format!("Rows of tables over the last fourteen nights. {}.", each.collect::<Vec<_>>().join(". "))
+    let each = each.collect::<Vec<_>>().join(". ");
+    let unknown = tables.iter().filter(|table| table.tonight().is_some_and(|night| night.usual.is_none()));
+    let unknown = unknown.max_by_key(|table| table.comparable).map_or_else(String::new, |table| {
+        let (nights, fewest) = (table.comparable, table.fewest);
+        format!(
+            " What is usual is not known yet where it is not said: that takes {fewest} nights of the same weekday in about \
+             the same week of a term, and {nights} are known."
+        )
+    });
+    format!("Rows of tables over the last fourteen nights. {each}.{unknown}")
 }
 
 #[cfg(test)]
@@ -184,7 +191,7 @@ mod tests {
 
         assert!(drawing.marks.strips[0].bands.is_empty());
         assert_eq!(drawing.marks.strips[0].usual.0, "not known yet: 3 of 8");
-        assert!(drawing.alt.contains("what is usual is not known yet: 3 of 8 comparable nights"), "{}", drawing.alt);
+        assert!(drawing.alt.contains("that takes 8 nights") && drawing.alt.contains("3 are known"), "{}", drawing.alt);
     }
 
     #[test]

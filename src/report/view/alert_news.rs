@@ -162,7 +162,7 @@ impl ToldAlert {
             check: state.check.clone(),
             subject: state.subject.clone(),
             owner: state.owner.clone(),
-            message: message(state),
+            message: message(state, news),
             advice: state.advice.clone(),
             since: state.opened_on,
             nights: state.nights,
@@ -173,9 +173,10 @@ impl ToldAlert {
 
 /// What is told of an alert outside the circle of operators: of a rule which, and why it matters, and not how many rows,
 /// which may be how many people.
-fn message(alert: &AlertState) -> String {
+fn message(alert: &AlertState, news: Option<News>) -> String {
+    let verb = if news == Some(News::Resolved) { "no longer breaks" } else { "breaks" };
     match &alert.why {
-        Some(why) => format!("`{}` breaks the rule `{}`. {}.", alert.subject, alert.check, why.trim_end_matches('.')),
+        Some(why) => format!("`{}` {verb} the rule `{}`. {}.", alert.subject, alert.check, why.trim_end_matches('.')),
         None => alert.message.clone(),
     }
 }
@@ -183,9 +184,9 @@ fn message(alert: &AlertState) -> String {
 impl AlertNewsView {
     /// Returns an invented view: what `alerts test` sends, and templates are checked with.
     pub fn sample(institution: &str, dag: &DagName, logical_date: Date) -> Self {
-        let told = |news, (check, subject): (&str, &str), message: &str, advice: &str| ToldAlert {
-            alert: "0a1b2c3d".to_owned(),
-            news: Some(news),
+        let told = |alert: &str, (check, subject): (&str, &str), message: &str, advice: &str| ToldAlert {
+            alert: alert.to_owned(),
+            news: Some(News::Opened),
             severity: Severity::Warning,
             cause: Cause::of(check),
             check: check.to_owned(),
@@ -207,8 +208,8 @@ impl AlertNewsView {
             is_simulation: true,
             route: "test".to_owned(),
             groups: vec![AlertGroup {
-                root: told(News::Opened, ("table.fresh", "submissions"), late, "Nothing: it is a test."),
-                followers: vec![told(News::Opened, ("drift.alarm", "at_risk"), drift, "Nothing: it is a test.")],
+                root: told("0a1b2c3d", ("table.fresh", "submissions"), late, "Nothing: it is a test."),
+                followers: vec![told("4e5f6071", ("drift.alarm", "at_risk"), drift, "Nothing: it is a test.")],
             }],
             contact: None,
         }

@@ -3,15 +3,13 @@
 //! Pure: they are derived from the facts of a [`ReportView`], so a page can never say that all is well above
 //! a table that says otherwise. The sentences are for a reader who knows neither Canvas nor statistics.
 
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, JobEnd, ReportView, TableView};
+use super::{Alert, JobEnd, ReportView};
 use crate::domain::alert::Cause;
 use crate::domain::check::Severity;
 use crate::domain::delivery::{Signature, Word};
-use crate::domain::freshness::Rhythm;
-use crate::report::format::{count_of, day, day_and_time, rows};
+use crate::report::format::{count_of, rows};
 
 /// The finding for tables that are older than they should be, which the first answer tells.
 const LATE: &str = "table.fresh";
@@ -77,6 +75,9 @@ pub struct FourAnswers {
     pub todo: Answer,
 }
 
+/// The findings that are told otherwise: as numbers of rows that did not fit, or wait because of a rule, and as empty tables.
+const TOLD_OTHERWISE: [&str; 3] = ["rows.quarantined", "quarantine.waiting", "table.empty"];
+
 impl ReportView {
     /// Returns the night's verdict: the worst of its jobs, alerts, tables and checks.
     pub fn verdict(&self) -> Verdict {
@@ -119,110 +120,48 @@ impl ReportView {
         self.alerts.iter().filter(|alert| !alert.is_silenced())
     }
 
-    /// How many things were found in the data that no rule counts: what the pull could not take in, or take as it was.
-    pub(super) fn found_by_the_pull(&self) -> usize {
-        let is_of_pull = |alert: &&Alert| {
+    /// What was found in the data that no rule counts: what the pull could not take in, or take as it was. A check that was
+    /// stopped leaves what its rules found as alerts alone, which are among them.
+    pub(super) fn found_beside_the_rules(&self) -> impl Iterator<Item = &Alert> {
+        let is_of_data = |alert: &&Alert| {
             let cause = alert.memory.as_ref().map(|memory| memory.cause);
-            matches!(cause, Some(Cause::Source | Cause::Schema)) && alert.severity >= Severity::Warning
+            matches!(cause, Some(Cause::Source | Cause::Schema | Cause::Quality)) && alert.severity >= Severity::Warning
         };
-        let is_rule = |alert: &Alert| {
+        let is_rule = move |alert: &Alert| {
             let problems = self.quality.iter().flat_map(|quality| &quality.problems);
             alert.check == LATE || problems.into_iter().any(|problem| problem.check == alert.check)
         };
-        self.alerts.iter().filter(is_of_pull).filter(|alert| !is_rule(alert)).count()
+        self.alerts.iter().filter(is_of_data).filter(move |alert| !is_rule(alert))
     }
 
     fn to_do(&self) -> usize {
         self.unsilenced().filter(|alert| alert.severity >= Severity::Warning).count()
     }
 
-    fn fresh(&self) -> Answer {
-        if self.tables.is_empty() {
-            return warning("No. No table was read, so nothing below is new.");
-        }
-        let of = count_of(self.tables.len(), "table", "tables");
-        let mut wrong = Vec::new();
-        let late: Vec<&TableView> = self.tables.iter().filter(|table| table.is_late).collect();
-        if let Some(oldest) = late.iter().min_by_key(|table| (table.complete_through, &table.name)) {
-            let verb = if late.len() == 1 { "is" } else { "are" };
-            let until = match oldest.complete_through {
-                Some(through) => format!("ends with {}", day(through)),
-                None => "has no delivery that is known".to_owned(),
-            };
-            wrong.push(format!(
-                "{} of {of} {verb} older than expected; the oldest, {}, {until} and should come {}.",
-                late.len(),
-                oldest.name,
-                oldest.rhythm.words()
-            ));
-        }
-        let stale: Vec<&str> =
-            self.tables.iter().filter(|table| table.is_stale).map(|table| table.name.as_str()).collect();
-        if !stale.is_empty() {
-            wrong.push(format!(
-                "{} of {of} could not be renewed ({}); the last good version stands in, and everything made from it \
-                 says so.",
-                stale.len(),
-                listed(&stale),
-            ));
-        }
-        if !wrong.is_empty() {
-            return warning(format!("Not all of it. {}", wrong.join(" ")));
-        }
-        fine(format!("Yes. {}{}", self.complete_through(), self.newest_entry()))
-    }
-
-    /// Through the end of which day the tables are complete: those that come every day, and the oldest of the others.
-    fn complete_through(&self) -> String {
-        let covered = self.logical_date.yesterday().unwrap_or(self.logical_date);
-        let (daily, seldom): (Vec<&TableView>, Vec<&TableView>) =
-            self.tables.iter().partition(|table| table.rhythm == Rhythm::Daily);
-        let oldest_seldom = oldest(&seldom);
-        let base = oldest(&daily).or(oldest_seldom).map_or(covered, |(through, _)| through.min(covered));
-        let all = all_of(self.tables.len(), "table", "tables");
-        let verb = if self.tables.len() == 1 { "is" } else { "are" };
-        let as_expected = if base < covered { "as new as expected: " } else { "" };
-        let seldom = oldest_seldom.filter(|(through, _)| *through < base);
-        let seldom = seldom.map_or_else(String::new, |(through, table)| {
-            format!(" ({}, which comes {}, through {})", table.name, table.rhythm.words(), day(through))
-        });
-        format!("{all} {verb} {as_expected}complete through the end of {}{seldom}.", day(base))
-    }
-
-    fn newest_entry(&self) -> String {
-        let newest = self.tables.iter().filter_map(|table| table.newest_event).max();
-        // An unknown zone is an error of the page, which shows times too; the sentence leaves the time out.
-        let newest = newest.and_then(|at| day_and_time(at, &self.zone).ok());
-        newest.map_or_else(String::new, |at| format!(" The newest entry is from {at}."))
-    }
-
     fn broken(&self) -> Answer {
-        let named = |is: fn(JobEnd) -> bool| -> Vec<&str> {
-            self.jobs.iter().filter(|job| is(job.end)).map(|job| job.name.as_str()).collect()
-        };
-        let failed = named(|end| end.is_trouble() && end != JobEnd::UpstreamFailed);
-        let waiting = named(|end| end == JobEnd::UpstreamFailed);
+        let failed = self.named(|end| end.is_trouble() && end != JobEnd::UpstreamFailed);
+        let waiting = self.named(|end| end == JobEnd::UpstreamFailed);
+        let running = self.named(|end| end == JobEnd::Running);
         if !failed.is_empty() || !waiting.is_empty() {
             let of = count_of(self.jobs.len(), "job", "jobs");
-            let mut sentence = format!("Yes. {} of {of} did not succeed: {}.", failed.len(), listed(&failed));
+            let word =
+                if self.jobs.iter().any(|job| job.end == JobEnd::Cancelled) { "did not succeed" } else { "failed" };
+            let mut sentence = format!("Yes. {} of {of} {word}: {}.", failed.len(), listed(&failed));
             if !waiting.is_empty() {
                 sentence.push_str(&format!(" Not begun because of that: {}.", listed(&waiting)));
             }
+            if !running.is_empty() {
+                sentence.push_str(&format!(" When this was written, {}.", still_running(&running)));
+            }
+            sentence.push_str(&self.checks_in_words());
             return Answer { state: State::Failed, sentence };
         }
-        let held_back: u64 = self.tables.iter().map(|table| table.held_back).sum();
-        let in_quarantine: u64 = self.tables.iter().map(|table| table.waiting).sum();
+        let held_back: u64 = self.tables.iter().map(|table| table.held_back + table.waiting).sum();
         let (found, evaluated) = self.quality.as_ref().map_or((0, 0), |q| (q.troubled(), q.evaluated() + q.errors));
-        let skipped = named(|end| end == JobEnd::Skipped);
-        let finished = self.jobs.len() - skipped.len();
-        let jobs = if skipped.is_empty() {
-            format!("{} finished", all_of(finished, "job", "jobs"))
-        } else {
-            let verb = if skipped.len() == 1 { "was" } else { "were" };
-            format!("{} finished, {} {verb} skipped", count_of(finished, "job", "jobs"), listed(&skipped))
-        };
-        let by_pull = self.found_by_the_pull();
-        if found == 0 && held_back == 0 && in_quarantine == 0 && by_pull == 0 {
+        let jobs = self.jobs_in_words();
+        let is_told_otherwise = |alert: &&Alert| TOLD_OTHERWISE.contains(&alert.check.as_str());
+        let by_pull = self.found_beside_the_rules().filter(|alert| !is_told_otherwise(alert)).count();
+        if found == 0 && held_back == 0 && by_pull == 0 {
             return match evaluated {
                 0 => {
                     let sentence = format!("Not as far as was looked: {}, and no check was made.", lower_first(&jobs));
@@ -230,13 +169,29 @@ impl ReportView {
                 }
                 n => {
                     let passed = lower_first(&all_of(n, "check", "checks"));
+                    if !running.is_empty() {
+                        let sentence =
+                            format!("Not as far as was looked: {}, and {passed} passed.", lower_first(&jobs));
+                        return Answer { state: State::Unmeasured, sentence };
+                    }
                     fine(format!("No. {jobs}, and {passed} passed{}.", self.idle_rules()))
                 }
             };
         }
+        warning(format!("{jobs}, but {}.", self.troubles_in_words(by_pull).join(", and ")))
+    }
+
+    /// What is wrong in the data: what rules found, `by_pull` other things, and rows that were held back.
+    fn troubles_in_words(&self, by_pull: usize) -> Vec<String> {
+        let held_back: u64 = self.tables.iter().map(|table| table.held_back).sum();
+        let in_quarantine: u64 = self.tables.iter().map(|table| table.waiting).sum();
+        let (found, evaluated) = self.quality.as_ref().map_or((0, 0), |q| (q.troubled(), q.evaluated() + q.errors));
         let mut parts = Vec::new();
         if found > 0 {
-            parts.push(format!("{found} of {} found a problem", count_of(evaluated, "check", "checks")));
+            let problems = self.quality.iter().flat_map(|quality| &quality.problems);
+            let rules: Vec<&str> = problems.map(|problem| problem.check.as_str()).collect();
+            let checks = count_of(evaluated, "check", "checks");
+            parts.push(format!("{found} of {checks} found a problem ({})", listed(&rules)));
         }
         if by_pull > 0 {
             parts.push(format!(
@@ -251,11 +206,55 @@ impl ReportView {
             let verb = if in_quarantine == 1 { "waits" } else { "wait" };
             parts.push(format!("{} {verb} in quarantine because of a rule", rows(in_quarantine)));
         }
-        warning(format!("{jobs}, but {}.", parts.join(", and ")))
+        parts
+    }
+
+    /// What the checks found on a night of which a job failed.
+    fn checks_in_words(&self) -> String {
+        let Some(quality) = &self.quality else {
+            return match self.found_beside_the_rules().count() {
+                0 => " The data were not checked.".to_owned(),
+                n => format!(" {} found in the data.", count_of(n, "problem was", "problems were")),
+            };
+        };
+        match (quality.troubled(), quality.evaluated() + quality.errors) {
+            (_, 0) => " The data were not checked.".to_owned(),
+            (0, n) => format!(" {} of the data passed.", all_of(n, "check", "checks")),
+            (found, n) => format!(" {found} of {} of the data found a problem.", count_of(n, "check", "checks")),
+        }
+    }
+
+    /// How the jobs of a night ended of which none failed.
+    fn jobs_in_words(&self) -> String {
+        let (skipped, running) = (self.named(|end| end == JobEnd::Skipped), self.named(|end| end == JobEnd::Running));
+        let finished = self.jobs.len() - skipped.len() - running.len();
+        if finished == self.jobs.len() {
+            return format!("{} finished", all_of(finished, "job", "jobs"));
+        }
+        let mut words = format!("{} finished", count_of(finished, "job", "jobs"));
+        if !skipped.is_empty() {
+            let verb = if skipped.len() == 1 { "was" } else { "were" };
+            words.push_str(&format!(", {} {verb} skipped", listed(&skipped)));
+        }
+        if !running.is_empty() {
+            words.push_str(&format!(", {}", still_running(&running)));
+        }
+        words
+    }
+
+    /// The jobs that ended in a certain way.
+    pub(super) fn named(&self, is: fn(JobEnd) -> bool) -> Vec<&str> {
+        self.jobs.iter().filter(|job| is(job.end)).map(|job| job.name.as_str()).collect()
     }
 
     /// The answer where nobody has to act: on a night that is not well, its figures are to be read with care.
     fn nothing_to_do(&self) -> Answer {
+        let is_serious = |alert: &&Alert| alert.is_silenced() && alert.severity >= Severity::Warning;
+        let silenced = self.alerts.iter().filter(is_serious).count();
+        if silenced > 0 {
+            let known = count_of(silenced, "thing is known and silenced", "things are known and silenced");
+            return fine(format!("Nothing new: {known} (listed below)."));
+        }
         let states = [self.fresh().state, self.broken().state, self.trust().state];
         match states.into_iter().max() {
             Some(State::Ok | State::Unmeasured | State::Caution) | None => fine("Nothing."),
@@ -267,8 +266,8 @@ impl ReportView {
     pub(super) fn idle_rules(&self) -> String {
         match self.quality.as_ref().map_or(0, |quality| quality.skipped) {
             0 => String::new(),
-            1 => " (one more had nothing to check)".to_owned(),
-            n => format!(" ({n} more had nothing to check)"),
+            1 => " (one more had nothing to check, or nothing yet to compare with)".to_owned(),
+            n => format!(" ({n} more had nothing to check, or nothing yet to compare with)"),
         }
     }
 
@@ -280,8 +279,11 @@ impl ReportView {
             Some(Severity::Error | Severity::Warning) => State::Warning,
             Some(Severity::Info) | None => return self.nothing_to_do(),
         };
-        let first = self.unsilenced().next();
-        let (subject, advice) = first.map_or(("", ""), |alert| (alert.subject.as_str(), alert.advice.as_str()));
+        let Some(first) = self.unsilenced().next() else {
+            let sentence = "See to the jobs that failed; what is known of them is silenced (listed below).".to_owned();
+            return Answer { state, sentence };
+        };
+        let (subject, advice) = (first.subject.as_str(), first.advice.as_str());
         let sentence = match self.to_do() {
             1 => format!("One thing, about `{subject}`. {advice}"),
             n => format!("{n} things, listed below. First, about `{subject}`: {advice}"),
@@ -290,21 +292,15 @@ impl ReportView {
     }
 }
 
-/// Returns the oldest of these tables, and the day through the end of which it is complete.
-fn oldest<'a>(tables: &[&'a TableView]) -> Option<(Date, &'a TableView)> {
-    let dated = tables.iter().filter_map(|table| Some((table.complete_through?, *table)));
-    dated.min_by_key(|(through, table)| (*through, &table.name))
-}
-
-fn fine(sentence: impl Into<String>) -> Answer {
+pub(super) fn fine(sentence: impl Into<String>) -> Answer {
     Answer { state: State::Ok, sentence: sentence.into() }
 }
 
-fn warning(sentence: impl Into<String>) -> Answer {
+pub(super) fn warning(sentence: impl Into<String>) -> Answer {
     Answer { state: State::Warning, sentence: sentence.into() }
 }
 
-fn all_of(count: usize, one: &str, many: &str) -> String {
+pub(super) fn all_of(count: usize, one: &str, many: &str) -> String {
     match count {
         1 => format!("The one {one}"),
         2 => format!("Both {many}"),
@@ -326,8 +322,12 @@ const fn were(count: u64) -> &'static str {
     if count == 1 { "was" } else { "were" }
 }
 
+pub(super) fn still_running(jobs: &[&str]) -> String {
+    format!("{} {} still running", listed(jobs), if jobs.len() == 1 { "was" } else { "were" })
+}
+
 /// Returns up to three names, and how many more there are.
-fn listed(names: &[&str]) -> String {
+pub(super) fn listed(names: &[&str]) -> String {
     match names.len() {
         0..=3 => names.join(", "),
         n => format!("{} and {} more", names[..3].join(", "), n - 3),
@@ -374,7 +374,25 @@ mod tests {
 
         assert_eq!((answers.broken.state, answers.trust.state), (State::Warning, State::Warning));
         assert!(answers.broken.sentence.contains("1 problem was found in what was delivered"), "{:?}", answers.broken);
-        assert!(answers.trust.sentence.contains("Problems were found in the data"), "{:?}", answers.trust);
+        assert!(answers.trust.sentence.contains("Something is wrong with the data"), "{:?}", answers.trust);
+    }
+
+    #[test]
+    fn what_still_runs_when_the_report_is_written_is_said_and_not_fine() {
+        let mut report = ReportView::sample(Verdict::Ok);
+        report.jobs[0].end = JobEnd::Running;
+        let (name, rest) = (report.jobs[0].name.clone(), report.jobs.len() - 1);
+
+        let broken = report.answers().broken;
+        report.tables.clear();
+        let fresh = report.answers().fresh;
+
+        assert_eq!(broken.state, State::Unmeasured);
+        assert!(broken.sentence.contains(&format!("{rest} jobs finished, {name} was still running")), "{broken:?}");
+        assert_eq!(
+            fresh.sentence,
+            format!("Not known yet. No table had been read when this was written; {name} was still running.")
+        );
     }
 
     #[test]

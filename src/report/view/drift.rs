@@ -14,8 +14,15 @@ pub struct DriftView {
     pub looked_at: usize,
     /// Features beyond their threshold.
     pub drifted: usize,
-    /// The share of the model's importance that the drifted features carry, 0 to 1.
+    /// The share of the model's importance that the drifted features carry, 0 to 1; where that is not known, their share of
+    /// the features.
     pub weighted_share: f64,
+    /// Whether it is known how much the model relies on each feature.
+    #[serde(default = "yes")]
+    pub is_weighted: bool,
+    /// Whether what is usual was learnt from earlier terms; otherwise the configured limit counts.
+    #[serde(default = "yes")]
+    pub is_learnt: bool,
     /// The share from which the alarm is raised, 0 to 1.
     pub alarm_share: f64,
     /// The features that moved most, the furthest beyond its threshold first.
@@ -32,6 +39,11 @@ impl DriftView {
     pub fn is_alarming(&self) -> bool {
         self.weighted_share >= self.alarm_share
     }
+}
+
+/// What an earlier version of the program took for granted.
+const fn yes() -> bool {
+    true
 }
 
 /// How far one feature has moved.

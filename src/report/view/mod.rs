@@ -12,6 +12,7 @@ mod dictionary;
 mod drift;
 mod failure;
 mod flagged;
+mod fresh;
 mod history;
 mod model;
 mod night;

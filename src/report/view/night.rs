@@ -10,7 +10,9 @@ use super::{
     Alert, DriftView, FlaggedTerm, ModelInUse, NIGHTS, QualityView, Resolved, SupportTerm, TableNights, TableView, Told,
 };
 use crate::domain::check::Severity;
+use crate::domain::delivery::{EarlierEmail, Signature};
 use crate::domain::ids::{DagName, RunId};
+use crate::report::format::day_and_time;
 
 /// What a night found, without anything that differs between two runs on the same inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,9 @@ pub struct ReportView {
     pub jobs: Vec<JobView>,
     /// The tables that were read, sorted by name.
     pub tables: Vec<TableView>,
+    /// Tables that were not read because what pulls them did not succeed, and that stand as they were.
+    #[serde(default)]
+    pub unread: Vec<String>,
     /// The rows of the tables on the last nights, against what is usual.
     #[serde(default)]
     pub rows: Vec<TableNights>,
@@ -145,6 +150,23 @@ pub struct DigestView {
     pub report_link: Option<String>,
     /// Whom to ask, in words; shown in the footer.
     pub contact: Option<String>,
+    /// The last e-mail about this night that the same readers got.
+    #[serde(default)]
+    pub earlier: Option<EarlierEmail>,
+}
+
+impl DigestView {
+    /// Returns what an e-mail that says `signature` corrects, as a sentence; `None` where an earlier one said the same, or
+    /// was no digest.
+    pub fn correction(&self, signature: &Signature) -> Option<String> {
+        let earlier = self.earlier.as_ref()?;
+        if earlier.signature == *signature || !earlier.signature.word.is_digest() {
+            return None;
+        }
+        // An unknown zone is an error of the page, which shows times too.
+        let at = day_and_time(earlier.at, &self.report.zone).ok()?;
+        Some(format!("This corrects the e-mail of {at}, which said otherwise: \u{201c}{}\u{201d}.", earlier.subject))
+    }
 }
 
 /// How a night went, in time.

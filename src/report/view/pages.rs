@@ -19,6 +19,33 @@ pub struct FolderView {
     pub entries: Vec<FolderEntry>,
 }
 
+impl FolderView {
+    /// Returns a folder of `published/` with its entries and what each of them is.
+    pub fn new(path: &str, entries: Vec<(String, Option<u64>)>) -> Self {
+        let levels: Vec<&str> = path.trim_matches('/').split('/').skip(1).collect();
+        let entries = entries.into_iter().map(|(name, size_bytes)| {
+            let about = match (levels.as_slice(), name.as_str()) {
+                ([], "reports") => "The report of each night",
+                ([], "models") => "A card of each model: what it is for, how good it is, what it cannot do",
+                ([], "dictionary") => "What each column of tables and features means",
+                (["reports"], _) => "The reports of this DAG, by date",
+                (["reports", _], _) => "The report of this night, its figures and charts",
+                (["models"], _) => "The card of this model",
+                _ => "",
+            };
+            FolderEntry { name, size_bytes, about: about.to_owned() }
+        });
+        let about = match levels.as_slice() {
+            [] => "What stakeholders may read. Counts of people are rounded to 5 and shown from 10 on.",
+            ["reports"] => "The reports of every DAG.",
+            ["reports", _] => "The reports of this DAG, one for each night.",
+            ["models"] => "The models in use.",
+            _ => "",
+        };
+        Self { path: path.to_owned(), about: about.to_owned(), entries: entries.collect() }
+    }
+}
+
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderEntry {
@@ -74,4 +101,28 @@ pub struct ReasonFeature {
     pub label: String,
     /// The share of the model's importance, 0 to 1.
     pub importance: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_folder_says_what_it_holds() {
+        let about = |path: &str, name: &str| {
+            let folder = FolderView::new(path, vec![(name.to_owned(), None)]);
+            (folder.about.is_empty(), folder.entries[0].about.clone())
+        };
+
+        assert_eq!(about("published", "dictionary").1, "What each column of tables and features means");
+        assert_eq!(about("published/reports", "nightly").1, "The reports of this DAG, by date");
+        assert_eq!(
+            about("published/reports/nightly", "2026-11-20").1,
+            "The report of this night, its figures and charts"
+        );
+        assert_eq!(about("published/models", "at_risk").1, "The card of this model");
+        for path in ["published", "published/reports", "published/reports/nightly", "published/models"] {
+            assert!(!about(path, "x").0, "{path}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::answers::listed;
 use super::answers::{Answer, FourAnswers, State, Verdict};
 use super::{DriftView, FlaggedTerm, ModelInUse, ReportView, SupportTerm};
 use crate::domain::check::CheckStatus;
@@ -141,10 +142,13 @@ impl ReportView {
                 "Not as far as was looked: the night was done, but the data were not checked.".to_owned()
             }
             State::Warning if self.quality.as_ref().is_some_and(|quality| quality.troubled() > 0) => {
-                "Not the work of the night, but checks found problems in the data; the published report lists them."
-                    .to_owned()
+                let tables = match self.troubled_tables().as_slice() {
+                    [] => String::new(),
+                    tables => format!(": {}", listed(tables)),
+                };
+                format!("The night's work was done, but something looks wrong in the data{tables}.")
             }
-            State::Warning => "Not the work of the night, but some of what was delivered did not fit.".to_owned(),
+            State::Warning => "The night's work was done, but some of what was delivered did not fit.".to_owned(),
             State::Failed => {
                 "Yes. Part of the night failed; what could not be made anew is missing here or from an earlier night."
                     .to_owned()
@@ -157,10 +161,10 @@ impl ReportView {
         let (state, sentence) = match self.verdict() {
             Verdict::Ok => (State::Ok, "Nothing."),
             Verdict::Warning if self.answers().todo.state <= State::Caution => {
-                (State::Warning, "Read the figures with care.")
+                (State::Warning, "Nothing today but to read the figures with care.")
             }
             Verdict::Warning => {
-                (State::Warning, "Read the figures with care. The data team has been told and is looking into it.")
+                (State::Warning, "Nothing today but to read the figures with care. The data team has been told.")
             }
             Verdict::Failed => (State::Failed, "Rely on the last good report. The data team has been told."),
         };
@@ -189,7 +193,7 @@ mod tests {
 
         let todo = report.for_readers().answers.todo;
 
-        assert_eq!(todo.sentence, "Read the figures with care.");
+        assert_eq!(todo.sentence, "Nothing today but to read the figures with care.");
     }
 
     #[test]

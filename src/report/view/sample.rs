@@ -37,6 +37,7 @@ impl DigestView {
             report,
             report_link: Some("https://analytics.riverbend.example/reports/nightly/2026-11-20/".to_owned()),
             contact: Some("Learning Analytics, analytics@riverbend.example".to_owned()),
+            earlier: None,
         }
     }
 
@@ -52,7 +53,7 @@ impl DigestView {
             told: ToldVersion::NoVersion,
         }];
         report.drift = None;
-        report.drift_unmeasured = Some("nobody is enrolled (between terms)".to_owned());
+        report.drift_unmeasured = Some("nobody is enrolled".to_owned());
         report.flagged.clear();
         report.changes.clear();
         report.since = None;
@@ -61,7 +62,7 @@ impl DigestView {
         for table in &mut report.tables {
             table.change = None;
         }
-        report.notes = vec!["Scores and drift were skipped: nobody is enrolled (between terms).".to_owned()];
+        report.notes = vec!["Scores and drift were skipped: nobody is enrolled.".to_owned()];
         digest.report_link = None;
         digest.contact = None;
         digest
@@ -81,7 +82,11 @@ impl ReportView {
             zone: "America/Detroit".to_owned(),
             is_simulation: is_ok,
             changes: changes(verdict),
-            alerts: alerts(&findings.into_iter().map(Found::tonight).collect::<Vec<_>>(), &jobs),
+            alerts: alerts(
+                &findings.into_iter().map(Found::tonight).collect::<Vec<_>>(),
+                &jobs,
+                &format!("{}.{DATE}", dag()),
+            ),
             resolved: Vec::new(),
             not_looked_at: Vec::new(),
             jobs,
@@ -89,6 +94,7 @@ impl ReportView {
             rows: rows(&tables(verdict), verdict),
             told_before: told_before(),
             support: support(),
+            unread: Vec::new(),
             tables: tables(verdict),
             quality: Some(QualityView::of(&checks(verdict))),
             drift: Some(drift(verdict)),

@@ -66,6 +66,8 @@ pub(super) fn drift(verdict: Verdict) -> DriftView {
         looked_at: 24,
         drifted: if verdict == Verdict::Ok { 0 } else { 3 },
         weighted_share: if verdict == Verdict::Ok { 0.0 } else { 0.24 },
+        is_weighted: true,
+        is_learnt: true,
         alarm_share: 0.2,
         top: vec![
             feature("late_share", "Share of late work", late, 0.18, 0.24),
@@ -114,7 +116,7 @@ fn model() -> ModelView {
         question: "who may fail or withdraw".to_owned(),
         version: "7c1f09ab".to_owned(),
         algorithm: "random forest, 200 trees".to_owned(),
-        decision: "AUC 0.781, rule 0.712, Brier 0.142: all thresholds are met".to_owned(),
+        decision: "AUC 0.781, rule 0.712, Brier 0.142: all thresholds were met".to_owned(),
         trained_for: Some(date(2026, 8, 24)),
         evaluated_on: "spring 2026, 9 courses, 3,120 enrolments".to_owned(),
         basis: Basis::Reconstructed,

@@ -5,10 +5,19 @@
 //! That is a LOOK on the night on which it is new: when the version comes into use, or the input is so. What a version is
 //! from then on stays in the sentence. What was not measured is named, and is never "fine".
 
-use super::answers::{Answer, State};
+use std::collections::BTreeSet;
+
+use super::answers::{Answer, State, listed};
 use super::model::ChallengerState;
 use super::{Basis, DriftView, ModelInUse, ModelView, ReportView};
+use crate::domain::check::CheckOutcome;
 use crate::report::format::out_of_100;
+
+/// The finding for outcomes of a term that are unlike those of earlier ones.
+const UNUSUAL_LABELS: &str = "labels.share_unusual";
+
+/// The finding for a version in use that does not meet the thresholds of its recipe.
+const BELOW_THRESHOLDS: &str = "model.below_thresholds";
 
 impl ReportView {
     pub(super) fn trust(&self) -> Answer {
@@ -25,7 +34,7 @@ impl ReportView {
         if let Some(why) = &self.drift_unmeasured {
             state = state.max(State::Unmeasured);
             sentences
-                .push(format!("Whether this term's students are like those it learned from was not measured: {why}."));
+                .push(format!("Whether this term's students are like those of earlier terms was not measured: {why}."));
         }
         let lead = match state {
             State::Ok => "Yes.",
@@ -39,16 +48,15 @@ impl ReportView {
     }
 
     fn trust_without_model(&self) -> Answer {
+        let cautions = self.cautions();
         let (state, sentence) = match &self.quality {
-            Some(quality) if quality.troubled() > 0 || self.found_by_the_pull() > 0 => {
-                (State::Warning, "With care: problems were found in the data. No model is used.")
-            }
+            _ if !cautions.is_empty() => (State::Warning, format!("With care. {}", cautions.join(" "))),
             Some(quality) if quality.evaluated() > 0 => {
-                (State::Ok, "Yes, as far as the checks of the data go: they found nothing. No model is used.")
+                (State::Ok, "Yes, as far as the checks of the data go: they found nothing.".to_owned())
             }
-            _ => (State::Unmeasured, "That was not measured: there is no result of a check, and no model is used."),
+            _ => (State::Unmeasured, "That was not measured: there is no result of a check.".to_owned()),
         };
-        Answer { state, sentence: sentence.to_owned() }
+        Answer { state, sentence: format!("{sentence} No model is used.") }
     }
 
     fn trust_in(&self, model: &ModelInUse) -> (State, String) {
@@ -61,13 +69,17 @@ impl ReportView {
                 "How well the model ranks students is not known: its test could not tell.".to_owned(),
             );
         };
-        let rule = champion.rule_auc.map_or_else(String::new, |rule| format!(" (a simple rule: {})", out_of_100(rule)));
+        let rule = champion.rule_auc;
+        let rule = rule.map_or_else(String::new, |rule| format!(" (a simple rule of thumb: in {})", out_of_100(rule)));
         let ranked = format!(
-            "Given one student who later had difficulty and one who did not, the model rated the first the higher risk {} \
-             times in 100{rule}.",
+            "Of 100 pairs of students, one who later had difficulty and one who did not, the model gave the first the \
+             higher risk in {}{rule}.",
             out_of_100(auc.value),
         );
-        let (of_tonight, of_version) = (self.cautions(), caution(champion));
+        let (mut of_tonight, of_version) = (self.cautions(), caution(champion));
+        if self.alerts.iter().any(|alert| alert.check == BELOW_THRESHOLDS && alert.subject == model.name) {
+            of_tonight.push("It does not meet the thresholds that are set for it.".to_owned());
+        }
         let state = match of_version {
             _ if !of_tonight.is_empty() => State::Warning,
             Some(_) if model.is_new() => State::Warning,
@@ -75,22 +87,55 @@ impl ReportView {
             None => return (State::Ok, ranked),
         };
         let past = (champion.basis == Basis::Reconstructed)
-            .then_some("It was tested on history that was loaded later: what was known at the time is reconstructed.");
-        let said: Vec<&str> = of_version.into_iter().chain(of_tonight).chain(past).collect();
+            .then_some("Its test rests on records that were loaded later, so it may do less well in real use.");
+        let of_model = of_version.into_iter().chain(past).map(str::to_owned);
+        let said: Vec<String> = of_model.chain(of_tonight).collect();
         (state, format!("{ranked} {}", said.join(" ")))
     }
 
+    /// The tables in which a rule found something, or the pull, each once.
+    pub(super) fn troubled_tables(&self) -> Vec<&str> {
+        let of_rules =
+            self.quality.iter().flat_map(|quality| &quality.problems).map(|problem| problem.subject.as_str());
+        let others = self.found_beside_the_rules().map(|alert| alert.subject.as_str());
+        let tables: BTreeSet<&str> = of_rules.chain(others).filter_map(|subject| subject.split('.').next()).collect();
+        tables.into_iter().filter(|name| self.tables.iter().any(|table| table.name == *name)).collect()
+    }
+
+    /// Whether a rule found something, or the pull.
+    fn is_data_troubled(&self) -> bool {
+        self.wrong_by_rule().next().is_some() || self.found_beside_the_rules().next().is_some()
+    }
+
+    /// What rules found wrong in the data; that a table is old is another matter.
+    fn wrong_by_rule(&self) -> impl Iterator<Item = &CheckOutcome> {
+        let problems = self.quality.iter().flat_map(|quality| &quality.problems);
+        problems.filter(|problem| !problem.check.ends_with(".fresh"))
+    }
+
     /// Why tonight's scores are to be read with care, whatever the version.
-    fn cautions(&self) -> Vec<&'static str> {
+    fn cautions(&self) -> Vec<String> {
         let mut cautions = Vec::new();
         if self.drift.as_ref().is_some_and(DriftView::is_alarming) {
-            cautions.push("This term's students behave unlike those it learned from.");
+            cautions.push("This term's students behave unlike those the model learned from.".to_owned());
         }
-        if self.quality.as_ref().is_some_and(|quality| quality.troubled() > 0) || self.found_by_the_pull() > 0 {
-            cautions.push("Problems were found in the data it sees tonight.");
+        if self.is_data_troubled() {
+            cautions.push(match self.troubled_tables().as_slice() {
+                [] => "Something is wrong with the data.".to_owned(),
+                tables => format!("Something is wrong with the data: {}.", listed(tables)),
+            });
         }
-        if self.tables.iter().any(|table| table.is_stale || table.is_late) {
-            cautions.push("Part of what it sees is old.");
+        let old: Vec<&str> = self
+            .tables
+            .iter()
+            .filter(|table| table.is_stale || table.is_late)
+            .map(|table| table.name.as_str())
+            .collect();
+        if !old.is_empty() {
+            cautions.push(format!("Part of the data is old: {}.", listed(&old)));
+        }
+        if self.alerts.iter().any(|alert| alert.check == UNUSUAL_LABELS) {
+            cautions.push("The outcomes of the newest term are unlike those of earlier terms.".to_owned());
         }
         cautions
     }
@@ -100,8 +145,8 @@ impl ReportView {
 fn caution(model: &ModelView) -> Option<&'static str> {
     match model.gain_over_rule {
         _ if model.beats_rule() => None,
-        Some(_) => Some("It is not clearly better than the rule."),
-        None => Some("Whether it is better than the rule is not known."),
+        Some(_) => Some("The model is not clearly better than that rule."),
+        None => Some("Whether the model is better than a simple rule is not known."),
     }
 }
 
@@ -111,7 +156,7 @@ fn why_none(model: &ModelInUse) -> String {
         (Some(challenger), _) if challenger.state == ChallengerState::Waiting => {
             ": the first one waits for a person's approval".to_owned()
         }
-        (Some(challenger), _) => format!(": the newest version was refused ({})", challenger.why),
+        (Some(_), _) => ": the newest version was not good enough to be used".to_owned(),
         (None, Some(why)) => format!(": {why}"),
         (None, None) => String::new(),
     }
@@ -121,6 +166,8 @@ fn why_none(model: &ModelInUse) -> String {
 mod tests {
     use super::super::{Interval, ToldVersion, Verdict};
     use super::*;
+    use crate::domain::alert::Cause;
+    use crate::domain::check::Severity;
 
     fn with(change: impl FnOnce(&mut ReportView)) -> Answer {
         let mut report = ReportView::sample(Verdict::Ok);
@@ -136,7 +183,7 @@ mod tests {
     fn what_was_not_measured_is_not_fine_and_is_named() {
         let answer = with(|report| {
             report.drift = None;
-            report.drift_unmeasured = Some("nobody is enrolled (between terms)".to_owned());
+            report.drift_unmeasured = Some("nobody is enrolled".to_owned());
         });
 
         assert_eq!(answer.state, State::Unmeasured);
@@ -168,6 +215,36 @@ mod tests {
     }
 
     #[test]
+    fn outcomes_unlike_those_of_earlier_terms_and_what_a_stopped_check_found_are_to_be_known() {
+        let alert = |check: &str, cause| {
+            let mut alert = ReportView::sample(Verdict::Warning).alerts.remove(0);
+            (alert.check, alert.severity) = (check.to_owned(), Severity::Warning);
+            alert.memory = Some(super::super::AlertMemory {
+                id: "0a1b2c3d".to_owned(),
+                cause,
+                event: crate::domain::alert::AlertEvent::Opened,
+                since: jiff::civil::date(2026, 11, 20),
+                nights: 1,
+                acknowledged_by: None,
+                silenced_until: None,
+                follows_from: None,
+            });
+            alert
+        };
+
+        let unusual = with(|report| report.alerts = vec![alert(UNUSUAL_LABELS, Cause::Feature)]);
+        let stopped = with(|report| {
+            report.models.clear();
+            report.quality = None;
+            report.alerts = vec![alert("scores.in_range", Cause::Quality)];
+        });
+
+        assert_eq!((unusual.state, stopped.state), (State::Warning, State::Warning));
+        assert!(unusual.sentence.contains("unlike those of earlier terms"), "{}", unusual.sentence);
+        assert!(stopped.sentence.contains("Something is wrong with the data"), "{}", stopped.sentence);
+    }
+
+    #[test]
     fn a_model_whose_test_could_not_tell_has_no_figure() {
         let answer = with(|report| champion(report).auc = None);
 
@@ -191,7 +268,7 @@ mod tests {
             };
         });
 
-        assert!(refused.sentence.contains("the newest version was refused"), "{}", refused.sentence);
+        assert!(refused.sentence.contains("the newest version was not good enough to be used"), "{}", refused.sentence);
         assert_eq!(
             young.sentence,
             "There are no scores to trust. No model is in use yet: no course has ended yet whose results are known."
@@ -218,7 +295,7 @@ mod tests {
             report.models.push(other);
         });
 
-        assert!(answer.sentence.contains("`at_risk`: Given one") && answer.sentence.contains("`dropout`: Given one"));
+        assert!(answer.sentence.contains("`at_risk`: Of 100") && answer.sentence.contains("`dropout`: Of 100"));
         assert_eq!(answer.state, State::Caution);
     }
 }

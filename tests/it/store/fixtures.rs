@@ -280,6 +280,7 @@ pub(super) fn mail(audience: &str, word: Word) -> MailRecord {
         from: "night@example.edu".to_owned(),
         to: vec![recipient("dean")],
         subject: "The night of 20 November".to_owned(),
+        tells: Vec::new(),
         body: format!("Subject: The night of 20 November\r\n\r\n{}.\r\n", word.as_str()),
     }
 }

@@ -1,12 +1,13 @@
 //! The contract: what was measured is kept with the commit, night by night, and read back as it was.
 
 use jiff::civil::{Date, date};
+use nocturne::domain::delivery::Word;
 use nocturne::domain::measurement::{HistoryWanted, Measurement, PastMeasurement};
-use nocturne::domain::outcome::{Outcome, Reason};
+use nocturne::domain::outcome::{MailRecord, Outcome, Reason};
 use nocturne::domain::run::RunState;
 use nocturne::store::Cuts;
 
-use super::fixtures::{DAY, Place, TestStore, at, dag_name, job, running, succeed};
+use super::fixtures::{DAY, Place, TestStore, at, dag_name, job, mail, running, succeed};
 
 const ROWS: HistoryWanted = HistoryWanted { names: &["table.rows"], days: 400 };
 
@@ -45,7 +46,7 @@ pub(super) async fn what_was_measured_is_read_back_by_later_nights_alone(place: 
     assert_eq!(history(&store, date(2030, 1, 1)).await, [], "nor those from before its window");
 }
 
-pub(super) async fn the_newest_measurement_for_a_date_counts(place: &Place) {
+pub(super) async fn the_run_that_measured_last_for_a_date_counts(place: &Place) {
     let store = place.open().await;
     night(&store, measured(vec![rows("users", 12.0), rows("courses", 3.0)])).await;
 
@@ -53,7 +54,28 @@ pub(super) async fn the_newest_measurement_for_a_date_counts(place: &Place) {
 
     let found = history(&store, DAY.tomorrow().unwrap()).await;
     let values: Vec<f64> = found.iter().map(|past| past.measurement.value).collect();
-    assert_eq!(values, [3.0, 14.0]);
+    assert_eq!(values, [14.0], "what only the earlier run measured is no more");
+}
+
+pub(super) async fn what_an_e_mail_tells_is_kept_only_if_somebody_gets_it(place: &Place) {
+    let store = place.open().await;
+    let told = |word, tells: &[Measurement]| {
+        let mail = MailRecord { tells: tells.to_vec(), ..mail("pull", word) };
+        Outcome { mails: vec![mail], ..Outcome::default() }
+    };
+    let values = async || -> Vec<f64> {
+        let found = history(&store, DAY.tomorrow().unwrap()).await;
+        found.iter().map(|past| past.measurement.value).collect()
+    };
+
+    night(&store, told(Word::Ok, &[rows("users", 1.0), rows("courses", 5.0)])).await;
+    let first = values().await;
+    night(&store, told(Word::Ok, &[rows("users", 2.0)])).await;
+    let same = values().await;
+    night(&store, told(Word::Failed, &[rows("users", 3.0)])).await;
+
+    assert_eq!((first, same), (vec![5.0, 1.0], vec![5.0, 1.0]), "the second one said the same, so nobody got it");
+    assert_eq!(values().await, [3.0], "a correction tells its own figures in place of those that it corrects");
 }
 
 pub(super) async fn what_an_up_to_date_job_repeats_is_not_measured_again(place: &Place) {

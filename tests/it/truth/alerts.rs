@@ -34,7 +34,10 @@ fn an_alert_is_new_once_and_then_says_since_when_until_it_is_resolved() {
     institution.deliver("2026-11-23");
     let (fourth_code, fourth) = institution.night("2026-11-23");
 
-    assert!(first.contains(&format!("New tonight. Alert {id}, cause: quality.")), "{first}");
+    assert!(
+        first.contains(&format!("New. Alert {id}, check web_logs_daily.page_views_in_range, cause: quality.")),
+        "{first}"
+    );
     assert!(second.contains("Since Friday 20 November 2026, found in 2 nights"), "{second}");
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert_eq!((seen_to.status.code(), silenced.status.code()), (Some(0), Some(0)), "{}", text(&silenced));

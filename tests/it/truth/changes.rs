@@ -59,8 +59,7 @@ fn a_night_on_which_nothing_changed_says_so() {
 
     let (_, mail) = institution.night("2026-11-21");
 
-    let said =
-        "What changed since the e-mail of Friday 20 November 2026 Nothing: every table has as many rows as then.";
+    let said = "What changed since the e-mail of Friday 20 November 2026 Nothing: no table has more or fewer rows.";
     assert!(mail.contains(said), "{mail}");
 }
 
@@ -80,6 +79,30 @@ fn a_correction_of_the_same_night_compares_with_the_night_before() {
 }
 
 #[test]
+fn a_night_that_is_done_again_without_another_e_mail_is_compared_with_the_e_mail_that_was_sent() {
+    let institution = Institution::new("");
+    let deliver = |taken: &str, at: &str| {
+        let made = institution.0.nocturne(&["sim", "generate", &format!("exports/{at}"), "--date", taken]);
+        assert_eq!(made.status.code(), Some(0), "{}", crate::support::site::text(&made));
+        let at = format!("{}:00:00Z", at.replace('_', "T"));
+        institution
+            .0
+            .write(&format!("exports/{}/manifest.json", &at[..13].replace('T', "_")), format!("{{\"at\": \"{at}\"}}"));
+    };
+    deliver("2026-11-19", "2026-11-20_04");
+    let (_, sent) = institution.night("2026-11-20");
+    deliver("2026-11-20", "2026-11-20_05");
+    let again = institution.0.nocturne(&["run", "night", "--date", "2026-11-20"]);
+    let (_, next) = institution.night("2026-11-21");
+
+    assert!(again.status.success(), "{}", crate::support::site::text(&again));
+    let more = rows(&next, "web_logs_daily") - rows(&sent, "web_logs_daily");
+    assert!(more > 0, "{sent}\n{next}");
+    assert!(next.contains("What changed since the e-mail of Friday 20 November 2026"), "{next}");
+    assert!(next.contains(&format!("web_logs_daily: {more} more row")), "{more}: {next}");
+}
+
+#[test]
 fn charts_of_earlier_nights_come_with_the_second_night_and_a_night_between_is_a_gap() {
     let institution = Institution::new("");
     let page = || std::fs::read_to_string(institution.0.path().join("var/outbox/night-digest.html")).unwrap();
@@ -96,8 +119,8 @@ fn charts_of_earlier_nights_come_with_the_second_night_and_a_night_between_is_a_
         assert!(!first.contains(chart) && second.contains(chart), "{chart}");
     }
     assert!(
-        second.contains("what is usual is not known yet: 0 of 8 comparable nights"),
+        second.contains("that takes 8 nights of the same weekday in about the same week of a term, and 0 are known"),
         "two nights say nothing of what is usual"
     );
-    assert!(second.contains("Nothing on 2 nights; no e-mail on 12 nights."), "a night without an e-mail is a gap");
+    assert!(second.contains("No finding on 2 nights. No e-mail on 12 nights."), "a night without an e-mail is a gap");
 }

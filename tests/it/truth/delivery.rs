@@ -252,7 +252,7 @@ async fn a_lake_that_is_gone_when_the_report_is_written_is_a_note_in_the_e_mail(
     assert!(institution.0.path().join(format!("var/lake/published/reports/night/{DATE}/index.html")).is_file());
     let all = accepted(&server);
     assert_eq!((all.len(), all[1].corrects.as_ref()), (2, Some(&first[0].id)), "{all:?}");
-    assert_all(&all[1..], "[nocturne] OK", ALL_IS_WELL);
+    assert_all(&all[1..], "[nocturne] Correction: OK", ALL_IS_WELL);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,6 +308,11 @@ async fn a_resumed_night_writes_as_if_it_had_not_been_killed() {
     assert_all(&mails, "[nocturne] OK", ALL_IS_WELL);
 }
 
+/// A text on one line.
+fn folded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mended_night_sends_one_correction_and_no_second_copy() {
     let (server, institution) = sending_to(Temper::Accepts, THREE).await;
@@ -322,16 +327,19 @@ async fn a_mended_night_sends_one_correction_and_no_second_copy() {
 
     assert_eq!((failed_code, again_code), (Some(1), Some(1)), "{failed}\n{again}");
     assert_eq!(recipients(&first), ["board@example.edu", "data@example.edu", "dean@example.edu"]);
-    assert_all(&first, "[nocturne] FAILED", "did not succeed: extra");
+    assert_all(&first, "[nocturne] FAILED", "1 of 3 jobs failed: extra");
     assert_eq!((code, last_code), (Some(0), Some(0)), "{mended}\n{last}");
     let all = accepted(&server);
     assert_eq!(all.len(), 6, "one correction each: {all:?}");
     for [failed, corrected] in all.as_chunks::<2>().0 {
         assert_eq!(corrected.corrects.as_ref(), Some(&failed.id), "{corrected:?}");
         assert!(
-            corrected.subject.starts_with("[nocturne] OK") && corrected.text.contains(ALL_IS_WELL),
+            corrected.subject.starts_with("[nocturne] Correction: OK") && corrected.text.contains(ALL_IS_WELL),
             "{corrected:?}"
         );
+        let said = folded(&corrected.text);
+        assert!(said.contains("This corrects the e-mail of ") && said.contains(&failed.subject), "{corrected:?}");
+        assert!(!failed.text.contains("This corrects"), "{failed:?}");
     }
 }
 

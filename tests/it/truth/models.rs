@@ -81,7 +81,7 @@ fn a_model_that_is_not_clearly_better_than_the_rule_is_a_look_on_its_first_night
     let (first_code, first) = site.night("2026-11-20");
     let (second_code, second) = site.night("2026-11-21");
 
-    let weak = "It is not clearly better than the rule.";
+    let weak = "The model is not clearly better than that rule.";
     assert!(first.contains(weak) && second.contains(weak), "{first}\n{second}");
     assert_eq!(first_code, Some(9), "{first}");
     assert!(first.contains("! Look Can I trust it?"), "{first}");
@@ -163,7 +163,35 @@ fn a_version_that_waits_for_approval_is_not_in_use() {
 
     assert_eq!(code, Some(9), "{mail}");
     assert!(mail.contains("No model is in use yet: the first one waits for a person's approval."), "{mail}");
-    assert!(!mail.contains("rated the first the higher risk"), "there are no figures of a model in use: {mail}");
+    assert!(!mail.contains("gave the first the higher risk"), "there are no figures of a model in use: {mail}");
+}
+
+#[test]
+fn of_two_models_the_counts_of_both_are_told_and_the_figures_of_both_published() {
+    let site = Trained(Site::new(&format!("{TAUGHT}jobs = 'dags'\n")));
+    site.recipe(&[]);
+    let recipe = std::fs::read_to_string(site.0.path().join("recipes/at_risk.toml")).unwrap();
+    site.0.write("recipes/other.toml", recipe.replace("seed = 20261120", "seed = 7"));
+    let dag = include_str!("../../../jobs/nightly.toml");
+    let (before, rest) = dag.split_once("[jobs.train]").unwrap();
+    let (jobs, digest) = rest.split_once("[jobs.digest]").unwrap();
+    let jobs = format!("[jobs.train]{jobs}");
+    let mut others = jobs.replace("\"at_risk\"", "\"other\"");
+    for job in ["train", "score", "drift"] {
+        others = others.replace(&format!("[jobs.{job}]"), &format!("[jobs.{job}_other]"));
+        others = others.replace(&format!("[\"{job}\"]"), &format!("[\"{job}_other\"]"));
+    }
+    let digest = digest.replacen("\"drift\"]", "\"drift\", \"drift_other\"]", 1);
+    site.0.write("dags/nightly.toml", format!("{before}{jobs}{others}[jobs.digest]{digest}"));
+
+    let (_, mail) = site.night("2026-11-20");
+
+    assert!(mail.contains(", by at_risk") && mail.contains(", by other"), "{mail}");
+    assert!(mail.contains("Drift was measured by 2 jobs; shown is the one that found the most."), "{mail}");
+    let report = site.0.path().join("var/lake/published/reports/nightly/2026-11-20");
+    for file in ["drift", "evaluation"].map(|name| [format!("{name}.at_risk.json"), format!("{name}.other.json")]) {
+        assert!(file.iter().all(|file| report.join(file).exists()), "{file:?}: {mail}");
+    }
 }
 
 #[test]

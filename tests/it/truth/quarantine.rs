@@ -75,7 +75,7 @@ fn rows_that_a_rule_holds_back_wait_and_what_stood_stands() {
     assert!(mail.contains("The night is done; one thing needs a look"), "{mail}");
     assert!(mail.contains("12 rows wait in quarantine because of a rule"), "{mail}");
     let told = "submissions : 12 rows wait in quarantine under the rule submissions.impossible , the oldest since \
-                2026-11-21 (12 came in tonight); the table goes on with what it had before";
+                2026-11-21 (12 came in tonight); for these rows the table keeps what it had before";
     assert!(mail.contains(told), "{mail}");
     assert!(mail.contains("nocturne quality replay submissions") && mail.contains("Ask data-team"), "{mail}");
     assert_eq!(account(&institution), [12, 0, 0, 12]);

@@ -1,21 +1,13 @@
 //! What readers are told, in their e-mail and in what is published: the same verdict, no job, no exact count.
 
-use super::{Institution, words};
+use super::{Institution, NIGHT, READERS, words};
 use crate::support::site::text;
-
-const READERS: &str = "
-[jobs.readers]
-kind = 'send_report'
-needs = ['digest']
-when = 'all_done'
-with = { report = 'digest', audience = 'reader' }
-";
 
 const LISTS: &str = "[mail]\nreaders = ['dean@example.edu']\n";
 
 fn institution(configuration: &str) -> Institution {
     let institution = Institution::new(configuration);
-    let night = super::NIGHT.to_owned() + READERS;
+    let night = NIGHT.to_owned() + READERS;
     institution.0.write("dags/night.toml", night);
     institution.deliver("2026-11-20");
     institution

@@ -10,6 +10,7 @@ use std::process::Command;
 use jiff::civil::Date;
 use serde_json::Value;
 
+use super::NIGHT;
 use crate::support::site::{Site, text};
 
 /// A trouble, and how it is seen.
@@ -143,25 +144,6 @@ const IN_OUTCOMES: [Trouble; 2] = [
     },
 ];
 
-/// The tables alone: no model.
-const TABLES_ALONE: &str = "
-name = 'night'
-timezone = 'America/Detroit'
-[defaults]
-retry = { attempts = 1 }
-[jobs.pull]
-kind = 'canvas_pull'
-with = { source = 'canvas' }
-[jobs.quality]
-kind = 'quality_check'
-needs = ['pull']
-[jobs.digest]
-kind = 'send_report'
-needs = ['quality']
-when = 'all_done'
-with = { report = 'digest' }
-";
-
 /// A simulated institution whose nights are the DAG `night`.
 struct Simulated {
     site: Site,
@@ -256,7 +238,7 @@ fn wrong(clean: &Simulated, trouble: &Trouble, nights: &[&str]) -> Vec<String> {
 
 #[test]
 fn troubles_in_tables_are_seen_on_the_night_stated_and_by_their_cause() {
-    let clean = Simulated::new("[simulation]\nseed = 4\nstudents = 150\nfirst_year = 2026\n", TABLES_ALONE);
+    let clean = Simulated::new("[simulation]\nseed = 4\nstudents = 150\nfirst_year = 2026\n", NIGHT);
     clean.night(date("2026-10-04"));
     let (code, printed) = clean.night(date("2026-10-05"));
     assert_eq!((code, clean.alerts()), (Some(0), Vec::new()), "{printed}");

@@ -58,6 +58,7 @@ fn assignment() -> Assignment {
             is_for_earlier_date: false,
             alerts: Vec::new(),
             skipped: Vec::new(),
+            earlier_email: None,
             history: Vec::new(),
         },
         earlier: None,

@@ -14,6 +14,7 @@ use super::state::{Pull, Pulled};
 use crate::canvas::TermLookup;
 use crate::canvas::pull::TableReading;
 use crate::domain::check::Finding;
+use crate::domain::number::grouped;
 use crate::domain::outcome::{JobError, SnapshotRef};
 use crate::domain::quarantine::{self, Account, FILE, OFFSET, RULE};
 use crate::domain::rule::Rule;
@@ -108,7 +109,9 @@ impl Pull {
             let by_rule: Vec<String> = by_rule.collect();
             return Err(TableError::Unusable {
                 why: anyhow!(
-                    "rules hold back {n_held} of the {found} rows of its delivery ({}), and more than 1 % stops the table",
+                    "rules hold back {} of the {} rows of its delivery ({}), and more than 1 % stops the table",
+                    grouped(n_held),
+                    grouped(found),
                     by_rule.join(", ")
                 ),
                 advice: "Correct the source and deliver the table again, or change the rule; then run the night again",
@@ -152,7 +155,12 @@ impl Pull {
                         if change.released == 1 { "was" } else { "were" },
                         if change.released == 1 { "it was" } else { "they were" },
                     );
-                    let advice = "Nothing is to be done: the rule lets them pass now";
+                    let advice = match self.rules.iter().any(|rule| rule.id == *id) {
+                        true => "Nothing is to be done: the rule lets them pass now",
+                        false => {
+                            "Nothing is to be done if the rule was taken out on purpose: no rule holds them back now"
+                        }
+                    };
                     findings.push(Finding::info(RELEASED, id, message, advice).told_once());
                 }
                 if let Some(since) = account.since {
@@ -162,8 +170,8 @@ impl Pull {
                         text => format!(" ({text} tonight)"),
                     };
                     let message = format!(
-                        "`{}`: {} {} in quarantine under the rule `{id}`, the oldest since {since}{tonight}; the table \
-                         goes on with what it had before",
+                        "`{}`: {} {} in quarantine under the rule `{id}`, the oldest since {since}{tonight}; for \
+                         these rows the table keeps what it had before",
                         contract.name,
                         rows(account.waiting),
                         if account.waiting == 1 { "waits" } else { "wait" },
@@ -208,7 +216,7 @@ pub(super) fn taught(
 }
 
 fn rows(n: u64) -> String {
-    if n == 1 { "1 row".to_owned() } else { format!("{} rows", crate::domain::number::grouped(n)) }
+    if n == 1 { "1 row".to_owned() } else { format!("{} rows", grouped(n)) }
 }
 
 fn what_to_do(rule: Option<&Rule>, table: &str) -> String {
@@ -219,9 +227,9 @@ fn what_to_do(rule: Option<&Rule>, table: &str) -> String {
         None => "Correct the source".to_owned(),
     };
     format!(
-        "{first}. A better row from the source takes the place of one that waits; when the rule is mended, the next night \
-         takes them in, `nocturne quality replay {table}` at once; `nocturne quality quarantine {table}` has the \
-         ledger{owner}"
+        "{first}. A better row from the source takes the place of one that waits. Once the rule is mended, the next night \
+         takes the rows in, or `nocturne quality replay {table}` at once. `nocturne quality quarantine {table}` shows how many \
+         wait{owner}"
     )
 }
 
