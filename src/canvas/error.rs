@@ -143,10 +143,10 @@ impl ReadError {
             }
             Self::MissingColumns { .. } => {
                 "see in Canvas' schema whether the columns were renamed or removed, and bring the table's contract \
-                 (config/tables) up to it"
+                 (`sources.NAME.contracts`) up to it"
             }
             Self::TooManyHeldBack { .. } => {
-                "look at the table's quarantine: if the export changed, bring the contract (config/tables) up to it; if \
+                "look at the table's quarantine: if the export changed, bring the contract (`sources.NAME.contracts`) up to it; if \
                  it is damaged, fetch it again"
             }
             Self::Header { .. } => "export the table again with a header, or as JSON Lines",

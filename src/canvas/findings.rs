@@ -78,8 +78,7 @@ pub(super) fn of_columns(table: &str, layout: &Layout, has_header: bool) -> Vec<
                 "The column `{column}` stands in {} of `{table}` and in no contract; it was not kept.",
                 number::rows(*rows)
             ),
-            "Add it to the table's contract, kept or dropped with the reason: a file of the table's name in the folder that \
-             `contracts` of the source names.",
+            "Add it to the table's contract, kept or dropped with the reason: a file in the folder `sources.NAME.contracts`.",
         ));
     }
     for column in layout.columns_missing().iter().filter(|_| has_header) {

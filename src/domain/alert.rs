@@ -107,8 +107,11 @@ pub struct AlertState {
     /// The last night that found it.
     #[schemars(with = "String")]
     pub seen_on: Date,
-    /// How many nights have found it.
+    /// On how many nights it was found, or repeated because nothing new had come to look at.
     pub nights: u32,
+    /// How many of them have found it; `None` where an earlier version of the program did not record it.
+    #[serde(default)]
+    pub found: Option<u32>,
     /// The night that found it no more.
     #[schemars(with = "Option<String>")]
     pub resolved_on: Option<Date>,
@@ -119,6 +122,13 @@ pub struct AlertState {
     /// How many times that was.
     #[serde(default)]
     pub returns: u32,
+}
+
+impl AlertState {
+    /// Returns how many nights have found it.
+    pub fn found_nights(&self) -> u32 {
+        self.found.unwrap_or(self.nights)
+    }
 }
 
 /// An alert with what people did about it.
@@ -306,6 +316,7 @@ fn opened(dag: &DagName, date: Date, seen: &Seen) -> AlertStep {
         opened_on: date,
         seen_on: date,
         nights: 1,
+        found: Some(u32::from(!seen.is_repeated)),
         resolved_on: None,
         returned_on: None,
         returns: 0,
@@ -341,7 +352,8 @@ fn again(alert: &AlertState, seen: &Seen, date: Date) -> AlertStep {
         message: seen.message.clone(),
         advice: seen.advice.clone(),
         seen_on: date.max(alert.seen_on),
-        nights: alert.nights + u32::from(is_new_night && !seen.is_repeated),
+        nights: alert.nights + u32::from(is_new_night),
+        found: Some(alert.found_nights() + u32::from(is_new_night && !seen.is_repeated)),
         resolved_on: None,
         ..alert.clone()
     };
@@ -386,7 +398,8 @@ mod tests {
 
         let second = night(21, &first, &[repeated], true);
 
-        assert_eq!((second[0].event, second[0].state.nights), (AlertEvent::Same, 1));
+        let AlertState { nights, found, .. } = second[0].state;
+        assert_eq!((second[0].event, nights, found), (AlertEvent::Same, 2, Some(1)));
     }
 
     fn known(steps: &[AlertStep]) -> Vec<StandingAlert> {

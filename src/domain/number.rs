@@ -13,8 +13,12 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Returns a number with thousands separators and at most six decimals: `0.5`, `1,204.25`.
+/// Returns a number with thousands separators and at most six decimals: `0.5`, `1,204.25`; what is too small for them by its
+/// power of ten: `1e-7`.
 pub fn figure(number: f64) -> String {
+    if number != 0.0 && number.abs() < 1e-6 {
+        return format!("{number:e}");
+    }
     let text = format!("{:.6}", number.abs());
     let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
     let whole = whole.parse().map_or_else(|_| whole.to_owned(), grouped);
@@ -29,7 +33,8 @@ pub fn significant(number: f64) -> f64 {
         return number;
     }
     let scale = 10_f64.powf((3.0 - number.abs().log10().floor()).max(0.0));
-    (number * scale).round() / scale
+    let rounded = (number * scale).round() / scale;
+    if rounded.is_finite() { rounded } else { number }
 }
 
 /// Returns a number of things: `1 table`, `14 tables`.
@@ -54,11 +59,11 @@ mod tests {
 
     #[test]
     fn a_number_is_written_with_what_matters_of_it() {
-        let written = [0.5, 12.0, 1_204.25, -3.5, -0.000_000_1, 0.0].map(figure);
-        assert_eq!(written, ["0.5", "12", "1,204.25", "\u{2212}3.5", "0", "0"]);
+        let written = [0.5, 12.0, 1_204.25, -3.5, 0.000_000_1, 0.0].map(figure);
+        assert_eq!(written, ["0.5", "12", "1,204.25", "\u{2212}3.5", "1e-7", "0"]);
 
-        let rounded = [0.363_636, 0.001_234_56, 12.345_67, 98_765.4, -2.0, 0.0].map(significant);
-        assert_eq!(rounded, [0.3636, 0.001_235, 12.35, 98_765.0, -2.0, 0.0]);
+        let rounded = [0.363_636, 0.001_234_56, 12.345_67, 98_765.4, -2.0, 0.0, 1e-306].map(significant);
+        assert_eq!(rounded, [0.3636, 0.001_235, 12.35, 98_765.0, -2.0, 0.0, 1e-306]);
     }
 
     #[test]

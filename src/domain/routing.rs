@@ -186,6 +186,7 @@ mod tests {
             opened_on: date(2026, 11, 20),
             seen_on: date(2026, 11, 20),
             nights,
+            found: None,
             resolved_on: None,
             returned_on: None,
             returns: 0,

@@ -325,6 +325,8 @@ fn by_model<'a>(
             1 => format!("{name}.json"),
             _ => format!("{name}.{}.json", facts::model_of(cx, job).unwrap_or(job.as_str())),
         };
+        // Two jobs of one model do not take each other's place.
+        let file = if files.contains_key(&file) { format!("{name}.{job}.json") } else { file };
         files.insert(file, serde_json::to_vec_pretty(value)?);
     }
     Ok(files.into_iter().collect())

@@ -74,7 +74,7 @@ pub fn remember(
             cause: state.cause,
             event: *event,
             since: state.opened_on,
-            nights: state.nights,
+            nights: state.found_nights(),
             acknowledged_by: known.and_then(|known| known.acknowledged.as_ref()).map(|manual| manual.by.clone()),
             silenced_until: known.and_then(|known| known.silenced.as_ref()).map(|silence| day(silence.until)),
             follows_from: roots
@@ -105,7 +105,7 @@ pub fn job_failure(job: &str, is_cancelled: bool, why: &str, night: &str) -> Fin
         format!("The job `{job}` {word}: {}.", why.trim_end_matches('.')),
         format!(
             "Read its log with `nocturne runs logs {night} {job}`, fix the cause and go on with `nocturne runs retry {night}`: \
-             what is done is not repeated."
+             jobs that are done are not run again."
         ),
     )
 }

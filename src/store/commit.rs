@@ -113,8 +113,9 @@ pub(super) async fn write_effects(
         write_cursor(tx, committing, name, position).await?;
     }
     write_models(tx, committing, &outcome.models).await?;
-    // What stands now was not measured on an earlier night, whose own figures are kept.
-    if outcome.reason != Some(Reason::UpToDate) && !committing.is_earlier {
+    // What stands now is not what stood on an earlier night: figures that it has of its own are kept.
+    let is_kept = committing.is_earlier && measurements::has_measured(tx, run, attempt.at(now)).await?;
+    if outcome.reason != Some(Reason::UpToDate) && !is_kept {
         measurements::put(tx, run, attempt.at(now), &outcome.measurements).await?;
     }
     // What a run for an earlier date found is not news.

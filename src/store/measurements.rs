@@ -2,7 +2,7 @@
 //!
 //! They are written in the commit of the outcome that has them, so there is no figure of an attempt that failed. What an
 //! up-to-date job repeats is not written again: nothing was measured. What an e-mail tells is written only if somebody gets
-//! it, and a second e-mail of the same run replaces what the first one told. They outlive their run and are forgotten by age
+//! it, and a second e-mail about the same night replaces what the first one told. They outlive their run and are forgotten by age
 //! (`keeping`). `history` reads them.
 
 use std::collections::BTreeSet;
@@ -13,10 +13,19 @@ use super::hold::Held;
 use super::job_at::JobAt;
 use crate::domain::measurement::Measurement;
 
-const FORGET: &str = "DELETE FROM measurements WHERE run_id = $1 AND job = $2 AND name = $3";
+const FORGET: &str = "DELETE FROM measurements WHERE dag = $1 AND logical_date = $2 AND job = $3 AND name = $4";
+const HAS_MEASURED: &str =
+    "SELECT name FROM measurements WHERE dag = $1 AND logical_date = $2 AND job = $3 AND run_id <> $4 LIMIT 1";
 const PUT: &str = include_str!("../../sql/state/measurement_put.sql");
 
-/// Writes what an e-mail tells, in place of what an earlier one of the same run and job told.
+/// Returns whether another run has measured something in this job for this night.
+pub(super) async fn has_measured(tx: &mut Transaction, run: &Held, at: JobAt<'_>) -> Result<bool, StoreError> {
+    let date = run.date.to_string();
+    let binds = [(&run.dag).into(), (&date).into(), at.job.into(), at.run_id.into()];
+    Ok(tx.row(HAS_MEASURED, &binds).await?.is_some())
+}
+
+/// Writes what an e-mail tells, in place of what an earlier one of the same job told of the same night.
 pub(super) async fn replace(
     tx: &mut Transaction,
     run: &Held,
@@ -24,8 +33,9 @@ pub(super) async fn replace(
     measurements: &[Measurement],
 ) -> Result<(), StoreError> {
     let names: BTreeSet<&str> = measurements.iter().map(|measurement| measurement.name.as_str()).collect();
+    let date = run.date.to_string();
     for name in names {
-        tx.execute(FORGET, &[at.run_id.into(), at.job.into(), name.into()]).await?;
+        tx.execute(FORGET, &[(&run.dag).into(), (&date).into(), at.job.into(), name.into()]).await?;
     }
     put(tx, run, at, measurements).await
 }

@@ -153,7 +153,7 @@ fn an_unknown_column_is_a_finding_and_the_night_goes_on() {
     let (code, told) = two_nights(&site);
 
     assert_eq!(code, Some(9), "{told}");
-    assert_tells(&told, &["submissions.mood", "in no contract", "config/tables"]);
+    assert_tells(&told, &["submissions.mood", "in no contract", "sources.NAME.contracts"]);
     assert!(!told.contains("stale"), "{told}");
 }
 
@@ -165,7 +165,10 @@ fn a_missing_required_column_stops_the_table() {
     let (code, told) = two_nights(&site);
 
     assert_eq!(code, Some(9), "{told}");
-    assert_tells(&told, &["1 stale", "`submissions` has lost what it must have: workflow_state", "config/tables"]);
+    assert_tells(
+        &told,
+        &["1 stale", "`submissions` has lost what it must have: workflow_state", "sources.NAME.contracts"],
+    );
 }
 
 #[test]

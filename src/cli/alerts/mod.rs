@@ -106,7 +106,7 @@ async fn list(app: &App, which: Which, limit: u32, global: &Global) -> Result<Ex
             state.cause.word().to_owned(),
             state.dag.to_string(),
             state.subject.clone(),
-            format!("{} ({})", state.opened_on, state.nights),
+            format!("{} ({})", state.opened_on, state.found_nights()),
             stands(app, alert),
         ]
     });
@@ -137,7 +137,7 @@ async fn show(app: &App, id: &str, global: &Global) -> Result<ExitCode, Failure>
     let state = &alert.state;
     output::line(&format!("{} ({}, cause: {})", state.id, state.severity.word(), state.cause.word()))?;
     output::line(&format!("  what: {}", state.message))?;
-    let nights = count_of(state.nights as usize, "night", "nights");
+    let nights = count_of(state.found_nights() as usize, "night", "nights");
     output::line(&format!("  since: the night of {} of {}, found in {nights}", state.opened_on, state.dag))?;
     output::line(&format!("  check: {}, on {}, by the job {}", state.check, state.subject, state.job))?;
     if let Some(owner) = &state.owner {

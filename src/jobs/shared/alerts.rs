@@ -114,7 +114,7 @@ pub(in crate::jobs) fn resolved(steps: &[AlertStep]) -> Vec<Resolved> {
         check: state.check.clone(),
         subject: state.subject.clone(),
         since: state.opened_on,
-        nights: state.nights,
+        nights: state.found_nights(),
     });
     over.collect()
 }

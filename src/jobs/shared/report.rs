@@ -10,6 +10,7 @@ use super::facts::{self, IsRepeated, earlier_night, night_of, pulled_tables};
 use super::models::models_in_use;
 use super::tables::{TableAge, table_age};
 use super::told::{LastEmail, scored, support, told_before};
+use crate::canvas::contracts::Contracts;
 use crate::config::SourceKind;
 use crate::domain::alert::AlertStep;
 use crate::domain::check::Told as HowLong;
@@ -101,15 +102,23 @@ fn jobs(cx: &JobContext) -> Vec<JobView> {
     jobs.collect()
 }
 
-/// The tables that stand, and that no pull has looked at tonight because one did not succeed.
+/// The tables that stand, and that a pull should have looked at tonight which did not succeed.
 fn unread(cx: &JobContext, tables: &[TableView]) -> Vec<String> {
     let is_pull = |job: &&Arc<job::JobView>| job.kind.as_str() == facts::PULLS && end(job.state).is_trouble();
-    if !cx.input.jobs.iter().any(|job| is_pull(&job)) {
-        return Vec::new();
-    }
+    let failed: Vec<&serde_json::Value> =
+        cx.input.jobs.iter().filter(is_pull).filter_map(|job| cx.input.dag_params.get(&job.name)).collect();
+    let asked_for = |name: &str| {
+        failed.iter().any(|params| {
+            let named = params["tables"].as_array().filter(|named| !named.is_empty());
+            let source = params["source"].as_str().and_then(|source| cx.environment.config.sources.get(source));
+            let contracts = source.and_then(|source| Contracts::load(&source.extra, source.contracts.as_deref()).ok());
+            named.is_none_or(|named| named.iter().any(|one| one.as_str() == Some(name)))
+                && contracts.is_some_and(|contracts| contracts.find(name).is_some())
+        })
+    };
     // Without contracts no table is known, which the pull has said.
     let standing = cx.tables().unwrap_or_default().into_iter().map(|(contract, _)| contract.name.to_string());
-    standing.filter(|name| tables.iter().all(|table| table.name != *name)).collect()
+    standing.filter(|name| tables.iter().all(|table| table.name != *name) && asked_for(name)).collect()
 }
 
 /// The rows of each table against what is usual; of a table that several jobs check the last one tells.

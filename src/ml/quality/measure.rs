@@ -8,6 +8,7 @@ use super::expect::{Band, FEWEST, Scale, Usual, usual};
 use super::found::{Found, feature_words, not_evaluated, number, shown, skipped, whole, words};
 use super::standing::{Standing, Tonight};
 use crate::domain::check::CheckStatus;
+use crate::domain::number::{figure, significant};
 use crate::domain::rule::{Expected, Range, Rule, Value};
 use crate::domain::table::KNOWN_FROM;
 use crate::features::run_rule;
@@ -48,6 +49,10 @@ pub(super) fn valued(rule: &Rule, value: &Value, expected: Expected, tables: &Ta
                 () if outside(warn) => CheckStatus::Warn,
                 () => CheckStatus::Pass,
             };
+            // Rounding must not say of a value that breaks a limit that it keeps it.
+            let rounds_well =
+                [warn, error].iter().flatten().all(|range| range.holds(significant(value)) == range.holds(value));
+            let observed = if rounds_well || scale != Scale::Number { observed } else { figure(value) };
             let expected = match scale {
                 Scale::Share(_) => expected.words_of_share(),
                 Scale::Count | Scale::Changes | Scale::Number => expected.words(),

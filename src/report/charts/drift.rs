@@ -1,6 +1,6 @@
-//! How far the features have moved since the terms the model learned from, as a multiple of what is usual.
+//! How far the features have moved since the terms the model learned from, as a multiple of their limits.
 //!
-//! The scores come first, then the features as the view orders them. A bar beyond the usual limit is amber and its
+//! The scores come first, then the features as the view orders them. A bar beyond its limit is amber and its
 //! figures are bold. What the distances mean is decided where they are computed, not here.
 
 use serde::Serialize;
@@ -63,7 +63,7 @@ pub(super) fn draw(drift: &DriftView) -> Option<Drawing<Marks>> {
         width: WIDTH,
         height: y + 40.0,
         title: "How unlike earlier terms this term is".to_owned(),
-        subtitle: format!("Distance as a multiple of what is usual; against {}.", drift.reference),
+        subtitle: format!("Distance as a multiple of its limit; against {}.", drift.reference),
         alt: alt(&rows),
         marks: Marks {
             left: LEFT,
@@ -78,7 +78,7 @@ pub(super) fn draw(drift: &DriftView) -> Option<Drawing<Marks>> {
 
 fn multiple(row: &FeatureDrift) -> f64 {
     match row.threshold {
-        usual if usual > 0.0 => row.distance / usual,
+        limit if limit > 0.0 => row.distance / limit,
         _ if row.distance > 0.0 => FURTHEST,
         _ => 0.0,
     }
@@ -94,7 +94,7 @@ fn alt(rows: &[&FeatureDrift]) -> String {
         .iter()
         .map(|row| {
             let side = if row.is_beyond() { "beyond" } else { "within" };
-            format!("{}: {} {}, {side} the usual {}", row.label, row.method, short(row.distance), short(row.threshold))
+            format!("{}: {} {}, {side} its limit {}", row.label, row.method, short(row.distance), short(row.threshold))
         })
         .collect();
     format!("Distance from earlier terms. {}.", rows.join("; "))

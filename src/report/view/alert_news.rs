@@ -165,7 +165,7 @@ impl ToldAlert {
             message: message(state, news),
             advice: state.advice.clone(),
             since: state.opened_on,
-            nights: state.nights,
+            nights: state.found_nights(),
             acknowledged_by: acknowledged.map(|manual| manual.by.clone()),
         }
     }

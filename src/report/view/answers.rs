@@ -75,9 +75,6 @@ pub struct FourAnswers {
     pub todo: Answer,
 }
 
-/// The findings that are told otherwise: as numbers of rows that did not fit, or wait because of a rule, and as empty tables.
-const TOLD_OTHERWISE: [&str; 3] = ["rows.quarantined", "quarantine.waiting", "table.empty"];
-
 impl ReportView {
     /// Returns the night's verdict: the worst of its jobs, alerts, tables and checks.
     pub fn verdict(&self) -> Verdict {
@@ -159,8 +156,7 @@ impl ReportView {
         let held_back: u64 = self.tables.iter().map(|table| table.held_back + table.waiting).sum();
         let (found, evaluated) = self.quality.as_ref().map_or((0, 0), |q| (q.troubled(), q.evaluated() + q.errors));
         let jobs = self.jobs_in_words();
-        let is_told_otherwise = |alert: &&Alert| TOLD_OTHERWISE.contains(&alert.check.as_str());
-        let by_pull = self.found_beside_the_rules().filter(|alert| !is_told_otherwise(alert)).count();
+        let by_pull = self.found_beside_the_rules().filter(|alert| !self.is_told_otherwise(alert)).count();
         if found == 0 && held_back == 0 && by_pull == 0 {
             return match evaluated {
                 0 => {
@@ -207,6 +203,16 @@ impl ReportView {
             parts.push(format!("{} {verb} in quarantine because of a rule", rows(in_quarantine)));
         }
         parts
+    }
+
+    /// Whether a finding is told as a number of rows, or by the first answer.
+    fn is_told_otherwise(&self, alert: &Alert) -> bool {
+        match alert.check.as_str() {
+            "rows.quarantined" => self.tables.iter().any(|table| table.held_back > 0),
+            "quarantine.waiting" => self.tables.iter().any(|table| table.waiting > 0),
+            "table.empty" => self.tables.iter().any(|table| table.rows == 0),
+            _ => false,
+        }
     }
 
     /// What the checks found on a night of which a job failed.
@@ -279,7 +285,7 @@ impl ReportView {
             Some(Severity::Error | Severity::Warning) => State::Warning,
             Some(Severity::Info) | None => return self.nothing_to_do(),
         };
-        let Some(first) = self.unsilenced().next() else {
+        let Some(first) = self.unsilenced().find(|alert| alert.severity >= Severity::Warning) else {
             let sentence = "See to the jobs that failed; what is known of them is silenced (listed below).".to_owned();
             return Answer { state, sentence };
         };

@@ -14,7 +14,9 @@ impl ReportView {
     pub(super) fn fresh(&self) -> Answer {
         if self.tables.is_empty() {
             return warning(match self.named(|end| end == JobEnd::Running) {
-                running if running.is_empty() => "No. No table was read, so nothing below is new.".to_owned(),
+                running if running.is_empty() || self.jobs.iter().any(|job| job.end.is_trouble()) => {
+                    "No. No table was read, so nothing below is new.".to_owned()
+                }
                 running => {
                     format!("Not known yet. No table had been read when this was written; {}.", still_running(&running))
                 }
@@ -42,12 +44,8 @@ impl ReportView {
         }
         if !self.unread.is_empty() {
             let unread: Vec<&str> = self.unread.iter().map(String::as_str).collect();
-            let verb = if unread.len() == 1 {
-                "was not read and stands as it was"
-            } else {
-                "were not read and stand as they were"
-            };
-            wrong.push(format!("{} {verb} ({}).", count_of(unread.len(), "table", "tables"), listed(&unread)));
+            let tables = count_of(unread.len(), "table", "tables");
+            wrong.push(format!("{tables} may be as before, because a pull did not succeed ({}).", listed(&unread)));
         }
         let waiting = self.in_quarantine();
         if wrong.is_empty() {
@@ -101,7 +99,10 @@ impl ReportView {
         if n == 0 {
             String::new()
         } else {
-            format!(" Of {} some rows are missing: they are in quarantine.", listed(&tables))
+            format!(
+                " Some rows of {} are in quarantine: here they are missing, or as they were before.",
+                listed(&tables)
+            )
         }
     }
 

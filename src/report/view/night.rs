@@ -165,7 +165,7 @@ impl DigestView {
         }
         // An unknown zone is an error of the page, which shows times too.
         let at = day_and_time(earlier.at, &self.report.zone).ok()?;
-        Some(format!("This corrects the e-mail of {at}, which said otherwise: \u{201c}{}\u{201d}.", earlier.subject))
+        Some(format!("This corrects the e-mail of {at}: \u{201c}{}\u{201d}.", earlier.subject))
     }
 }
 

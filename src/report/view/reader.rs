@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answers::listed;
 use super::answers::{Answer, FourAnswers, State, Verdict};
-use super::{DriftView, FlaggedTerm, ModelInUse, ReportView, SupportTerm};
+use super::{DriftView, FlaggedTerm, JobEnd, ModelInUse, ReportView, SupportTerm};
 use crate::domain::check::CheckStatus;
 use crate::domain::freshness::Rhythm;
 use crate::domain::ids::DagName;
@@ -132,23 +132,43 @@ impl ReportView {
 
     fn broken_for_readers(&self, state: State) -> String {
         let evaluated = self.quality.as_ref().map_or(0, |quality| quality.evaluated() + quality.errors);
+        let is_running = self.jobs.iter().any(|job| job.end == JobEnd::Running);
+        let work = if is_running {
+            "Part of the night's work was still running when this was written"
+        } else {
+            "The night's work was done"
+        };
         match state {
+            State::Unmeasured if is_running && evaluated > 0 => {
+                format!(
+                    "Not known yet. {work}; {} of the data found no problem.",
+                    count_of(evaluated, "check", "checks")
+                )
+            }
             State::Ok => format!(
                 "No. The night's work was done, and {} of the data found no problem{}.",
                 count_of(evaluated, "check", "checks"),
                 self.idle_rules()
             ),
             State::Unmeasured | State::Caution => {
-                "Not as far as was looked: the night was done, but the data were not checked.".to_owned()
+                format!("Not as far as was looked. {work}, but the data were not checked.")
             }
             State::Warning if self.quality.as_ref().is_some_and(|quality| quality.troubled() > 0) => {
+                if self.wrong_by_rule().next().is_none() {
+                    return format!("{work}, but part of the data is late.");
+                }
                 let tables = match self.troubled_tables().as_slice() {
                     [] => String::new(),
                     tables => format!(": {}", listed(tables)),
                 };
-                format!("The night's work was done, but something looks wrong in the data{tables}.")
+                let mut problems = self.quality.iter().flat_map(|quality| &quality.problems);
+                let why = match (problems.next(), problems.next()) {
+                    (Some(one), None) if !one.why.is_empty() => format!(" {}.", one.why.trim_end_matches('.')),
+                    _ => String::new(),
+                };
+                format!("{work}, but something is wrong in the data{tables}.{why}")
             }
-            State::Warning => "The night's work was done, but some of what was delivered did not fit.".to_owned(),
+            State::Warning => format!("{work}, but some of what was delivered did not fit."),
             State::Failed => {
                 "Yes. Part of the night failed; what could not be made anew is missing here or from an earlier night."
                     .to_owned()
@@ -161,11 +181,12 @@ impl ReportView {
         let (state, sentence) = match self.verdict() {
             Verdict::Ok => (State::Ok, "Nothing."),
             Verdict::Warning if self.answers().todo.state <= State::Caution => {
-                (State::Warning, "Nothing today but to read the figures with care.")
+                (State::Warning, "Nothing today; do not judge single students by the figures.")
             }
-            Verdict::Warning => {
-                (State::Warning, "Nothing today but to read the figures with care. The data team has been told.")
-            }
+            Verdict::Warning => (
+                State::Warning,
+                "Nothing today; do not judge single students by the figures. The data team has been told.",
+            ),
             Verdict::Failed => (State::Failed, "Rely on the last good report. The data team has been told."),
         };
         Answer { state, sentence: sentence.to_owned() }
@@ -193,7 +214,7 @@ mod tests {
 
         let todo = report.for_readers().answers.todo;
 
-        assert_eq!(todo.sentence, "Nothing today but to read the figures with care.");
+        assert_eq!(todo.sentence, "Nothing today; do not judge single students by the figures.");
     }
 
     #[test]

@@ -309,7 +309,7 @@ fn findings() -> Vec<Finding> {
             "schema.unknown_column",
             "courses.grade_passback",
             "`courses` has a new column `grade_passback`, which no contract names; it is not kept.",
-            "If it is needed, name it in `config/tables/courses.toml`.",
+            "If it is needed, name it in `courses.toml` of `sources.NAME.contracts`.",
         ),
     ]
 }

@@ -42,7 +42,7 @@ impl ReportView {
                 "There are no scores to trust."
             }
             State::Unmeasured => "As far as it was measured, yes.",
-            State::Caution | State::Warning | State::Failed => "With care.",
+            State::Caution | State::Warning | State::Failed => "With care: take the figures as a rough guide.",
         };
         Answer { state, sentence: format!("{lead} {}", sentences.join(" ")) }
     }
@@ -70,10 +70,11 @@ impl ReportView {
             );
         };
         let rule = champion.rule_auc;
-        let rule = rule.map_or_else(String::new, |rule| format!(" (a simple rule of thumb: in {})", out_of_100(rule)));
+        let rule =
+            rule.map_or_else(String::new, |rule| format!("; a simple rule of thumb does in {}", out_of_100(rule)));
         let ranked = format!(
             "Of 100 pairs of students, one who later had difficulty and one who did not, the model gave the first the \
-             higher risk in {}{rule}.",
+             higher risk in {} (by chance it would in 50{rule}).",
             out_of_100(auc.value),
         );
         let (mut of_tonight, of_version) = (self.cautions(), caution(champion));
@@ -87,7 +88,7 @@ impl ReportView {
             None => return (State::Ok, ranked),
         };
         let past = (champion.basis == Basis::Reconstructed)
-            .then_some("Its test rests on records that were loaded later, so it may do less well in real use.");
+            .then_some("Its test rests on records that were loaded afterwards, so it may do less well in real use.");
         let of_model = of_version.into_iter().chain(past).map(str::to_owned);
         let said: Vec<String> = of_model.chain(of_tonight).collect();
         (state, format!("{ranked} {}", said.join(" ")))
@@ -95,8 +96,7 @@ impl ReportView {
 
     /// The tables in which a rule found something, or the pull, each once.
     pub(super) fn troubled_tables(&self) -> Vec<&str> {
-        let of_rules =
-            self.quality.iter().flat_map(|quality| &quality.problems).map(|problem| problem.subject.as_str());
+        let of_rules = self.wrong_by_rule().map(|problem| problem.subject.as_str());
         let others = self.found_beside_the_rules().map(|alert| alert.subject.as_str());
         let tables: BTreeSet<&str> = of_rules.chain(others).filter_map(|subject| subject.split('.').next()).collect();
         tables.into_iter().filter(|name| self.tables.iter().any(|table| table.name == *name)).collect()
@@ -108,7 +108,7 @@ impl ReportView {
     }
 
     /// What rules found wrong in the data; that a table is old is another matter.
-    fn wrong_by_rule(&self) -> impl Iterator<Item = &CheckOutcome> {
+    pub(super) fn wrong_by_rule(&self) -> impl Iterator<Item = &CheckOutcome> {
         let problems = self.quality.iter().flat_map(|quality| &quality.problems);
         problems.filter(|problem| !problem.check.ends_with(".fresh"))
     }
@@ -125,12 +125,8 @@ impl ReportView {
                 tables => format!("Something is wrong with the data: {}.", listed(tables)),
             });
         }
-        let old: Vec<&str> = self
-            .tables
-            .iter()
-            .filter(|table| table.is_stale || table.is_late)
-            .map(|table| table.name.as_str())
-            .collect();
+        let old = self.tables.iter().filter(|table| table.is_stale || table.is_late).map(|table| table.name.as_str());
+        let old: Vec<&str> = old.chain(self.unread.iter().map(String::as_str)).collect();
         if !old.is_empty() {
             cautions.push(format!("Part of the data is old: {}.", listed(&old)));
         }
@@ -203,7 +199,7 @@ mod tests {
         let known = weak(ToldVersion::Version("7c1f09ab".to_owned()));
 
         assert_eq!((first.state, next.state, known.state), (State::Warning, State::Warning, State::Caution));
-        assert!(known.sentence.starts_with("With care.") && known.sentence.contains("not clearly better"));
+        assert!(known.sentence.starts_with("With care:") && known.sentence.contains("not clearly better"));
         assert_eq!(known.sentence, first.sentence);
     }
 

@@ -28,6 +28,7 @@ fn step(id: &str, event: AlertEvent) -> AlertStep {
         opened_on: DAY,
         seen_on: DAY,
         nights: 1,
+        found: None,
         resolved_on: (event == AlertEvent::Resolved).then_some(DAY),
         returned_on: None,
         returns: 0,

@@ -102,7 +102,7 @@ contract! {
     alerts::an_alert_is_kept_with_the_commit_and_stands_until_a_night_resolves_it,
     alerts::what_people_did_about_an_alert_outlives_the_next_night,
     measurements::what_was_measured_is_read_back_by_later_nights_alone,
-    measurements::the_run_that_measured_last_for_a_date_counts,
+    measurements::the_newest_measurement_for_a_date_counts,
     measurements::what_an_e_mail_tells_is_kept_only_if_somebody_gets_it,
     measurements::what_an_up_to_date_job_repeats_is_not_measured_again,
     measurements::measurements_outlive_their_run_and_are_forgotten_by_age,

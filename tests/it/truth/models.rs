@@ -86,7 +86,7 @@ fn a_model_that_is_not_clearly_better_than_the_rule_is_a_look_on_its_first_night
     assert_eq!(first_code, Some(9), "{first}");
     assert!(first.contains("! Look Can I trust it?"), "{first}");
     assert_eq!(second_code, Some(0), "{second}");
-    assert!(second.contains("All is well") && second.contains("With care Can I trust it? With care."), "{second}");
+    assert!(second.contains("All is well") && second.contains("With care Can I trust it? With care:"), "{second}");
 }
 
 #[test]

@@ -94,8 +94,7 @@ fn the_failure_of_one_source_is_told_and_the_other_ones_tables_are_new() {
     assert_eq!(code, Some(1), "{mail}");
     assert!(mail.contains("Part of the night failed"), "{mail}");
     assert!(mail.contains("1 of 3 jobs failed: registrar"), "{mail}");
-    let said =
-        "Not all of it. 1 table was not read and stands as it was (demographics). The other 12 are complete through";
+    let said = "Not all of it. 1 table may be as before, because a pull did not succeed (demographics). The other 12 are complete through";
     assert!(mail.contains(said), "{mail}");
     assert!(mail.contains("Not begun because of that: quality"), "{mail}");
     assert!(!mail.contains("No table was read") && !mail.contains("still running"), "it waited for both: {mail}");
