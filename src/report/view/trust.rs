@@ -69,12 +69,14 @@ impl ReportView {
                 "How well the model ranks students is not known: its test could not tell.".to_owned(),
             );
         };
-        let rule = champion.rule_auc;
-        let rule =
-            rule.map_or_else(String::new, |rule| format!("; a simple rule of thumb does in {}", out_of_100(rule)));
+        // Of several models, what chance would give is not said again and again.
+        let chance = (self.models.len() == 1).then(|| "by chance it would in 50".to_owned());
+        let rule = champion.rule_auc.map(|rule| format!("a simple rule of thumb does in {}", out_of_100(rule)));
+        let beside: Vec<String> = chance.into_iter().chain(rule).collect();
+        let beside = if beside.is_empty() { String::new() } else { format!(" ({})", beside.join("; ")) };
         let ranked = format!(
             "Of 100 pairs of students, one who later had difficulty and one who did not, the model gave the first the \
-             higher risk in {} (by chance it would in 50{rule}).",
+             higher risk in {}{beside}.",
             out_of_100(auc.value),
         );
         let (mut of_tonight, of_version) = (self.cautions(), caution(champion));
@@ -88,7 +90,7 @@ impl ReportView {
             None => return (State::Ok, ranked),
         };
         let past = (champion.basis == Basis::Reconstructed)
-            .then_some("Its test rests on records that were loaded afterwards, so it may do less well in real use.");
+            .then_some("It was tested on past records, so it may do less well in real use.");
         let of_model = of_version.into_iter().chain(past).map(str::to_owned);
         let said: Vec<String> = of_model.chain(of_tonight).collect();
         (state, format!("{ranked} {}", said.join(" ")))
