@@ -53,6 +53,9 @@ pub struct JobInput {
     /// The run's other jobs so far, in the order in which they began.
     #[serde(with = "shared")]
     pub jobs: Vec<Arc<JobView>>,
+    /// The jobs that need this one, directly or through others: none of them can begin before it has ended.
+    #[serde(default)]
+    pub dependents: BTreeSet<JobName>,
     /// Whether this job has succeeded for a later date of the DAG: then what is current is not this run's to say.
     #[serde(default)]
     pub is_for_earlier_date: bool,

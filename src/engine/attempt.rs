@@ -80,6 +80,7 @@ pub(super) fn assignment(
         cursors: committed.cursors,
         models: committed.models,
         jobs: jobs.others(&job.name, committed.standing),
+        dependents: dag.with_dependents(&job.name).into_iter().filter(|name| *name != job.name).collect(),
         last_success,
         parts: committed.parts,
         left_findings: committed.left_findings,

@@ -3,7 +3,7 @@
 //! Each job is asked for its fingerprint, as an attempt would, against what is committed now. A job whose needs would
 //! run may later find other inputs than there are now; the result then says so, and promises nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -259,6 +259,7 @@ impl Present {
             cursors: self.cursors.clone(),
             models: self.models.clone(),
             jobs: views.to_vec(),
+            dependents: BTreeSet::new(),
             last_success: last.map(|last| last.outcome.clone()),
             parts: BTreeMap::new(),
             left_findings: Vec::new(),

@@ -229,6 +229,20 @@ fn a_job_that_failed_makes_the_night_failed() {
 }
 
 #[test]
+fn a_job_that_has_not_begun_when_the_e_mail_is_written_is_said_and_not_fine() {
+    let institution = Institution::new("");
+    let digest_first = NIGHT.replace("needs = ['quality']", "needs = ['pull']");
+    institution.0.write("dags/night.toml", digest_first.replace("[defaults]", "max_parallel = 1\n[defaults]"));
+    institution.deliver("2026-11-20");
+
+    let (_, mail) = institution.night("2026-11-20");
+
+    let said = "Not as far as was looked: 1 job finished, quality was not done yet, and no check was made.";
+    assert!(mail.contains(said), "{mail}");
+    assert!(mail.contains("All is well so far") && mail.contains("not begun yet"), "{mail}");
+}
+
+#[test]
 fn a_finding_of_an_earlier_night_is_repeated_with_its_night() {
     let institution = Institution::new("");
     institution.deliver("2026-11-20");

@@ -31,12 +31,16 @@ pub(in crate::jobs) async fn load_model(cx: &JobContext, record: &ModelRecord) -
 pub(in crate::jobs) fn models_in_use(cx: &JobContext) -> Result<Vec<ModelInUse>, JobError> {
     let untrained = UNTRAINED.all(cx)?;
     let named = cx.input.named_in_dag("model");
-    let models = named.into_iter().map(|name| ModelInUse {
-        name: name.to_owned(),
-        champion: cx.input.champion(name).map(view),
-        challenger: newer_than_champion(&cx.input.models, name).map(challenger),
-        untrained: untrained.iter().find(|untrained| untrained.model == name).map(|untrained| untrained.why.clone()),
-        told: told_version(cx, name),
+    let models = named.into_iter().map(|name| {
+        let (told, told_with_care) = told_version(cx, name);
+        ModelInUse {
+            name: name.to_owned(),
+            champion: cx.input.champion(name).map(view),
+            challenger: newer_than_champion(&cx.input.models, name).map(challenger),
+            untrained: untrained.iter().find(|found| found.model == name).map(|found| found.why.clone()),
+            told,
+            told_with_care,
+        }
     });
     Ok(models.collect())
 }

@@ -87,11 +87,11 @@ pub(in crate::jobs) async fn told(cx: &JobContext) -> Result<Told, JobError> {
     Ok(Told { report, alerts: steps })
 }
 
-/// The jobs that are done, and those that still run; another report that is being written is none of them.
+/// The jobs that are done, and those that are not although this one does not precede them; another report is none of them.
 fn jobs(cx: &JobContext) -> Vec<JobView> {
     let is_told = |job: &&Arc<job::JobView>| {
-        let is_running = matches!(job.state, JobState::Running | JobState::Retrying);
-        job.state.is_done() || is_running && job.kind != cx.input.kind
+        let comes_after = job.kind == cx.input.kind || cx.input.dependents.contains(&job.name);
+        job.state.is_done() || !comes_after
     };
     let jobs = cx.input.jobs.iter().filter(is_told).map(|job| JobView {
         name: job.name.to_string(),
@@ -229,7 +229,8 @@ fn end(state: JobState) -> JobEnd {
         JobState::Failed => JobEnd::Failed,
         JobState::UpstreamFailed => JobEnd::UpstreamFailed,
         JobState::Cancelled => JobEnd::Cancelled,
-        JobState::Queued | JobState::Running | JobState::Retrying => JobEnd::Running,
+        JobState::Queued => JobEnd::Queued,
+        JobState::Running | JobState::Retrying => JobEnd::Running,
     }
 }
 
@@ -237,6 +238,7 @@ fn summary(job: &job::JobView) -> String {
     match (&job.outcome, &job.error) {
         (Some(outcome), _) => outcome.summary.clone(),
         (None, Some(error)) => error.clone(),
+        (None, None) if !job.state.is_done() => String::new(),
         (None, None) => job.state.to_string(),
     }
 }

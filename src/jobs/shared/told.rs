@@ -23,8 +23,11 @@ use crate::report::view::{FlaggedTerm, ModelInUse, ReportView, SupportTerm, Tabl
 const ROWS: &str = "told.rows";
 /// How many findings of a severity an e-mail told.
 const FINDINGS: &str = "told.findings";
-/// Whether an e-mail told that a version of a model is in use: 1, with that version, or 0.
+/// Whether an e-mail told that a version of a model is in use: 1, with that version and whether it is to be read with care,
+/// or 0.
 const MODEL: &str = "told.model";
+/// What is told of a version that is not clearly better than the simple rule.
+const WITH_CARE: &str = "with care";
 /// How many students of a term may need support, rounded.
 const SUPPORT: &str = "people.may_need_support";
 
@@ -40,7 +43,10 @@ pub(in crate::jobs) fn measurements(report: &ReportView) -> Vec<Measurement> {
     let findings = [(Severity::Error, errors), (Severity::Warning, warnings), (Severity::Info, notes)];
     let findings = findings.map(|(severity, n)| Measurement::new(FINDINGS, n as f64).of("severity", severity.word()));
     let models = report.models.iter().map(|model| match &model.champion {
-        Some(champion) => Measurement::new(MODEL, 1.0).of("model", &model.name).of("version", &champion.version),
+        Some(champion) => {
+            let used = Measurement::new(MODEL, 1.0).of("model", &model.name).of("version", &champion.version);
+            if champion.beats_rule() { used } else { used.of("read", WITH_CARE) }
+        }
         None => Measurement::new(MODEL, 0.0).of("model", &model.name),
     });
     rows.chain(findings).chain(models).collect()
@@ -104,12 +110,16 @@ impl LastEmail {
     }
 }
 
-/// Returns what this job's last e-mail said of the version of a model that is in use.
-pub(in crate::jobs) fn told_version(cx: &JobContext, model: &str) -> ToldVersion {
+/// Returns what this job's last e-mail said of the version of a model that is in use, and whether it said that it is to be
+/// read with care.
+pub(in crate::jobs) fn told_version(cx: &JobContext, model: &str) -> (ToldVersion, bool) {
     let of_model = |past: &&PastMeasurement| dimension(past, "model").as_deref() == Some(model);
     match own(cx, MODEL).filter(of_model).max_by_key(|past| past.date) {
-        None => ToldVersion::Nothing,
-        Some(past) => dimension(past, "version").map_or(ToldVersion::NoVersion, ToldVersion::Version),
+        None => (ToldVersion::Nothing, false),
+        Some(past) => (
+            dimension(past, "version").map_or(ToldVersion::NoVersion, ToldVersion::Version),
+            dimension(past, "read").as_deref() == Some(WITH_CARE),
+        ),
     }
 }
 

@@ -102,7 +102,7 @@ fn tick(seconds: f64) -> String {
 const fn class(end: JobEnd) -> &'static str {
     match end {
         JobEnd::Succeeded => "ok",
-        JobEnd::Running => "running",
+        JobEnd::Running | JobEnd::Queued => "running",
         JobEnd::Skipped => "skipped",
         JobEnd::Failed | JobEnd::UpstreamFailed | JobEnd::Cancelled => "failed",
     }

@@ -98,13 +98,19 @@ impl ReportView {
     pub fn headline(&self) -> String {
         let to_do = self.to_do();
         match self.verdict() {
-            Verdict::Ok => "All is well".to_owned(),
+            Verdict::Ok => self.all_is_well().to_owned(),
             Verdict::Warning if to_do == 0 => "The night is done; read the figures with care".to_owned(),
             Verdict::Warning => {
                 format!("The night is done; {} a look", needs(to_do))
             }
             Verdict::Failed => "Part of the night failed".to_owned(),
         }
+    }
+
+    /// The headline of a night on which nothing is wrong.
+    pub(super) fn all_is_well(&self) -> &'static str {
+        let is_open = self.jobs.iter().any(|job| job.end.is_open());
+        if is_open { "All is well so far; the night is not over" } else { "All is well" }
     }
 
     /// Returns the answers to the four questions.
@@ -138,17 +144,21 @@ impl ReportView {
     fn broken(&self) -> Answer {
         let failed = self.named(|end| end.is_trouble() && end != JobEnd::UpstreamFailed);
         let waiting = self.named(|end| end == JobEnd::UpstreamFailed);
-        let running = self.named(|end| end == JobEnd::Running);
+        let open = self.named(JobEnd::is_open);
         if !failed.is_empty() || !waiting.is_empty() {
             let of = count_of(self.jobs.len(), "job", "jobs");
             let word =
                 if self.jobs.iter().any(|job| job.end == JobEnd::Cancelled) { "did not succeed" } else { "failed" };
-            let mut sentence = format!("Yes. {} of {of} {word}: {}.", failed.len(), listed(&failed));
-            if !waiting.is_empty() {
+            let mut sentence = if failed.is_empty() {
+                format!("Yes. {} of {of} could not begin: {}.", waiting.len(), listed(&waiting))
+            } else {
+                format!("Yes. {} of {of} {word}: {}.", failed.len(), listed(&failed))
+            };
+            if !failed.is_empty() && !waiting.is_empty() {
                 sentence.push_str(&format!(" Not begun because of that: {}.", listed(&waiting)));
             }
-            if !running.is_empty() {
-                sentence.push_str(&format!(" When this was written, {}.", still_running(&running)));
+            if !open.is_empty() {
+                sentence.push_str(&format!(" When this was written, {}.", unfinished(&open)));
             }
             sentence.push_str(&self.checks_in_words());
             return Answer { state: State::Failed, sentence };
@@ -165,7 +175,7 @@ impl ReportView {
                 }
                 n => {
                     let passed = lower_first(&all_of(n, "check", "checks"));
-                    if !running.is_empty() {
+                    if !open.is_empty() {
                         let sentence =
                             format!("Not as far as was looked: {}, and {passed} passed.", lower_first(&jobs));
                         return Answer { state: State::Unmeasured, sentence };
@@ -232,8 +242,8 @@ impl ReportView {
 
     /// How the jobs of a night ended of which none failed.
     fn jobs_in_words(&self) -> String {
-        let (skipped, running) = (self.named(|end| end == JobEnd::Skipped), self.named(|end| end == JobEnd::Running));
-        let finished = self.jobs.len() - skipped.len() - running.len();
+        let (skipped, open) = (self.named(|end| end == JobEnd::Skipped), self.named(JobEnd::is_open));
+        let finished = self.jobs.len() - skipped.len() - open.len();
         if finished == self.jobs.len() {
             return format!("{} finished", all_of(finished, "job", "jobs"));
         }
@@ -242,8 +252,8 @@ impl ReportView {
             let verb = if skipped.len() == 1 { "was" } else { "were" };
             words.push_str(&format!(", {} {verb} skipped", listed(&skipped)));
         }
-        if !running.is_empty() {
-            words.push_str(&format!(", {}", still_running(&running)));
+        if !open.is_empty() {
+            words.push_str(&format!(", {}", unfinished(&open)));
         }
         words
     }
@@ -328,8 +338,9 @@ const fn were(count: u64) -> &'static str {
     if count == 1 { "was" } else { "were" }
 }
 
-pub(super) fn still_running(jobs: &[&str]) -> String {
-    format!("{} {} still running", listed(jobs), if jobs.len() == 1 { "was" } else { "were" })
+/// Returns what is said of jobs that had not ended when a report was written.
+pub(super) fn unfinished(jobs: &[&str]) -> String {
+    format!("{} {} not done yet", listed(jobs), if jobs.len() == 1 { "was" } else { "were" })
 }
 
 /// Returns up to three names, and how many more there are.
@@ -389,15 +400,17 @@ mod tests {
         report.jobs[0].end = JobEnd::Running;
         let (name, rest) = (report.jobs[0].name.clone(), report.jobs.len() - 1);
 
-        let broken = report.answers().broken;
+        let (broken, headline) = (report.answers().broken, report.headline());
         report.tables.clear();
         let fresh = report.answers().fresh;
 
+        assert_eq!(headline, "All is well so far; the night is not over");
+
         assert_eq!(broken.state, State::Unmeasured);
-        assert!(broken.sentence.contains(&format!("{rest} jobs finished, {name} was still running")), "{broken:?}");
+        assert!(broken.sentence.contains(&format!("{rest} jobs finished, {name} was not done yet")), "{broken:?}");
         assert_eq!(
             fresh.sentence,
-            format!("Not known yet. No table had been read when this was written; {name} was still running.")
+            format!("Not known yet. No table had been read when this was written; {name} was not done yet.")
         );
     }
 

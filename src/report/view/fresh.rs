@@ -5,7 +5,7 @@
 
 use jiff::civil::Date;
 
-use super::answers::{Answer, all_of, fine, listed, still_running, warning};
+use super::answers::{Answer, all_of, fine, listed, unfinished, warning};
 use super::{JobEnd, ReportView, TableView};
 use crate::domain::freshness::Rhythm;
 use crate::report::format::{count_of, day, entry};
@@ -13,12 +13,12 @@ use crate::report::format::{count_of, day, entry};
 impl ReportView {
     pub(super) fn fresh(&self) -> Answer {
         if self.tables.is_empty() {
-            return warning(match self.named(|end| end == JobEnd::Running) {
-                running if running.is_empty() || self.jobs.iter().any(|job| job.end.is_trouble()) => {
+            return warning(match self.named(JobEnd::is_open) {
+                open if open.is_empty() || self.jobs.iter().any(|job| job.end.is_trouble()) => {
                     "No. No table was read, so nothing below is new.".to_owned()
                 }
-                running => {
-                    format!("Not known yet. No table had been read when this was written; {}.", still_running(&running))
+                open => {
+                    format!("Not known yet. No table had been read when this was written; {}.", unfinished(&open))
                 }
             });
         }

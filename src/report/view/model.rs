@@ -23,12 +23,21 @@ pub struct ModelInUse {
     pub untrained: Option<String>,
     /// What the last e-mail said of the version in use.
     pub told: ToldVersion,
+    /// Whether that e-mail said of its version that the figures are to be read with care.
+    #[serde(default)]
+    pub told_with_care: bool,
 }
 
 impl ModelInUse {
     /// Returns whether no e-mail has told yet of the version in use.
     pub fn is_new(&self) -> bool {
         self.champion.as_ref().is_some_and(|champion| self.told != ToldVersion::Version(champion.version.clone()))
+    }
+
+    /// Returns whether the version in use is to be read with care, and people have not been told so of this one, nor of
+    /// the one before it.
+    pub fn needs_new_care(&self) -> bool {
+        self.is_new() && !self.told_with_care && self.champion.as_ref().is_some_and(|champion| !champion.beats_rule())
     }
 }
 

@@ -98,7 +98,7 @@ pub struct JobView {
     pub name: String,
     /// How it ended.
     pub end: JobEnd,
-    /// One line: what it did, or why it failed. It holds no durations.
+    /// One line: what it did, or why it failed; empty where it has done neither yet. It holds no durations.
     pub summary: String,
     /// The night whose work stands, where there was nothing new for it to do.
     #[serde(default)]
@@ -121,9 +121,16 @@ pub enum JobEnd {
     Cancelled,
     /// It was still running when this was written.
     Running,
+    /// It had not begun when this was written.
+    Queued,
 }
 
 impl JobEnd {
+    /// Returns whether it had not ended when this was written.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Running | Self::Queued)
+    }
+
     /// Returns whether the night is worse for it.
     pub const fn is_trouble(self) -> bool {
         matches!(self, Self::Failed | Self::UpstreamFailed | Self::Cancelled)

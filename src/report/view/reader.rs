@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answers::listed;
 use super::answers::{Answer, FourAnswers, State, Verdict};
-use super::{DriftView, FlaggedTerm, JobEnd, ModelInUse, ReportView, SupportTerm};
+use super::{DriftView, FlaggedTerm, ModelInUse, ReportView, SupportTerm};
 use crate::domain::check::CheckStatus;
 use crate::domain::freshness::Rhythm;
 use crate::domain::ids::DagName;
@@ -105,7 +105,7 @@ impl ReportView {
             logical_date: self.logical_date,
             is_simulation: self.is_simulation,
             verdict: self.verdict(),
-            headline: reader_headline(self.verdict()).to_owned(),
+            headline: self.headline_for_readers().to_owned(),
             answers: self.answers_for_readers(),
             flagged: self.flagged.clone(),
             support: self.support.clone(),
@@ -117,6 +117,14 @@ impl ReportView {
             report_link: None,
             contact: None,
             attribution: self.attribution.clone(),
+        }
+    }
+
+    fn headline_for_readers(&self) -> &'static str {
+        match self.verdict() {
+            Verdict::Ok => self.all_is_well(),
+            Verdict::Warning => "Read the figures with care",
+            Verdict::Failed => "Part of the night failed",
         }
     }
 
@@ -132,14 +140,14 @@ impl ReportView {
 
     fn broken_for_readers(&self, state: State) -> String {
         let evaluated = self.quality.as_ref().map_or(0, |quality| quality.evaluated() + quality.errors);
-        let is_running = self.jobs.iter().any(|job| job.end == JobEnd::Running);
-        let work = if is_running {
-            "Part of the night's work was still running when this was written"
+        let is_open = self.jobs.iter().any(|job| job.end.is_open());
+        let work = if is_open {
+            "Part of the night's work was not done when this was written"
         } else {
             "The night's work was done"
         };
         match state {
-            State::Unmeasured if is_running && evaluated > 0 => {
+            State::Unmeasured if is_open && evaluated > 0 => {
                 format!(
                     "Not known yet. {work}; {} of the data found no problem.",
                     count_of(evaluated, "check", "checks")
@@ -151,7 +159,8 @@ impl ReportView {
                 self.idle_rules()
             ),
             State::Unmeasured | State::Caution => {
-                format!("Not as far as was looked. {work}, but the data were not checked.")
+                let joined = if is_open { "and" } else { "but" };
+                format!("Not as far as was looked. {work}, {joined} the data were not checked.")
             }
             State::Warning if self.quality.as_ref().is_some_and(|quality| quality.troubled() > 0) => {
                 if self.wrong_by_rule().next().is_none() {
@@ -190,14 +199,6 @@ impl ReportView {
             Verdict::Failed => (State::Failed, "Rely on the last good report. The data team has been told."),
         };
         Answer { state, sentence: sentence.to_owned() }
-    }
-}
-
-const fn reader_headline(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Ok => "All is well",
-        Verdict::Warning => "Read the figures with care",
-        Verdict::Failed => "Part of the night failed",
     }
 }
 

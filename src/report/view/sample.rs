@@ -51,6 +51,7 @@ impl DigestView {
             untrained: Some("no course has ended yet whose results are known".to_owned()),
             name: "at_risk".to_owned(),
             told: ToldVersion::NoVersion,
+            told_with_care: false,
         }];
         report.drift = None;
         report.drift_unmeasured = Some("nobody is enrolled".to_owned());

@@ -101,6 +101,7 @@ pub(super) fn model_in_use(verdict: Verdict) -> ModelInUse {
         }),
         untrained: None,
         told: ToldVersion::Version("7c1f09ab".to_owned()),
+        told_with_care: false,
     }
 }
 

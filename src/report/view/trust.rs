@@ -2,14 +2,15 @@
 //!
 //! Pure, as the other answers. A model is spoken of by the figures of the version that makes the scores; one that is
 //! not clearly better than a simple rule, or whose input is old or unlike what it learned from, is to be read with care.
-//! That is a LOOK on the night on which it is new: when the version comes into use, or the input is so. What a version is
-//! from then on stays in the sentence. What was not measured is named, and is never "fine".
+//! That is a LOOK on the night on which it is new: when such a version comes into use in place of a better one or of none,
+//! or the input is so. What people have been told once stays in the sentence. What was not measured is named, and is
+//! never "fine".
 
 use std::collections::BTreeSet;
 
 use super::answers::{Answer, State, listed};
 use super::model::ChallengerState;
-use super::{Basis, DriftView, ModelInUse, ModelView, ReportView};
+use super::{Alert, Basis, DriftView, Interval, ModelInUse, ModelView, ReportView};
 use crate::domain::check::CheckOutcome;
 use crate::report::format::out_of_100;
 
@@ -24,8 +25,14 @@ impl ReportView {
         if self.models.is_empty() {
             return self.trust_without_model();
         }
-        let mut state = State::Ok;
-        let mut sentences = Vec::new();
+        let is_any_used = self.models.iter().any(|model| model.champion.is_some());
+        let mut sentences = if is_any_used { self.cautions() } else { Vec::new() };
+        let is_unusual = !sentences.is_empty();
+        let mut state = match (is_unusual, is_any_used && self.flagged.is_empty()) {
+            (true, _) => State::Warning,
+            (false, true) => State::Unmeasured,
+            (false, false) => State::Ok,
+        };
         for model in &self.models {
             let (of_model, sentence) = self.trust_in(model);
             state = state.max(of_model);
@@ -37,11 +44,15 @@ impl ReportView {
                 .push(format!("Whether this term's students are like those of earlier terms was not measured: {why}."));
         }
         let lead = match state {
-            State::Ok => "Yes.",
-            State::Unmeasured if self.models.iter().all(|model| model.champion.is_none()) => {
-                "There are no scores to trust."
+            State::Unmeasured if !is_any_used => "There are no scores to trust.",
+            _ if is_any_used && self.flagged.is_empty() => {
+                "There are no new scores to trust: no student was scored tonight."
             }
+            State::Ok => "Yes.",
             State::Unmeasured => "As far as it was measured, yes.",
+            State::Caution | State::Warning | State::Failed if is_unusual => {
+                "With care: tonight's number of students who may need support can be too high or too low."
+            }
             State::Caution | State::Warning | State::Failed => "With care: take the figures as a rough guide.",
         };
         Answer { state, sentence: format!("{lead} {}", sentences.join(" ")) }
@@ -63,37 +74,35 @@ impl ReportView {
         let Some(champion) = &model.champion else {
             return (State::Unmeasured, format!("No model is in use yet{}.", why_none(model)));
         };
-        let Some(auc) = champion.auc else {
-            return (
-                if model.is_new() { State::Warning } else { State::Caution },
-                "How well the model ranks students is not known: its test could not tell.".to_owned(),
-            );
+        let (ranked, of_version) = match champion.auc {
+            Some(auc) => (self.ranked(auc, champion.rule_auc), caution(champion)),
+            None => (String::new(), Some("How well the model ranks students is not known: its test could not tell.")),
         };
-        // Of several models, what chance would give is not said again and again.
-        let chance = (self.models.len() == 1).then(|| "by chance it would in 50".to_owned());
-        let rule = champion.rule_auc.map(|rule| format!("a simple rule of thumb does in {}", out_of_100(rule)));
-        let beside: Vec<String> = chance.into_iter().chain(rule).collect();
-        let beside = if beside.is_empty() { String::new() } else { format!(" ({})", beside.join("; ")) };
-        let ranked = format!(
-            "Of 100 pairs of students, one who later had difficulty and one who did not, the model gave the first the \
-             higher risk in {}{beside}.",
-            out_of_100(auc.value),
-        );
-        let (mut of_tonight, of_version) = (self.cautions(), caution(champion));
-        if self.alerts.iter().any(|alert| alert.check == BELOW_THRESHOLDS && alert.subject == model.name) {
-            of_tonight.push("It does not meet the thresholds that are set for it.".to_owned());
-        }
+        let is_below = |alert: &Alert| alert.check == BELOW_THRESHOLDS && alert.subject == model.name;
+        let below = self.alerts.iter().any(is_below).then_some("It does not meet the thresholds that are set for it.");
         let state = match of_version {
-            _ if !of_tonight.is_empty() => State::Warning,
-            Some(_) if model.is_new() => State::Warning,
+            _ if below.is_some() || model.needs_new_care() => State::Warning,
             Some(_) => State::Caution,
             None => return (State::Ok, ranked),
         };
-        let past = (champion.basis == Basis::Reconstructed)
+        let past = (champion.auc.is_some() && champion.basis == Basis::Reconstructed)
             .then_some("It was tested on past records, so it may do less well in real use.");
-        let of_model = of_version.into_iter().chain(past).map(str::to_owned);
-        let said: Vec<String> = of_model.chain(of_tonight).collect();
-        (state, format!("{ranked} {}", said.join(" ")))
+        let said = [Some(ranked.as_str()).filter(|words| !words.is_empty()), of_version, past, below];
+        (state, said.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+
+    /// How well a model ranks students, beside chance and the simple rule.
+    fn ranked(&self, auc: Interval, rule: Option<f64>) -> String {
+        // Of several models, what chance would give is not said again and again.
+        let chance = (self.models.len() == 1).then(|| "by chance it would in 50".to_owned());
+        let rule = rule.map(|rule| format!("a simple rule of thumb does in {}", out_of_100(rule)));
+        let beside: Vec<String> = chance.into_iter().chain(rule).collect();
+        let beside = if beside.is_empty() { String::new() } else { format!(" ({})", beside.join("; ")) };
+        format!(
+            "Of 100 pairs of students, one who later had difficulty and one who did not, the model gave the first the \
+             higher risk in {}{beside}.",
+            out_of_100(auc.value),
+        )
     }
 
     /// The tables in which a rule found something, or the pull, each once.
@@ -162,7 +171,7 @@ fn why_none(model: &ModelInUse) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Interval, ToldVersion, Verdict};
+    use super::super::{ToldVersion, Verdict};
     use super::*;
     use crate::domain::alert::Cause;
     use crate::domain::check::Severity;
@@ -203,6 +212,48 @@ mod tests {
         assert_eq!((first.state, next.state, known.state), (State::Warning, State::Warning, State::Caution));
         assert!(known.sentence.starts_with("With care:") && known.sentence.contains("not clearly better"));
         assert_eq!(known.sentence, first.sentence);
+    }
+
+    #[test]
+    fn a_weak_version_in_place_of_one_that_was_told_to_be_weak_is_care_and_no_look() {
+        let answer = with(|report| {
+            champion(report).gain_over_rule = Some(Interval { value: 0.02, low: -0.01, high: 0.05 });
+            report.models[0].told = ToldVersion::Version("51aa20c4".to_owned());
+            report.models[0].told_with_care = true;
+        });
+
+        assert_eq!(answer.state, State::Caution);
+        assert!(answer.sentence.contains("not clearly better"), "{}", answer.sentence);
+    }
+
+    #[test]
+    fn what_is_wrong_tonight_is_said_to_change_tonights_number_whether_or_not_the_model_is_known_to_rank_well() {
+        let old = |change: fn(&mut ReportView)| {
+            with(|report| {
+                report.tables[0].is_stale = true;
+                change(report);
+            })
+        };
+
+        let known = old(|_| {});
+        let unknown = old(|report| {
+            champion(report).auc = None;
+            champion(report).gain_over_rule = None;
+        });
+
+        for answer in [known, unknown] {
+            assert_eq!(answer.state, State::Warning);
+            assert!(answer.sentence.contains("Part of the data is old"), "{}", answer.sentence);
+            assert!(answer.sentence.starts_with("With care: tonight's number of students"), "{}", answer.sentence);
+        }
+    }
+
+    #[test]
+    fn on_a_night_without_scores_nothing_is_said_to_be_fit_to_be_trusted() {
+        let answer = with(|report| report.flagged.clear());
+
+        assert_eq!(answer.state, State::Unmeasured);
+        assert!(answer.sentence.starts_with("There are no new scores to trust: no student was scored tonight. Of 100"));
     }
 
     #[test]
@@ -263,6 +314,7 @@ mod tests {
                 challenger: None,
                 untrained: Some("no course has ended yet whose results are known".to_owned()),
                 told: ToldVersion::Nothing,
+                told_with_care: false,
             };
         });
 

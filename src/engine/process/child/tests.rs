@@ -52,6 +52,7 @@ fn assignment() -> Assignment {
             cursors: BTreeMap::new(),
             models: Vec::new(),
             jobs: Vec::new(),
+            dependents: std::collections::BTreeSet::new(),
             last_success: None,
             parts: BTreeMap::new(),
             left_findings: Vec::new(),
