@@ -1,7 +1,7 @@
 //! Nights of several sources, and nights on which nobody is enrolled.
 
 use super::Institution;
-use crate::support::site::{Site, text};
+use crate::support::site::Site;
 
 const TWO_PULLS: &str = "
 name = 'night'
@@ -100,8 +100,8 @@ fn the_failure_of_one_source_is_told_and_the_other_ones_tables_are_new() {
     assert!(!mail.contains("No table was read") && !mail.contains("still running"), "it waited for both: {mail}");
 }
 
-#[test]
-fn when_nobody_is_enrolled_scores_and_drift_are_skipped_with_that_reason_and_the_night_is_well() {
+/// An institution whose whole night runs on deliveries: one night with students, and the next one without.
+fn nobody_enrolled(courses: Option<fn(&str) -> String>) -> (Option<i32>, String) {
     let site = Site::new(
         "[simulation]\nstudents = 150\nfirst_year = 2026\n[features]\nweeks = [4, 8]\n\
          [sources.canvas]\nkind = 'files'\npath = 'exports'\nanonymous = true\n[paths]\njobs = 'dags'\nmodels = 'recipes'\n",
@@ -116,14 +116,35 @@ fn when_nobody_is_enrolled_scores_and_drift_are_skipped_with_that_reason_and_the
     institution.deliver("2026-11-20");
     institution.night("2026-11-20");
     institution.deliver("2026-11-21");
-    let ended = |_, line: &str| line.replace("\"workflow_state\":\"active\"", "\"workflow_state\":\"deleted\"");
-    institution.change("2026-11-21", "enrollments/part-00000.jsonl.gz", ended);
+    let left = |_, line: &str| line.replace("\"workflow_state\":\"active\"", "\"workflow_state\":\"deleted\"");
+    institution.change("2026-11-21", "enrollments/part-00000.jsonl.gz", left);
+    if let Some(courses) = courses {
+        institution.change("2026-11-21", "courses/part-00000.jsonl.gz", |_, line| courses(line));
+    }
 
     let (code, mail) = institution.night("2026-11-21");
 
-    let shown = text(&institution.0.nocturne(&["runs", "show", "last"]));
-    assert_eq!(code, Some(0), "{mail}\n{shown}");
     assert!(mail.contains("score: nobody is enrolled"), "{mail}");
     assert!(mail.contains("was not measured: nobody is enrolled"), "{mail}");
     assert!(!mail.contains("How many students may need support"), "{mail}");
+    (code, mail)
+}
+
+#[test]
+fn between_terms_scores_and_drift_are_skipped_with_that_reason_and_the_night_is_well() {
+    let over = |line: &str| line.replace("\"workflow_state\":\"available\"", "\"workflow_state\":\"completed\"");
+
+    let (code, mail) = nobody_enrolled(Some(over));
+
+    assert_eq!(code, Some(0), "{mail}");
+    assert!(mail.contains("no student was scored tonight"), "{mail}");
+}
+
+#[test]
+fn when_every_enrolment_of_courses_in_progress_is_gone_somebody_is_to_look() {
+    let (code, mail) = nobody_enrolled(None);
+
+    assert_eq!(code, Some(9), "{mail}");
+    assert!(mail.contains("students_in_current_courses"), "{mail}");
+    assert!(mail.contains("Compare the export of enrolments with Canvas"), "{mail}");
 }
